@@ -1,0 +1,148 @@
+//! Decided facts: all that a journal holds and all that can change state.
+//!
+//! Events hold results ("seat 57 went to user 42 at t"), never requests, so that replay does not depend on today's
+//! rules; a result is the smallest effect (offset and bytes, not the whole value).
+
+use std::borrow::Cow;
+
+use crate::ids::{CampaignId, Db, Millis, Seat, User};
+
+/// One decided fact. Borrows from the request that caused it or from the journal's bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// A campaign exists from here on.
+    CampaignCreated {
+        /// Its number: the next one free.
+        id: CampaignId,
+        /// Its name.
+        name: &'a [u8],
+        /// What it was created with.
+        terms: Terms,
+        /// When.
+        at: Millis,
+    },
+    /// A campaign is gone; its name is kept if it ever granted a seat.
+    CampaignDropped {
+        /// Which.
+        id: CampaignId,
+        /// When.
+        at: Millis,
+    },
+    /// A seat went to a user.
+    Granted {
+        /// Of which campaign.
+        campaign: CampaignId,
+        /// Which seat.
+        seat: Seat,
+        /// To whom.
+        user: User<'a>,
+        /// When.
+        at: Millis,
+    },
+    /// A key has this value and this deadline, whatever it was before.
+    KeySet {
+        /// Database.
+        db: Db,
+        /// Key.
+        key: &'a [u8],
+        /// The whole value.
+        value: Cow<'a, [u8]>,
+        /// Deadline, or `NEVER`.
+        expires: Millis,
+    },
+    /// A key has this integer as its value and keeps its deadline.
+    KeyCounted {
+        /// Database.
+        db: Db,
+        /// Key.
+        key: &'a [u8],
+        /// The counter's value, not the step.
+        value: i64,
+    },
+    /// Bytes of a value were overwritten or added; a hole is filled with zero bytes; the deadline stays.
+    KeyPatched {
+        /// Database.
+        db: Db,
+        /// Key.
+        key: &'a [u8],
+        /// Where the bytes begin.
+        offset: u32,
+        /// The bytes.
+        bytes: &'a [u8],
+    },
+    /// An existing key has this deadline, or none.
+    KeyExpirySet {
+        /// Database.
+        db: Db,
+        /// Key.
+        key: &'a [u8],
+        /// Deadline, or `NEVER`.
+        expires: Millis,
+    },
+    /// A key is gone.
+    KeyRemoved {
+        /// Database.
+        db: Db,
+        /// Key.
+        key: &'a [u8],
+        /// Its deadline had passed; otherwise somebody asked for it.
+        expired: bool,
+    },
+    /// A key has another name; what had that name is gone.
+    KeyRenamed {
+        /// Database.
+        db: Db,
+        /// Its name so far.
+        from: &'a [u8],
+        /// Its name from here on.
+        to: &'a [u8],
+    },
+    /// All keys of a database are gone, or of all databases. Campaigns stay.
+    Flushed {
+        /// Which database; `None` is all.
+        db: Option<Db>,
+    },
+}
+
+/// What a campaign was created with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Seats.
+    pub limit: u32,
+    /// Claims before this are `NOTOPEN`.
+    pub open: Option<Millis>,
+    /// Claims from this on are `CLOSED`.
+    pub close: Option<Millis>,
+    /// What a user looks like.
+    pub users: Users,
+    /// Journalled like any other, never published, never stored: a rehearsal.
+    pub shadow: bool,
+}
+
+/// What a user of a campaign looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Users {
+    /// A canonical signed 64-bit integer.
+    Int,
+    /// 1..=64 bytes.
+    Any,
+}
+
+/// The events of one command: all or none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Group<'a> {
+    /// The usual case, without an allocation.
+    One(Event<'a>),
+    /// Several, in order; never empty.
+    Many(Vec<Event<'a>>),
+}
+
+impl<'a> Group<'a> {
+    /// The events in order.
+    pub fn events(&self) -> &[Event<'a>] {
+        match self {
+            Group::One(event) => std::slice::from_ref(event),
+            Group::Many(events) => events,
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! # ids - the words that must not be mixed up
+//! Positions, seats, times and names as types of their own. Pure. May use: nothing.
+
+use std::fmt;
+
+/// A position on the line of changes: the first event of a journal is 1, `Lsn::ZERO` is "nothing yet".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lsn(u64);
+
+impl Lsn {
+    /// Before the first event.
+    pub const ZERO: Lsn = Lsn(0);
+
+    /// The position `position`, counted from 1.
+    pub const fn new(position: u64) -> Lsn {
+        Lsn(position)
+    }
+
+    /// The position as a number.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The position after this one.
+    #[must_use]
+    pub const fn next(self) -> Lsn {
+        Lsn(self.0 + 1)
+    }
+
+    /// The position before this one; `ZERO` stays `ZERO`.
+    #[must_use]
+    pub const fn prev(self) -> Lsn {
+        Lsn(self.0.saturating_sub(1))
+    }
+}
+
+impl fmt::Display for Lsn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A place among the winners of a campaign: 1..=limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Seat(u32);
+
+impl Seat {
+    /// Seat number `number`; the first is 1.
+    pub const fn new(number: u32) -> Seat {
+        assert!(number > 0, "seats are counted from 1");
+        Seat(number)
+    }
+
+    /// The seat's number.
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+
+    /// Where the seat stands in a table that starts at 0.
+    pub const fn index(self) -> usize {
+        self.0 as usize - 1
+    }
+}
+
+impl fmt::Display for Seat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A campaign's number in its journal: the first one created is 0. Never used again, also not after a drop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CampaignId(pub u32);
+
+impl CampaignId {
+    /// Where the campaign stands in a table of all campaigns.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// One of the numbered databases that `SELECT` chooses; campaigns show in 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Db(pub u8);
+
+/// Unix time in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Millis(pub i64);
+
+impl Millis {
+    /// The deadline of what has none.
+    pub const NEVER: Millis = Millis(i64::MAX);
+
+    /// The time, unless it is `NEVER`.
+    pub fn some(self) -> Option<Millis> {
+        (self != Millis::NEVER).then_some(self)
+    }
+}
+
+/// A user as a campaign knows him.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum User<'a> {
+    /// `USERS INT`: a signed 64-bit integer.
+    Int(i64),
+    /// `USERS ANY`: 1..=64 bytes.
+    Any(&'a [u8]),
+}
+
+/// The random name of a data directory's journal: 16 bytes, written as 32 hex digits. Made once, with the directory.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LogId(pub [u8; 16]);
+
+impl fmt::Display for LogId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for LogId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LogId({self})")
+    }
+}

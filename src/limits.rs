@@ -1,0 +1,71 @@
+//! # limits - every bound has a name and a reason
+//! Queues, buffers, batches and loops end at a number that stands here. Pure. May use: nothing.
+
+/// The longest value or argument: what Redis calls `proto-max-bulk-len`, so that a group always fits a segment.
+pub const VALUE_BYTES_MAX: usize = 16 << 20;
+
+/// The longest request, all arguments together: a request's events must fit one batch.
+pub const REQUEST_BYTES_MAX: usize = 32 << 20;
+
+/// Arguments of one request, as in Redis.
+pub const REQUEST_ARGS_MAX: usize = 1 << 20;
+
+/// An inline request without its end of line, as in Redis.
+pub const INLINE_BYTES_MAX: usize = 64 << 10;
+
+/// Arguments and bytes per argument before AUTH, as in Redis: a stranger reserves no memory.
+pub const UNAUTHENTICATED_ARGS_MAX: usize = 10;
+/// See [`UNAUTHENTICATED_ARGS_MAX`].
+pub const UNAUTHENTICATED_BULK_BYTES_MAX: usize = 16_384;
+
+/// Databases that `SELECT` knows, as in Redis.
+pub const DATABASES: usize = 16;
+
+/// Bytes read from one connection before the others have their turn.
+pub const READ_BYTES_PER_TURN: usize = 128 << 10;
+
+/// Answers that one connection may have waiting before its requests wait too.
+pub const OUTPUT_SLOW_BYTES: usize = 1 << 20;
+
+/// Answers that one connection may have waiting before it is closed: a single answer can be this long.
+pub const OUTPUT_CLOSE_BYTES: usize = 256 << 20;
+
+/// Seconds without reading a byte of a waiting answer before a connection is closed.
+pub const OUTPUT_STALL_SECONDS: u64 = 60;
+
+/// A campaign's name.
+pub const CAMPAIGN_NAME_BYTES_MAX: usize = 64;
+
+/// A user of a `USERS ANY` campaign.
+pub const USER_BYTES_MAX: usize = 64;
+
+/// Campaigns in one journal: their numbers are never used again.
+pub const CAMPAIGNS_MAX: usize = 1 << 24;
+
+/// Rows of one `GATE.SEATS` answer.
+pub const SEATS_ROWS_MAX: u32 = 10_000;
+
+/// Campaigns that have figures of their own; the rest are counted together as `other`.
+pub const FIGURES_CAMPAIGNS_MAX: usize = 1000;
+
+/// Keys that expire in one turn of the loop: a crowd of deadlines is no stall.
+pub const EXPIRES_PER_TURN: usize = 64;
+
+/// Table entries freed in one turn of the loop after a drop or a flush.
+pub const FREED_PER_TURN: usize = 2_048;
+
+/// A block of the journal: each batch starts on one, so that no write touches a page that holds durable bytes.
+pub const BLOCK_BYTES: u64 = 4096;
+
+/// A journal segment, unless set otherwise.
+pub const SEGMENT_BYTES: u64 = 64 << 20;
+
+/// The smallest segment that can be set: it must hold one request of the longest kind.
+pub const SEGMENT_BYTES_MIN: u64 = 40 << 20;
+
+/// A batch of the journal: when it is this long, requests wait for the disk.
+pub const BATCH_BYTES_MAX: usize = 36 << 20;
+
+const _: () = assert!(REQUEST_BYTES_MAX < BATCH_BYTES_MAX, "a group never spans two batches");
+const _: () = assert!((BATCH_BYTES_MAX as u64) < SEGMENT_BYTES_MIN, "a batch never spans two segments");
+const _: () = assert!(VALUE_BYTES_MAX <= REQUEST_BYTES_MAX, "the longest value fits a request");

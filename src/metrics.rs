@@ -1,0 +1,111 @@
+//! # metrics - the figures that threads leave for each other
+//! Plain atomics and one map. The loop writes at most once a turn and never waits; the admin thread and `INFO` read.
+//! May use: `ids`.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use dashmap::DashMap;
+
+/// A number that one thread sets and others read.
+#[derive(Debug, Default)]
+pub struct Figure(AtomicU64);
+
+impl Figure {
+    /// Its value.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Sets it.
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// Adds to it.
+    pub fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+}
+
+/// A line for humans about something that is wrong at the moment; empty while all is well.
+#[derive(Debug, Default)]
+pub struct Trouble(Mutex<String>);
+
+impl Trouble {
+    /// The line, or nothing.
+    pub fn get(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sets or (with an empty line) clears it.
+    pub fn set(&self, line: impl Into<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = line.into();
+    }
+}
+
+/// What the loop tells about one campaign.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CampaignFigures {
+    /// Seats given.
+    pub granted: u64,
+    /// Seats free.
+    pub remaining: u64,
+    /// Claims answered, of every kind.
+    pub claims: u64,
+    /// Claims answered `SOLDOUT`.
+    pub refused_soldout: u64,
+    /// Claims answered `ALREADY`.
+    pub refused_already: u64,
+    /// Claims answered `NOTOPEN`.
+    pub refused_notopen: u64,
+    /// Claims answered `CLOSED`.
+    pub refused_closed: u64,
+}
+
+/// All figures of one process.
+#[derive(Debug, Default)]
+pub struct Figures {
+    /// By campaign name; at most `limits::FIGURES_CAMPAIGNS_MAX` and `other`.
+    pub campaigns: DashMap<String, CampaignFigures>,
+    /// Calls by command name, in the order of the command table.
+    pub commands: DashMap<&'static str, u64>,
+    /// Replay is done and claims are answered.
+    pub ready: AtomicBool,
+    /// Milliseconds on the process's own monotonic clock at the loop's last turn.
+    pub last_turn: Figure,
+    /// Connections open.
+    pub connected_clients: Figure,
+    /// Bytes of all journal segments.
+    pub journal_bytes: Figure,
+    /// What the gate's time is ahead of the wall clock, in milliseconds.
+    pub clock_ahead_ms: ClockAhead,
+    /// Why writes are refused at the moment (`MISCONF`).
+    pub journal_trouble: Trouble,
+    /// Rows the sink has committed since start.
+    pub ledger_rows: Figure,
+    /// Transactions the sink has committed since start.
+    pub ledger_commits: Figure,
+    /// Rows in `coupon_dead_letter` written since start.
+    pub dead_letters: Figure,
+    /// Unix milliseconds of the oldest grant that is durable and not stored; 0 is none.
+    pub oldest_unstored_at: Figure,
+    /// Why the ledger does not advance at the moment.
+    pub ledger_trouble: Trouble,
+}
+
+/// A signed [`Figure`].
+#[derive(Debug, Default)]
+pub struct ClockAhead(AtomicI64);
+
+impl ClockAhead {
+    /// Its value.
+    pub fn get(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Sets it.
+    pub fn set(&self, value: i64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+}
