@@ -13,6 +13,9 @@ pub const REQUEST_ARGS_MAX: usize = 1 << 20;
 /// An inline request without its end of line, as in Redis.
 pub const INLINE_BYTES_MAX: usize = 64 << 10;
 
+/// The digits of a length in a request, with room to spare: whoever sends more is not speaking RESP.
+pub const LENGTH_LINE_BYTES_MAX: usize = 32;
+
 /// Arguments and bytes per argument before AUTH, as in Redis: a stranger reserves no memory.
 pub const UNAUTHENTICATED_ARGS_MAX: usize = 10;
 /// See [`UNAUTHENTICATED_ARGS_MAX`].

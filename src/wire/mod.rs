@@ -1,1 +1,34 @@
-//! wire
+//! # wire - RESP in and out, the command table
+//! Bytes to arguments, arguments to core commands, replies to bytes; and one row per command with everything that is
+//! known of it. Pure: no sockets, no clock, no threads.
+//! May use: `core` (commands and replies, not the state), `ids`, `limits`.
+//! Promises: names, arities, replies and error texts as Redis 7.2; no input makes it panic, reserve memory for bytes
+//! that have not come, or scan a byte of an argument twice; no allocation per pipelined command.
+
+mod args;
+mod command_docs;
+mod connection_table;
+mod gate_table;
+mod inline;
+mod keys_table;
+mod numbers;
+mod refusals;
+mod reply;
+mod request;
+mod server_table;
+mod spec;
+mod strings_table;
+mod table;
+
+pub use args::Args;
+pub use command_docs::describe;
+pub use numbers::{integer, unsigned};
+pub use refusals::arity;
+pub use reply::{
+    Protocol, array_header, bulk, encode, error, int, map_header, null, push_header, set_header, simple, verbatim,
+};
+pub use request::{ProtocolError, Scan, Scanner};
+pub use spec::{
+    Arg, ArgKind, Categories, CommandSpec, ConnectionCommand, Flags, Group, Handler, KeySpec, Parse, Request,
+};
+pub use table::{commands, lookup, lookup_subcommand, resolve, subcommands};

@@ -1,0 +1,6 @@
+//! connection
+
+use crate::wire::spec::CommandSpec;
+
+/// The rows.
+pub(super) const ROWS: &[CommandSpec] = &[];
