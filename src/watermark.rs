@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::ids::Lsn;
 
@@ -35,17 +35,10 @@ impl Watermark {
 
     /// Waits until it has passed `behind`, at most `patience`; answers how far it is then.
     pub fn wait_past(&self, behind: Lsn, patience: Duration) -> Lsn {
-        let deadline = Instant::now() + patience;
         self.waiters.fetch_add(1, Ordering::SeqCst);
-        let mut guard = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
-        while self.lsn.load(Ordering::SeqCst) <= behind.get() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            guard = self.moved.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        drop(guard);
+        let guard = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        let behind = |_: &mut ()| self.lsn.load(Ordering::SeqCst) <= behind.get();
+        drop(self.moved.wait_timeout_while(guard, patience, behind).unwrap_or_else(PoisonError::into_inner));
         self.waiters.fetch_sub(1, Ordering::SeqCst);
         self.get()
     }
@@ -70,12 +63,15 @@ pub struct Watermarks {
 mod tests {
     use super::*;
     use std::sync::Arc;
+    use std::thread::Builder;
 
     #[test]
     fn who_waits_is_woken_when_the_mark_has_passed() {
         let mark = Arc::new(Watermark::default());
         let waiter = Arc::clone(&mark);
-        let thread = std::thread::spawn(move || waiter.wait_past(Lsn::new(4), Duration::from_secs(60)));
+        let thread = Builder::new()
+            .spawn(move || waiter.wait_past(Lsn::new(4), Duration::from_secs(60)))
+            .expect("a thread starts");
         mark.advance(Lsn::new(4));
         mark.advance(Lsn::new(5));
         assert_eq!(thread.join().expect("the waiter ends"), Lsn::new(5));

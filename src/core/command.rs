@@ -1,5 +1,7 @@
 //! What can be asked of the core, parsed and checked for form.
 
+#![expect(missing_docs, reason = "a variant's doc names the command; its fields are that command's arguments")]
+
 use crate::core::event::Terms;
 use crate::ids::Db;
 

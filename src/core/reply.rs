@@ -60,6 +60,11 @@ impl<'s> Reply<'s> {
         Reply::Bulk(Cow::Borrowed(bytes))
     }
 
+    /// What a claim comes to, if this answers one.
+    pub fn claim(&self) -> Option<Claim> {
+        if let Reply::Claim(claim) = self { Some(*claim) } else { None }
+    }
+
     /// A bulk string of its own.
     pub fn text(text: impl Into<String>) -> Reply<'static> {
         Reply::Bulk(Cow::Owned(text.into().into_bytes()))
