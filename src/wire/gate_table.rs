@@ -1,6 +1,79 @@
-//! gate
+//! The rows of the commands on campaigns.
 
-use crate::wire::spec::CommandSpec;
+use crate::wire::parse_gate as parse;
+use crate::wire::spec::{
+    Arg, ArgKind, Categories, CommandSpec, ConnectionCommand, Flags, Group, Handler, KeySpec, Parse,
+};
+
+const READONLY: Flags = Flags::READONLY;
+const WRITE: Flags = Flags::WRITE;
+const DENYOOM: Flags = Flags::DENYOOM;
+const FAST: Flags = Flags::FAST;
+
+/// The release that brought them.
+const SINCE: &str = "0.1.0";
+
+const fn gate(name: &'static str, arity: i32, parse: Parse) -> CommandSpec {
+    CommandSpec::new(name, arity, Group::Gate, Handler::Core(parse)).category(Categories::GATE)
+}
+
+const fn key(flags: &'static [&'static str]) -> KeySpec {
+    KeySpec { first: 1, last: 0, step: 1, flags }
+}
+
+const CAMPAIGN: Arg = Arg::new("campaign", ArgKind::Key);
+const USER: Arg = Arg::string("user");
 
 /// The rows.
-pub(super) const ROWS: &[CommandSpec] = &[];
+pub(super) const ROWS: &[CommandSpec] = &[
+    gate("gate.create", -4, parse::create).flags(&[WRITE, DENYOOM]).keys(&[key(&["OW", "insert"])]).doc(
+        SINCE,
+        "Creates a campaign with a number of seats; the same again is EXISTS.",
+        &[
+            CAMPAIGN,
+            Arg::integer("limit").after("LIMIT"),
+            Arg::string("open").after("OPEN").optional(),
+            Arg::string("close").after("CLOSE").optional(),
+            Arg::one_of("users", &[Arg::word("int", "INT"), Arg::word("any", "ANY")]).after("USERS").optional(),
+            Arg::word("shadow", "SHADOW").optional(),
+        ],
+    ),
+    gate("gate.claim", -3, parse::claim).flags(&[WRITE, DENYOOM, FAST]).keys(&[key(&["RW", "access", "update"])]).doc(
+        SINCE,
+        "Claims a seat for a user: GRANTED, ALREADY, SOLDOUT, NOTOPEN or CLOSED, its number, and the free seats.",
+        &[CAMPAIGN, USER, Arg::word("flat", "FLAT").optional()],
+    ),
+    gate("gate.status", 3, parse::status).flags(&[READONLY, FAST]).keys(&[key(&["RO", "access"])]).doc(
+        SINCE,
+        "Returns the seats of a user and how far each has come.",
+        &[CAMPAIGN, USER],
+    ),
+    gate("gate.info", 2, parse::info).flags(&[READONLY, FAST]).keys(&[key(&["RO", "access"])]).doc(
+        SINCE,
+        "Returns the terms and the figures of a campaign.",
+        &[CAMPAIGN],
+    ),
+    gate("gate.list", 1, parse::list).flags(&[READONLY]).complexity("O(N) where N is the number of campaigns.").doc(
+        SINCE,
+        "Returns the names of the campaigns.",
+        &[],
+    ),
+    gate("gate.seats", 4, parse::seats)
+        .flags(&[READONLY])
+        .keys(&[key(&["RO", "access"])])
+        .complexity("O(N) where N is the number of returned seats.")
+        .doc(
+            SINCE,
+            "Returns who has the seats from one number on.",
+            &[CAMPAIGN, Arg::integer("first"), Arg::integer("count")],
+        ),
+    gate("gate.drop", -2, parse::drop).flags(&[WRITE]).keys(&[key(&["RM", "delete"])]).doc(
+        SINCE,
+        "Removes a campaign whose grants are published and stored; with FORCE, any.",
+        &[CAMPAIGN, Arg::word("force", "FORCE").optional()],
+    ),
+    CommandSpec::new("gate.help", 1, Group::Gate, Handler::Connection(ConnectionCommand::GateHelp))
+        .category(Categories::GATE)
+        .flags(&[Flags::LOADING, Flags::STALE])
+        .doc(SINCE, "Returns what the GATE commands do.", &[]),
+];

@@ -1,0 +1,93 @@
+//! The lines of each `HELP`.
+
+use crate::core::Reply;
+
+/// The reply of a `HELP`: simple strings, as Redis answers it.
+pub(super) fn lines(lines: &[&'static str]) -> Reply<'static> {
+    Reply::Array(lines.iter().map(|line| Reply::Status(line)).collect())
+}
+
+/// `CLIENT HELP`
+pub(super) const CLIENT: &[&str] = &[
+    "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "GETNAME",
+    "    Return the name of this connection.",
+    "ID",
+    "    Return the number of this connection.",
+    "INFO",
+    "    Return what is known of this connection.",
+    "KILL <ip:port>",
+    "    Close the connection from <ip:port>.",
+    "KILL <option> <value> [<option> <value> [...]]",
+    "    Close the connections that fit all options:",
+    "    * ADDR <ip:port>, LADDR <ip:port>, ID <number>, USER <name>, TYPE NORMAL, SKIPME YES|NO (default: YES)",
+    "LIST [TYPE NORMAL] [ID <number> [...]]",
+    "    Return what is known of connections.",
+    "NO-EVICT (ON|OFF)",
+    "    Accepted; no connection is closed for want of memory.",
+    "NO-TOUCH (ON|OFF)",
+    "    Accepted; the use of keys is not recorded.",
+    "REPLY (ON|OFF|SKIP)",
+    "    Say whether this connection's requests are answered.",
+    "SETINFO (LIB-NAME|LIB-VER) <text>",
+    "    Say which client library this is.",
+    "SETNAME <name>",
+    "    Give this connection a name.",
+    "HELP",
+    "    Print this help.",
+];
+
+/// `COMMAND HELP`
+pub(super) const COMMAND: &[&str] = &[
+    "COMMAND <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "(no subcommand)",
+    "    Return details of all commands.",
+    "COUNT",
+    "    Return the number of commands.",
+    "DOCS [<command-name> ...]",
+    "    Return the documents of the commands, or of all.",
+    "GETKEYS <full-command>",
+    "    Return the keys of a full command.",
+    "INFO [<command-name> ...]",
+    "    Return details of the commands, or of all.",
+    "LIST [FILTERBY (PATTERN <glob>|ACLCAT <category>|MODULE <name>)]",
+    "    Return the names of the commands.",
+    "HELP",
+    "    Print this help.",
+];
+
+/// `CONFIG HELP`
+pub(super) const CONFIG: &[&str] = &[
+    "CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "GET <pattern> [<pattern> ...]",
+    "    Return the settings whose names match, and their values.",
+    "RESETSTAT",
+    "    Set the figures of INFO to 0.",
+    "SET <setting> <value> [<setting> <value> ...]",
+    "    Change settings.",
+    "HELP",
+    "    Print this help.",
+];
+
+/// `GATE.HELP`
+pub(super) const GATE: &[&str] = &[
+    "GATE.<command> <campaign> [<arg> ...]. Commands are:",
+    "GATE.CREATE <campaign> LIMIT <n> [OPEN <t>] [CLOSE <t>] [USERS INT|ANY] [SHADOW]",
+    "    Create a campaign with <n> seats: CREATED, or EXISTS when it is there with the same terms.",
+    "    Times are unix milliseconds or ISO 8601 with an offset. SHADOW: a rehearsal, never published or stored.",
+    "GATE.CLAIM <campaign> <user> [FLAT]",
+    "    Claim a seat: [status, number, remaining]. GRANTED seat, ALREADY seat, SOLDOUT 0, NOTOPEN ms-to-wait, CLOSED 0.",
+    "    FLAT: the same as one string.",
+    "GATE.STATUS <campaign> <user>",
+    "    The user's seats: [GRANTED, seat, at-unix-ms, accepted|durable|published|stored].",
+    "GATE.INFO <campaign>",
+    "    The campaign's terms and figures.",
+    "GATE.LIST",
+    "    The names of all campaigns.",
+    "GATE.SEATS <campaign> <first> <count>",
+    "    Who has the seats from <first> on: [seat, user, at-unix-ms, GRANTED].",
+    "GATE.DROP <campaign> [FORCE]",
+    "    Remove a campaign; without FORCE only once its grants are published and stored.",
+    "GATE.HELP",
+    "    Print this help.",
+];

@@ -1,0 +1,204 @@
+//! Requests on campaigns, as commands of the core. An error names what was given and what would be right.
+
+use crate::core::{Command, Refusal, Terms, Users};
+use crate::ids::Millis;
+use crate::limits::{CAMPAIGN_NAME_BYTES_MAX, SEATS_ROWS_MAX};
+use crate::wire::numbers;
+use crate::wire::parse::Parsed;
+use crate::wire::refusals::quoted;
+use crate::wire::spec::Request;
+use crate::wire::times::time;
+
+/// `GATE.CREATE campaign LIMIT n [OPEN t] [CLOSE t] [USERS INT|ANY] [SHADOW]`
+pub(super) fn create<'a>(request: &Request<'a>) -> Parsed<'a> {
+    let args = request.args;
+    let campaign = args.get(1);
+    if !is_campaign_name(campaign) {
+        return Err(bad_name(campaign));
+    }
+    let mut given = Given::default();
+    let mut at = 2;
+    while at < args.len() {
+        let word = args.get(at);
+        let Some(option) = CREATE_OPTIONS.iter().find(|option| word.eq_ignore_ascii_case(option.word.as_bytes()))
+        else {
+            return Err(unknown_option(word, "GATE.CREATE", "LIMIT n [OPEN t] [CLOSE t] [USERS INT|ANY] [SHADOW]"));
+        };
+        let value = match (option.has_value, at + 1 < args.len()) {
+            (true, true) => args.get(at + 1),
+            (true, false) => return Err(syntax(format!("{} needs a value", option.word))),
+            (false, _) => b"",
+        };
+        at += 1 + usize::from(option.has_value);
+        (option.take)(&mut given, value)?;
+    }
+    Ok(Command::Create { campaign, terms: given.terms()? })
+}
+
+/// What `GATE.CREATE` was given.
+#[derive(Default)]
+struct Given {
+    limit: Option<u32>,
+    open: Option<Millis>,
+    close: Option<Millis>,
+    users: Option<Users>,
+    shadow: Option<()>,
+}
+
+impl Given {
+    fn terms(self) -> Result<Terms, Refusal> {
+        let limit = self.limit.ok_or_else(|| syntax("LIMIT n is missing: the number of seats".to_owned()))?;
+        if let (Some(open), Some(close)) = (self.open, self.close)
+            && open >= close
+        {
+            return Err(Refusal::ErrText(format!(
+                "OPEN ({}) must be before CLOSE ({}), in unix milliseconds",
+                open.0, close.0
+            )));
+        }
+        let users = self.users.unwrap_or(Users::Int);
+        Ok(Terms { limit, open: self.open, close: self.close, users, shadow: self.shadow.is_some() })
+    }
+}
+
+struct CreateOption {
+    word: &'static str,
+    has_value: bool,
+    take: fn(&mut Given, &[u8]) -> Result<(), Refusal>,
+}
+
+const CREATE_OPTIONS: [CreateOption; 5] = [
+    CreateOption {
+        word: "LIMIT",
+        has_value: true,
+        take: |given, value| once("LIMIT", &mut given.limit, whole("LIMIT", value, 0, u32::MAX)?),
+    },
+    CreateOption {
+        word: "OPEN",
+        has_value: true,
+        take: |given, value| once("OPEN", &mut given.open, time("OPEN", value)?),
+    },
+    CreateOption {
+        word: "CLOSE",
+        has_value: true,
+        take: |given, value| once("CLOSE", &mut given.close, time("CLOSE", value)?),
+    },
+    CreateOption {
+        word: "USERS",
+        has_value: true,
+        take: |given, value| once("USERS", &mut given.users, users(value)?),
+    },
+    CreateOption { word: "SHADOW", has_value: false, take: |given, _| once("SHADOW", &mut given.shadow, ()) },
+];
+
+fn users(value: &[u8]) -> Result<Users, Refusal> {
+    match value {
+        value if value.eq_ignore_ascii_case(b"int") => Ok(Users::Int),
+        value if value.eq_ignore_ascii_case(b"any") => Ok(Users::Any),
+        other => Err(syntax(format!("USERS '{}' is neither INT nor ANY", quoted(other)))),
+    }
+}
+
+fn once<T>(word: &str, slot: &mut Option<T>, value: T) -> Result<(), Refusal> {
+    match slot.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(syntax(format!("{word} is given twice"))),
+    }
+}
+
+/// `GATE.CLAIM campaign user [FLAT]`
+#[inline]
+pub(super) fn claim<'a>(request: &Request<'a>) -> Parsed<'a> {
+    let args = request.args;
+    let campaign = known_length(args.get(1))?;
+    let flat = args.len() > 3 && only_option(request, 3, "GATE.CLAIM", "FLAT")?;
+    Ok(Command::Claim { campaign, user: args.get(2), flat })
+}
+
+/// `GATE.STATUS campaign user`
+pub(super) fn status<'a>(request: &Request<'a>) -> Parsed<'a> {
+    Ok(Command::Status { campaign: known_length(request.args.get(1))?, user: request.args.get(2) })
+}
+
+/// `GATE.INFO campaign`
+pub(super) fn info<'a>(request: &Request<'a>) -> Parsed<'a> {
+    Ok(Command::CampaignInfo { campaign: known_length(request.args.get(1))? })
+}
+
+/// `GATE.LIST`
+pub(super) fn list<'a>(_request: &Request<'a>) -> Parsed<'a> {
+    Ok(Command::Campaigns)
+}
+
+/// `GATE.SEATS campaign first count`
+pub(super) fn seats<'a>(request: &Request<'a>) -> Parsed<'a> {
+    let campaign = known_length(request.args.get(1))?;
+    let first = whole("first", request.args.get(2), 1, u32::MAX)?;
+    let count = whole("count", request.args.get(3), 1, SEATS_ROWS_MAX)?;
+    Ok(Command::Seats { campaign, first, count })
+}
+
+/// `GATE.DROP campaign [FORCE]`
+pub(super) fn drop<'a>(request: &Request<'a>) -> Parsed<'a> {
+    let campaign = known_length(request.args.get(1))?;
+    let force = request.args.len() > 2 && only_option(request, 2, "GATE.DROP", "FORCE")?;
+    Ok(Command::Drop { campaign, force })
+}
+
+/// The one option that a command takes, from argument `from` on.
+#[cold]
+fn only_option(request: &Request<'_>, from: usize, command: &str, option: &str) -> Result<bool, Refusal> {
+    let mut found = None;
+    for word in request.args.iter().skip(from) {
+        if !word.eq_ignore_ascii_case(option.as_bytes()) {
+            return Err(unknown_option(word, command, &format!("[{option}]")));
+        }
+        once(option, &mut found, ())?;
+    }
+    Ok(found.is_some())
+}
+
+/// Options that the interface names and this release does not have.
+const LATER: [&str; 5] = ["PERUSER", "NOID", "HOLD", "ID", "PURGE"];
+
+fn unknown_option(word: &[u8], command: &str, takes: &str) -> Refusal {
+    match LATER.iter().find(|later| word.eq_ignore_ascii_case(later.as_bytes())) {
+        Some(later) => syntax(format!("{command} has no {later} in this release; it takes {takes}")),
+        None => syntax(format!("'{}' is no option of {command}; it takes {takes}", quoted(word))),
+    }
+}
+
+fn syntax(what: String) -> Refusal {
+    Refusal::ErrText(format!("syntax error: {what}"))
+}
+
+/// The integer in `text`, within bounds.
+fn whole(name: &str, text: &[u8], min: u32, max: u32) -> Result<u32, Refusal> {
+    numbers::unsigned(text)
+        .and_then(|number| u32::try_from(number).ok())
+        .filter(|number| (min..=max).contains(number))
+        .ok_or_else(|| Refusal::ErrText(format!("{name} '{}' is not an integer from {min} to {max}", quoted(text))))
+}
+
+/// A campaign's name that is looked up, not made: whether it exists is the core's to say, but no error repeats
+/// megabytes.
+#[inline]
+fn known_length(campaign: &[u8]) -> Result<&[u8], Refusal> {
+    if campaign.is_empty() || campaign.len() > CAMPAIGN_NAME_BYTES_MAX {
+        return Err(bad_name(campaign));
+    }
+    Ok(campaign)
+}
+
+fn is_campaign_name(name: &[u8]) -> bool {
+    (1..=CAMPAIGN_NAME_BYTES_MAX).contains(&name.len())
+        && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"._:{}-".contains(byte))
+}
+
+#[cold]
+fn bad_name(name: &[u8]) -> Refusal {
+    Refusal::ErrText(format!(
+        "'{}' is no name for a campaign: 1 to {CAMPAIGN_NAME_BYTES_MAX} letters, digits and . _ : {{ }} - are",
+        quoted(name)
+    ))
+}
