@@ -5,6 +5,7 @@
 use crate::core::event::Terms;
 use crate::ids::Db;
 
+#[expect(missing_docs, reason = "the fields are the command's arguments under their own names")]
 /// A request to the core. Borrows from the client's bytes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command<'a> {
@@ -113,6 +114,7 @@ pub enum SetAnswer {
     Old,
 }
 
+#[expect(missing_docs, reason = "the fields are told by their variants")]
 /// What a command makes of a key's deadline. Which command speaks stands in the error text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deadline {

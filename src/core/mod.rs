@@ -3,15 +3,41 @@
 //! May use: `ids`, `limits`.
 //! Promises: never more than N; one grant per user; seats 1..=N; a counter never wraps.
 
+mod campaign_claims;
+mod campaign_terms;
+mod campaigns;
 mod command;
+mod discarded;
 mod event;
+mod glob;
+mod key_life;
+mod key_reads;
+mod key_writes;
+mod keys;
+mod numbers;
 mod reply;
+mod roster;
+mod table;
+#[cfg(test)]
+mod tests;
 
+pub use campaigns::CampaignFacts;
 pub use command::{Command, Deadline, ExpireIf, Set, SetAnswer, SetIf, TtlForm};
 pub use event::{Event, Group, Terms, Users};
+pub use glob::glob_matches;
+pub use numbers::{NOT_AN_INTEGER, parse_integer};
 pub use reply::{Claim, Decision, Outcome, Refusal, Reply};
 
-use crate::ids::{Lsn, Millis};
+use std::fmt;
+use std::hash::{BuildHasher, Hash, Hasher};
+
+use foldhash::quality::FixedState;
+
+use crate::core::campaigns::Campaigns;
+use crate::core::discarded::Discarded;
+use crate::core::keys::Keyspace;
+use crate::ids::{Db, Lsn, Millis};
+use crate::limits;
 
 /// What a decision may know of the world beside the state: all of it arguments, none of it looked up.
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,20 +53,185 @@ pub struct View {
 }
 
 /// The state: campaigns and keys.
-#[derive(Debug)]
-pub struct Core {}
+pub struct Core {
+    scatter: Scatter,
+    /// The last change of all.
+    applied: Lsn,
+    /// The last change that took a name away: what the absence of a name was read from.
+    removed: Lsn,
+    newest_at: Millis,
+    spaces: [Keyspace; limits::DATABASES],
+    campaigns: Campaigns,
+    discarded: Discarded,
+}
 
 impl Core {
     /// An empty state. `seed` scatters the hash tables, so that nobody can aim at one slot of them.
-    pub fn new(_seed: u64) -> Core {
-        Core {}
+    pub fn new(seed: u64) -> Core {
+        Core {
+            scatter: Scatter::new(seed),
+            applied: Lsn::ZERO,
+            removed: Lsn::ZERO,
+            newest_at: Millis(0),
+            spaces: Default::default(),
+            campaigns: Campaigns::default(),
+            discarded: Discarded::default(),
+        }
     }
 
     /// What `command` comes to. Reads only.
-    pub fn decide<'s, 'a>(&'s self, _command: Command<'a>, _view: &View) -> Decision<'s, 'a> {
-        unreachable!("to be written")
+    pub fn decide<'s, 'a>(&'s self, command: Command<'a>, view: &View) -> Decision<'s, 'a> {
+        match command {
+            Command::Create { campaign, terms } => self.create_campaign(campaign, terms, view),
+            Command::Claim { campaign, user, flat } => self.claim(campaign, user, flat, view),
+            Command::Status { campaign, user } => self.status(campaign, user, view),
+            Command::CampaignInfo { campaign } => self.campaign_info(campaign, view),
+            Command::Campaigns => self.list_campaigns(),
+            Command::Seats { campaign, first, count } => self.seats(campaign, first, count, view),
+            Command::Drop { campaign, force } => self.drop_if_safe(campaign, force, view),
+
+            Command::Get { db, key } => self.get(db, key, view),
+            Command::GetMany { db, keys } => self.get_many(db, &keys, view),
+            Command::GetAndRemove { db, key } => self.get_and_remove(db, key, view),
+            Command::GetAndExpire { db, key, deadline } => self.get_and_expire(db, key, deadline, view),
+            Command::Set(set) => self.set(&set, view),
+            Command::SetMany { db, pairs, only_if_none } => self.set_many(db, &pairs, only_if_none, view),
+            Command::Append { db, key, bytes } => self.append(db, key, bytes, view),
+            Command::Length { db, key } => self.length(db, key, view),
+            Command::GetRange { db, key, start, end } => self.get_range(db, key, start, end, view),
+            Command::SetRange { db, key, offset, bytes } => self.set_range(db, key, offset, bytes, view),
+            Command::Add { db, key, step } => self.add(db, key, step, view),
+            Command::AddFloat { db, key, step } => self.add_float(db, key, step, view),
+
+            Command::Remove { db, keys } => self.remove(db, &keys, view),
+            Command::Exists { db, keys } => self.exists(db, &keys, view),
+            Command::Type { db, key } => self.type_of(db, key, view),
+            Command::Keys { db, pattern } => self.keys(db, pattern, view),
+            Command::Scan { db, cursor, pattern, count, kind } => self.scan(db, cursor, pattern, count, kind, view),
+            Command::RandomKey { db, draw } => self.random_key(db, draw, view),
+            Command::Rename { db, from, to, only_if_none } => self.rename(db, from, to, only_if_none, view),
+            Command::Expire { db, key, deadline, only_if } => self.expire(db, key, deadline, only_if, view),
+            Command::TimeToLive { db, key, form } => self.time_to_live(db, key, form, view),
+            Command::Persist { db, key } => self.persist(db, key, view),
+            Command::Size { db } => answer(Reply::Int(self.space(db).len() as i64), self.applied),
+            Command::Flush { db } => self.flush(db),
+        }
     }
 
-    /// The only door through which state changes.
-    pub fn evolve(&mut self, _lsn: Lsn, _event: &Event<'_>) {}
+    /// The only door through which state changes. `lsn` is the next one, or that of a counter's last change, which is
+    /// then amended. What breaks a promise ends the process.
+    pub fn evolve(&mut self, lsn: Lsn, event: &Event<'_>) {
+        let amends = lsn != self.applied.next();
+        assert!(
+            !amends || (lsn <= self.applied && matches!(event, Event::KeyCounted { .. })),
+            "each change has the next position: {lsn} does not follow {}",
+            self.applied
+        );
+        match event {
+            Event::CampaignCreated { .. } | Event::CampaignDropped { .. } | Event::Granted { .. } => {
+                self.evolve_campaigns(lsn, event);
+            }
+            Event::KeySet { .. }
+            | Event::KeyCounted { .. }
+            | Event::KeyPatched { .. }
+            | Event::KeyExpirySet { .. }
+            | Event::KeyRemoved { .. }
+            | Event::KeyRenamed { .. }
+            | Event::Flushed { .. } => self.evolve_keys(lsn, event, amends),
+        }
+        if !amends {
+            self.applied = lsn;
+        }
+    }
+
+    /// The position of the last change.
+    pub fn applied(&self) -> Lsn {
+        self.applied
+    }
+
+    /// The newest time in any event: time must not go on before it.
+    pub fn newest_at(&self) -> Millis {
+        self.newest_at
+    }
+
+    /// The last change of a key: where a `KeyCounted` of it may be amended.
+    pub fn last_change(&self, db: Db, key: &[u8]) -> Option<Lsn> {
+        self.space(db).find(self.scatter, key).map(|entry| entry.lsn)
+    }
+
+    /// The databases: number, keys, keys with a deadline.
+    pub fn keyspaces(&self) -> impl Iterator<Item = (Db, usize, usize)> {
+        (0..).map(Db).zip(&self.spaces).map(|(db, space)| (db, space.len(), space.with_deadline()))
+    }
+
+    /// The earliest deadline of any key.
+    pub fn next_deadline(&self) -> Option<Millis> {
+        self.spaces.iter().filter_map(Keyspace::next_deadline).min()
+    }
+
+    /// At most `at_most` keys whose deadline has passed, earliest first. The loop journals that they are removed.
+    pub fn due(&self, now: Millis, at_most: usize) -> Vec<(Db, Box<[u8]>)> {
+        if self.next_deadline().is_none_or(|deadline| deadline > now) {
+            return Vec::new();
+        }
+        let mut due: Vec<(Millis, Db, &[u8])> = Vec::new();
+        for (db, space) in (0..).map(Db).zip(&self.spaces) {
+            due.extend(space.due(self.scatter, now).take(at_most).map(|(deadline, key)| (deadline, db, key)));
+        }
+        due.sort_by_key(|(deadline, db, _)| (*deadline, *db));
+        due.into_iter().take(at_most).map(|(_, db, key)| (db, key.into())).collect()
+    }
+
+    /// Frees about `budget` entries of what was dropped or flushed; true while something is left. No change of state.
+    pub fn sweep(&mut self, budget: usize) -> bool {
+        self.discarded.sweep(budget)
+    }
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys: usize = self.spaces.iter().map(Keyspace::len).sum();
+        write!(f, "Core {{ applied: {}, campaigns: {}, keys: {keys} }}", self.applied, self.campaigns.live())
+    }
+}
+
+/// How names and users are scattered over the tables.
+#[derive(Clone, Copy, Debug)]
+struct Scatter(u64);
+
+impl Scatter {
+    fn new(seed: u64) -> Scatter {
+        Scatter(seed)
+    }
+
+    fn bytes(self, bytes: &[u8]) -> u64 {
+        let mut hasher = FixedState::with_seed(self.0).build_hasher();
+        hasher.write(bytes);
+        hasher.finish()
+    }
+
+    fn of<T: Hash + ?Sized>(self, what: &T) -> u64 {
+        FixedState::with_seed(self.0).hash_one(what)
+    }
+}
+
+fn answer<'s, 'a>(reply: Reply<'s>, depends: Lsn) -> Decision<'s, 'a> {
+    Decision::Answer { reply, depends }
+}
+
+fn refuse<'s, 'a>(refusal: Refusal, depends: Lsn) -> Decision<'s, 'a> {
+    Decision::Answer { reply: Reply::Refused(refusal), depends }
+}
+
+fn record<'s, 'a>(event: Event<'a>, reply: Reply<'s>) -> Decision<'s, 'a> {
+    Decision::Record { group: Group::One(event), reply }
+}
+
+/// A name in a message: printable and short, whatever it was.
+fn shown(name: &[u8]) -> String {
+    let (head, more) = match name.get(..limits::CAMPAIGN_NAME_BYTES_MAX) {
+        Some(head) if head.len() < name.len() => (head, "..."),
+        Some(_) | None => (name, ""),
+    };
+    format!("{}{more}", head.escape_ascii())
 }

@@ -1,0 +1,190 @@
+//! What becomes of a claim, and what a user, a list of seats or a campaign looks like.
+
+use crate::core::campaigns::{Campaign, Found};
+use crate::core::event::{Event, Group, Users};
+use crate::core::numbers::parse_integer;
+use crate::core::reply::{Claim, Decision, Outcome, Refusal, Reply};
+use crate::core::roster::Row;
+use crate::core::{Core, View, answer, refuse, shown};
+use crate::ids::{CampaignId, Lsn, Millis, Seat, User};
+use crate::limits;
+
+/// How many grants of a campaign have arrived; none where that cannot be told.
+struct Progress {
+    published: Option<u32>,
+    stored: Option<u32>,
+}
+
+impl Core {
+    /// `GATE.CLAIM`. Order of judgement: unknown campaign, bad user, already, not open, closed, sold out.
+    pub(super) fn claim<'s, 'a>(&'s self, name: &[u8], user: &'a [u8], flat: bool, view: &View) -> Decision<'s, 'a> {
+        let (id, campaign) = match self.find_campaign(name, view.now) {
+            Found::Live(id, campaign) => (id, campaign),
+            other => return self.no_campaign(name, &other),
+        };
+        let user = match user_of(campaign.terms.users, user) {
+            Ok(user) => user,
+            Err(refusal) => return refuse(refusal, campaign.lsn),
+        };
+        let remaining = campaign.remaining();
+        let reply = |outcome, remaining| Reply::Claim(Claim { campaign: id, outcome, remaining, flat });
+        if let Some(seat) = campaign.roster.seat_of(self.scatter, user) {
+            return answer(reply(Outcome::Already(seat), remaining), campaign.roster.row(seat).lsn);
+        }
+        let terms = campaign.terms;
+        let refusal = match (terms.open, terms.close) {
+            (Some(open), _) if open > view.now => Some(Outcome::NotOpen(open.0.saturating_sub(view.now.0))),
+            (_, Some(close)) if close <= view.now => Some(Outcome::Closed),
+            _ if remaining == 0 => Some(Outcome::SoldOut),
+            _ => None,
+        };
+        if let Some(outcome) = refusal {
+            return answer(reply(outcome, remaining), campaign.lsn);
+        }
+        let seat = Seat::new(campaign.roster.len() + 1);
+        let group = Group::One(Event::Granted { campaign: id, seat, user, at: view.now });
+        Decision::Record { group, reply: reply(Outcome::Granted(seat), remaining - 1) }
+    }
+
+    /// `GATE.STATUS`
+    pub(super) fn status<'s, 'a>(&'s self, name: &[u8], user: &[u8], view: &View) -> Decision<'s, 'a> {
+        let campaign = match self.find_campaign(name, view.now) {
+            Found::Live(_, campaign) => campaign,
+            other => return self.no_campaign(name, &other),
+        };
+        let user = match user_of(campaign.terms.users, user) {
+            Ok(user) => user,
+            Err(refusal) => return refuse(refusal, campaign.lsn),
+        };
+        let Some(seat) = campaign.roster.seat_of(self.scatter, user) else {
+            return answer(Reply::Array(Vec::new()), campaign.lsn);
+        };
+        let Row { at, lsn, .. } = campaign.roster.row(seat);
+        let stage = Reply::Status(stage(lsn, campaign.terms.shadow, view));
+        let row = vec![Reply::Status("GRANTED"), number(seat.get()), Reply::Int(at.0), stage];
+        answer(Reply::Array(vec![Reply::Array(row)]), lsn)
+    }
+
+    /// `GATE.SEATS`: the rows from seat `first` on, at most `count` and at most `SEATS_ROWS_MAX`.
+    pub(super) fn seats<'s, 'a>(&'s self, name: &[u8], first: u32, count: u32, view: &View) -> Decision<'s, 'a> {
+        let campaign = match self.find_campaign(name, view.now) {
+            Found::Live(_, campaign) => campaign,
+            other => return self.no_campaign(name, &other),
+        };
+        let first = first.max(1);
+        let behind =
+            first.saturating_add(count.min(limits::SEATS_ROWS_MAX)).min(campaign.roster.len().saturating_add(1));
+        let row = |seat| {
+            let Row { user, at, .. } = campaign.roster.row(Seat::new(seat));
+            let user = match user {
+                User::Int(user) => Reply::Int(user),
+                User::Any(user) => Reply::bulk(user),
+            };
+            Reply::Array(vec![number(seat), user, Reply::Int(at.0), Reply::Status("GRANTED")])
+        };
+        answer(Reply::Array((first..behind).map(row).collect()), campaign.lsn)
+    }
+
+    /// `GATE.INFO` without the counts of claims and refusals, which are no state.
+    pub(super) fn campaign_info<'s, 'a>(&'s self, name: &[u8], view: &View) -> Decision<'s, 'a> {
+        match self.find_campaign(name, view.now) {
+            Found::Live(id, campaign) => {
+                let state = state(campaign, view.now);
+                let here = |lsn: Lsn| if campaign.terms.shadow { 0 } else { campaign.roster.given_by(lsn) };
+                let progress = Progress { published: view.published.map(here), stored: view.stored.map(here) };
+                answer(self.info_map(id, state, &progress), campaign.lsn)
+            }
+            Found::Retired(retired) => {
+                // The rows are gone: all that can be told is whether the last one has arrived.
+                let here = |lsn: Lsn| match retired.terms.shadow {
+                    true => Some(0),
+                    false => (retired.last_lsn <= lsn).then_some(retired.granted),
+                };
+                let progress =
+                    Progress { published: view.published.and_then(here), stored: view.stored.and_then(here) };
+                answer(self.info_map(retired.id, "DROPPED", &progress), retired.lsn)
+            }
+            other => self.no_campaign(name, &other),
+        }
+    }
+
+    fn info_map(&self, id: CampaignId, state: &'static str, progress: &Progress) -> Reply<'_> {
+        let facts = self.campaign(id).expect("a campaign that was found has facts");
+        let terms = facts.terms;
+        let time = |at: Option<Millis>| at.map_or(Reply::Null, |at| Reply::Int(at.0));
+        let count = |count: Option<u32>| count.map_or(Reply::Null, number);
+        let users = match terms.users {
+            Users::Int => "INT",
+            Users::Any => "ANY",
+        };
+        let rows = [
+            ("campaign", Reply::bulk(facts.name)),
+            ("state", Reply::Status(state)),
+            ("limit", number(terms.limit)),
+            ("peruser", Reply::Int(1)),
+            ("granted", number(facts.granted)),
+            ("held", Reply::Int(0)),
+            ("remaining", number(facts.remaining)),
+            ("open", time(terms.open)),
+            ("close", time(terms.close)),
+            ("hold", Reply::Int(0)),
+            ("users", Reply::Status(users)),
+            ("shadow", Reply::Int(i64::from(terms.shadow))),
+            ("created", Reply::Int(facts.created.0)),
+            ("first_grant", time(facts.first_grant)),
+            ("last_grant", time(facts.last_grant)),
+            ("published", count(progress.published)),
+            ("stored", count(progress.stored)),
+        ];
+        Reply::Map(rows.into_iter().map(|(name, value)| (Reply::bulk(name.as_bytes()), value)).collect())
+    }
+
+    /// Why there is nothing to claim from under this name.
+    pub(super) fn no_campaign<'s, 'a>(&'s self, name: &[u8], found: &Found<'_>) -> Decision<'s, 'a> {
+        let name = shown(name);
+        match found {
+            Found::Live(..) => unreachable!("asked only where there is no campaign"),
+            Found::PlainKey(lsn) => refuse(Refusal::WrongType, *lsn),
+            Found::Retired(retired) => {
+                refuse(Refusal::NoCampaign(format!("campaign '{name}' was dropped")), retired.lsn)
+            }
+            Found::Nothing { depends, .. } => {
+                refuse(Refusal::NoCampaign(format!("no campaign '{name}'; create it with GATE.CREATE")), *depends)
+            }
+        }
+    }
+}
+
+fn user_of(users: Users, text: &[u8]) -> Result<User<'_>, Refusal> {
+    match users {
+        Users::Int => parse_integer(text).map(User::Int).ok_or(Refusal::Err("user is not an integer or out of range")),
+        Users::Any if (1..=limits::USER_BYTES_MAX).contains(&text.len()) => Ok(User::Any(text)),
+        Users::Any => Err(Refusal::Err("user must be 1 to 64 bytes long")),
+    }
+}
+
+fn state(campaign: &Campaign, now: Millis) -> &'static str {
+    match (campaign.terms.open, campaign.terms.close) {
+        (Some(open), _) if open > now => "NOTOPEN",
+        (_, Some(close)) if close <= now => "CLOSED",
+        _ if campaign.remaining() == 0 => "SOLDOUT",
+        _ => "OPEN",
+    }
+}
+
+fn stage(lsn: Lsn, shadow: bool, view: &View) -> &'static str {
+    let reached = |mark: Option<Lsn>| !shadow && mark.is_some_and(|mark| mark >= lsn);
+    if reached(view.stored) {
+        "stored"
+    } else if reached(view.published) {
+        "published"
+    } else if view.durable >= lsn {
+        "durable"
+    } else {
+        "accepted"
+    }
+}
+
+fn number(number: u32) -> Reply<'static> {
+    Reply::Int(i64::from(number))
+}

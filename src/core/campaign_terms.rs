@@ -1,0 +1,99 @@
+//! How campaigns come and go.
+
+use crate::core::campaigns::{Campaign, Found, HOME};
+use crate::core::event::{Event, Group, Terms, Users};
+use crate::core::reply::{Decision, Refusal, Reply};
+use crate::core::{Core, View, answer, record, refuse, shown};
+use crate::ids::Lsn;
+use crate::limits;
+
+impl Core {
+    /// `GATE.CREATE`
+    pub(super) fn create_campaign<'s, 'a>(&'s self, name: &'a [u8], terms: Terms, view: &View) -> Decision<'s, 'a> {
+        if let (Some(open), Some(close)) = (terms.open, terms.close)
+            && open >= close
+        {
+            let text = format!("OPEN {} is not before CLOSE {}", open.0, close.0);
+            return refuse(Refusal::ErrText(text), Lsn::ZERO);
+        }
+        let stale = match self.find_campaign(name, view.now) {
+            Found::Live(_, campaign) if campaign.terms == terms => {
+                return answer(Reply::Status("EXISTS"), campaign.lsn);
+            }
+            Found::Live(_, campaign) => return differs(campaign, terms),
+            Found::PlainKey(lsn) => return refuse(Refusal::WrongType, lsn),
+            Found::Retired(retired) => {
+                let text = format!(
+                    "campaign '{}' was dropped after {} grants and its name is kept; asked for {}: choose another name",
+                    shown(name),
+                    retired.granted,
+                    words(terms)
+                );
+                return refuse(Refusal::Conflict(text), retired.lsn);
+            }
+            Found::Nothing { stale, .. } => stale,
+        };
+        let Some(id) = self.campaigns.next_id() else {
+            let text = format!("no campaign beyond the first {} of a journal", limits::CAMPAIGNS_MAX);
+            return refuse(Refusal::ErrText(text), self.applied);
+        };
+        let created = Event::CampaignCreated { id, name, terms, at: view.now };
+        let group = match stale {
+            true => Group::Many(vec![Event::KeyRemoved { db: HOME, key: name, expired: true }, created]),
+            false => Group::One(created),
+        };
+        Decision::Record { group, reply: Reply::Status("CREATED") }
+    }
+
+    /// `GATE.DROP`
+    pub(super) fn drop_if_safe<'s, 'a>(&'s self, name: &[u8], force: bool, view: &View) -> Decision<'s, 'a> {
+        let (id, campaign) = match self.find_campaign(name, view.now) {
+            Found::Live(id, campaign) => (id, campaign),
+            other => return self.no_campaign(name, &other),
+        };
+        for (mark, done) in [(view.published, "published"), (view.stored, "stored")] {
+            let Some(mark) = mark.filter(|_| !force && !campaign.terms.shadow) else { continue };
+            let granted = campaign.roster.len();
+            let missing = granted - campaign.roster.given_by(mark);
+            if missing > 0 {
+                let name = shown(name);
+                let text =
+                    format!("{missing} of {granted} grants of campaign '{name}' are not yet {done}; wait, or FORCE");
+                return refuse(Refusal::Conflict(text), campaign.lsn);
+            }
+        }
+        record(Event::CampaignDropped { id, at: view.now }, Reply::Ok)
+    }
+
+    /// `GATE.LIST`
+    pub(super) fn list_campaigns<'s, 'a>(&'s self) -> Decision<'s, 'a> {
+        let mut names: Vec<&[u8]> = self.campaigns.names().collect();
+        names.sort_unstable();
+        answer(Reply::Array(names.into_iter().map(Reply::bulk).collect()), self.applied)
+    }
+}
+
+fn differs<'s, 'a>(there: &Campaign, asked: Terms) -> Decision<'s, 'a> {
+    let name = shown(&there.name);
+    let text = format!("campaign '{name}' is there with {}; asked for {}", words(there.terms), words(asked));
+    refuse(Refusal::Conflict(text), there.lsn)
+}
+
+/// Terms as `GATE.CREATE` takes them.
+fn words(terms: Terms) -> String {
+    let mut text = format!("LIMIT {}", terms.limit);
+    if let Some(open) = terms.open {
+        text += &format!(" OPEN {}", open.0);
+    }
+    if let Some(close) = terms.close {
+        text += &format!(" CLOSE {}", close.0);
+    }
+    text += match terms.users {
+        Users::Int => " USERS INT",
+        Users::Any => " USERS ANY",
+    };
+    if terms.shadow {
+        text += " SHADOW";
+    }
+    text
+}

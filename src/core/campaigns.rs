@@ -1,0 +1,267 @@
+//! The campaigns: their terms, who got what, and the names of those that are gone.
+
+use crate::core::event::{Event, Terms};
+use crate::core::keys::Look;
+use crate::core::roster::Roster;
+use crate::core::table::Table;
+use crate::core::{Core, Scatter};
+use crate::ids::{CampaignId, Db, Lsn, Millis};
+use crate::limits;
+
+/// Campaigns show as keys of this database.
+pub(super) const HOME: Db = Db(0);
+
+/// What is known of a campaign, for who shows it or stores its grants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CampaignFacts<'s> {
+    /// Its number.
+    pub id: CampaignId,
+    /// Its name.
+    pub name: &'s [u8],
+    /// What it was created with.
+    pub terms: Terms,
+    /// When it was created.
+    pub created: Millis,
+    /// Seats given.
+    pub granted: u32,
+    /// Seats left.
+    pub remaining: u32,
+    /// When the first seat was given.
+    pub first_grant: Option<Millis>,
+    /// When the last seat was given.
+    pub last_grant: Option<Millis>,
+    /// Its name is kept, and nothing can be claimed any more.
+    pub dropped: bool,
+}
+
+/// A campaign that can be claimed from.
+#[derive(Debug)]
+pub(super) struct Campaign {
+    pub(super) name: Box<[u8]>,
+    pub(super) terms: Terms,
+    pub(super) created: Millis,
+    /// The last change.
+    pub(super) lsn: Lsn,
+    pub(super) roster: Roster,
+}
+
+impl Campaign {
+    pub(super) fn remaining(&self) -> u32 {
+        self.terms.limit - self.roster.len()
+    }
+}
+
+/// A dropped campaign that gave seats: its name is never used again, so that each row of the ledger has one meaning.
+#[derive(Debug)]
+pub(super) struct Retired {
+    pub(super) id: CampaignId,
+    pub(super) name: Box<[u8]>,
+    pub(super) terms: Terms,
+    pub(super) created: Millis,
+    pub(super) granted: u32,
+    pub(super) first_grant: Millis,
+    pub(super) last_grant: Millis,
+    /// The last seat's position.
+    pub(super) last_lsn: Lsn,
+    /// The drop's position.
+    pub(super) lsn: Lsn,
+}
+
+#[derive(Debug)]
+enum Slot {
+    Live(Box<Campaign>),
+    Retired(Box<Retired>),
+    /// Dropped before it gave a seat: nothing is kept but the number.
+    Gone,
+}
+
+/// All campaigns, by number.
+#[derive(Debug, Default)]
+pub(super) struct Campaigns {
+    slots: Vec<Slot>,
+    /// Retired ones, by the hash of their name.
+    retired: Table<CampaignId>,
+    live: usize,
+}
+
+impl Campaigns {
+    /// Campaigns that can be claimed from.
+    pub(super) fn live(&self) -> usize {
+        self.live
+    }
+
+    /// The number of the next campaign; none when all are used up.
+    pub(super) fn next_id(&self) -> Option<CampaignId> {
+        (self.slots.len() < limits::CAMPAIGNS_MAX).then_some(CampaignId(self.slots.len() as u32))
+    }
+
+    /// A campaign that shows under its name.
+    pub(super) fn get(&self, id: CampaignId) -> &Campaign {
+        match self.slots.get(id.index()) {
+            Some(Slot::Live(campaign)) => campaign,
+            Some(Slot::Retired(_) | Slot::Gone) | None => panic!("campaign {} was created and not dropped", id.0),
+        }
+    }
+
+    /// A dropped campaign by its name.
+    pub(super) fn retired(&self, scatter: Scatter, name: &[u8]) -> Option<&Retired> {
+        let id = self.retired.find(scatter.bytes(name), |id| *self.retired_at(*id).name == *name)?;
+        Some(self.retired_at(*id))
+    }
+
+    /// Names of those that can be claimed from, in no order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &[u8]> {
+        self.slots.iter().filter_map(|slot| match slot {
+            Slot::Live(campaign) => Some(&*campaign.name),
+            Slot::Retired(_) | Slot::Gone => None,
+        })
+    }
+
+    fn facts(&self, id: CampaignId) -> Option<CampaignFacts<'_>> {
+        match self.slots.get(id.index())? {
+            Slot::Live(campaign) => Some(CampaignFacts {
+                id,
+                name: &campaign.name,
+                terms: campaign.terms,
+                created: campaign.created,
+                granted: campaign.roster.len(),
+                remaining: campaign.remaining(),
+                first_grant: campaign.roster.first().map(|row| row.at),
+                last_grant: campaign.roster.last().map(|row| row.at),
+                dropped: false,
+            }),
+            Slot::Retired(retired) => Some(CampaignFacts {
+                id,
+                name: &retired.name,
+                terms: retired.terms,
+                created: retired.created,
+                granted: retired.granted,
+                remaining: retired.terms.limit - retired.granted,
+                first_grant: Some(retired.first_grant),
+                last_grant: Some(retired.last_grant),
+                dropped: true,
+            }),
+            Slot::Gone => None,
+        }
+    }
+
+    fn retired_at(&self, id: CampaignId) -> &Retired {
+        match &self.slots[id.index()] {
+            Slot::Retired(retired) => retired,
+            Slot::Live(_) | Slot::Gone => panic!("campaign {} is kept among the retired", id.0),
+        }
+    }
+
+    fn live_mut(&mut self, id: CampaignId) -> &mut Campaign {
+        match self.slots.get_mut(id.index()) {
+            Some(Slot::Live(campaign)) => campaign,
+            Some(Slot::Retired(_) | Slot::Gone) | None => panic!("campaign {} was created and not dropped", id.0),
+        }
+    }
+}
+
+impl Core {
+    /// What is known of a campaign; nothing of one that was dropped before it gave a seat.
+    pub fn campaign(&self, id: CampaignId) -> Option<CampaignFacts<'_>> {
+        self.campaigns.facts(id)
+    }
+
+    /// All campaigns of which something is known, also dropped ones, by number.
+    pub fn campaigns(&self) -> impl Iterator<Item = CampaignFacts<'_>> {
+        (0..self.campaigns.slots.len() as u32).filter_map(|id| self.campaigns.facts(CampaignId(id)))
+    }
+
+    /// Events that are about campaigns.
+    pub(super) fn evolve_campaigns(&mut self, lsn: Lsn, event: &Event<'_>) {
+        match event {
+            Event::CampaignCreated { id, name, terms, at } => self.create(lsn, *id, name, *terms, *at),
+            Event::CampaignDropped { id, at } => self.drop_campaign(lsn, *id, *at),
+            Event::Granted { campaign, seat, user, at } => {
+                let scatter = self.scatter;
+                let campaign = self.campaigns.live_mut(*campaign);
+                assert!(seat.get() <= campaign.terms.limit, "never more than N");
+                campaign.roster.give(scatter, *seat, *user, *at, lsn);
+                campaign.lsn = lsn;
+                self.newest_at = self.newest_at.max(*at);
+            }
+            Event::KeySet { .. }
+            | Event::KeyCounted { .. }
+            | Event::KeyPatched { .. }
+            | Event::KeyExpirySet { .. }
+            | Event::KeyRemoved { .. }
+            | Event::KeyRenamed { .. }
+            | Event::Flushed { .. } => unreachable!("what is about keys goes to evolve_keys"),
+        }
+    }
+
+    fn create(&mut self, lsn: Lsn, id: CampaignId, name: &[u8], terms: Terms, at: Millis) {
+        assert!(self.campaigns.next_id() == Some(id), "campaigns are numbered without holes");
+        assert!((1..=limits::CAMPAIGN_NAME_BYTES_MAX).contains(&name.len()), "a campaign's name is 1..=64 bytes");
+        assert!(self.campaigns.retired(self.scatter, name).is_none(), "the name of a dropped campaign is kept");
+        self.spaces[usize::from(HOME.0)].add_campaign(self.scatter, lsn, name, id);
+        let roster = Roster::new(terms.users);
+        let campaign = Campaign { name: name.into(), terms, created: at, lsn, roster };
+        self.campaigns.slots.push(Slot::Live(Box::new(campaign)));
+        self.campaigns.live += 1;
+        self.newest_at = self.newest_at.max(at);
+    }
+
+    fn drop_campaign(&mut self, lsn: Lsn, id: CampaignId, at: Millis) {
+        let scatter = self.scatter;
+        // Asserts that it is live before the slot is taken.
+        self.campaigns.live_mut(id);
+        let Slot::Live(campaign) = std::mem::replace(&mut self.campaigns.slots[id.index()], Slot::Gone) else {
+            unreachable!("it is live")
+        };
+        let Campaign { name, terms, created, roster, .. } = *campaign;
+        self.spaces[usize::from(HOME.0)].remove_campaign(scatter, &name);
+        if let (Some(first), Some(last)) = (roster.first(), roster.last()) {
+            let hash = scatter.bytes(&name);
+            let retired = Retired {
+                id,
+                name,
+                terms,
+                created,
+                granted: roster.len(),
+                first_grant: first.at,
+                last_grant: last.at,
+                last_lsn: last.lsn,
+                lsn,
+            };
+            self.campaigns.slots[id.index()] = Slot::Retired(Box::new(retired));
+            let slots = &self.campaigns.slots;
+            self.campaigns.retired.insert_unique(hash, id, |id| match &slots[id.index()] {
+                Slot::Retired(retired) => scatter.bytes(&retired.name),
+                Slot::Live(_) | Slot::Gone => panic!("campaign {} is kept among the retired", id.0),
+            });
+        }
+        self.discarded.roster(roster);
+        self.campaigns.live -= 1;
+        self.removed = lsn;
+        self.newest_at = self.newest_at.max(at);
+    }
+
+    /// The campaign of this name at `now`.
+    pub(super) fn find_campaign(&self, name: &[u8], now: Millis) -> Found<'_> {
+        match self.look(HOME, name, now) {
+            Look::Campaign(id, _) => Found::Live(id, self.campaigns.get(id)),
+            Look::Plain(entry) => Found::PlainKey(entry.lsn),
+            Look::Missing { depends, stale } => match self.campaigns.retired(self.scatter, name) {
+                Some(retired) => Found::Retired(retired),
+                None => Found::Nothing { depends, stale },
+            },
+        }
+    }
+}
+
+/// What a campaign's name leads to. `stale` as in [`Look`].
+pub(super) enum Found<'s> {
+    Live(CampaignId, &'s Campaign),
+    Retired(&'s Retired),
+    /// The last change of that key.
+    PlainKey(Lsn),
+    Nothing {
+        depends: Lsn,
+        stale: bool,
+    },
+}
