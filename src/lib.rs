@@ -2,11 +2,17 @@
 //! Who gets a seat, on disk before the answer, in the ledger a moment later. The rooms in reading order; arrows point
 //! down only (`tests/layers.rs` checks it).
 
-pub mod core; //      who gets a seat: decide and evolve
-pub mod ids;
-pub mod journal; //   every change on disk, in order, before its answer
-pub mod limits; //    every bound has a name and a reason
-pub mod metrics; //   the figures that threads leave for each other
+pub mod settings; //  flags, environment and file, checked once
+pub mod logging; //   lines for humans and for machines, on stderr
+pub mod serve; //     the gate: which threads, who owns what
+pub mod banner; //    what the first start says
 pub mod server; //    connections, held replies, the loop
+pub mod rehearse; //  a crowd of our own, and the truth of every answer
+pub mod journal; //   every change on disk, in order, before its answer
+pub mod wire; //      RESP in and out, the command table
+pub mod core; //      who gets a seat: decide and evolve
+pub mod metrics; //   the figures that threads leave for each other
 pub mod watermark; // how far each part has come
-pub mod wire; //      RESP in and out, the command table //       the words that must not be mixed up
+pub mod limits; //    every bound has a name and a reason
+pub mod ids; //       the words that must not be mixed up
+pub mod exit; //      how the process ends

@@ -66,6 +66,9 @@ pub const SEGMENT_BYTES: u64 = 64 << 20;
 /// The smallest segment that can be set: it must hold one request of the longest kind.
 pub const SEGMENT_BYTES_MIN: u64 = 40 << 20;
 
+/// The largest segment that can be set: the next one is zero-filled while this one is in use.
+pub const SEGMENT_BYTES_MAX: u64 = 1 << 30;
+
 /// A batch of the journal: when it is this long, requests wait for the disk.
 pub const BATCH_BYTES_MAX: usize = 36 << 20;
 

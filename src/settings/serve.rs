@@ -1,0 +1,240 @@
+//! The settings of the gate, with real types.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::settings::Values;
+use crate::settings::error::{Origin, SettingsError};
+use crate::settings::value::{self, Appendfsync, Ledger, LedgerUsers, Listen, LogFormat, LogLevels, Secret, Sink};
+
+/// Everything the gate needs to know to start; each value can be used, and all of them together.
+#[derive(Clone, Debug)]
+pub struct ServeSettings {
+    /// Where clients connect; never empty, no address twice.
+    pub listen: Vec<Listen>,
+    /// The data directory.
+    pub data: PathBuf,
+    /// How long to wait for another holder of the data directory.
+    pub lock_wait: Duration,
+    /// When a write counts as kept.
+    pub appendfsync: Appendfsync,
+    /// Size of a journal segment: within `limits`, whole blocks.
+    pub segment_bytes: u64,
+    /// Where grants are stored as rows.
+    pub ledger: Ledger,
+    /// Who fills the ledger; `Off` when there is none.
+    pub sink: Sink,
+    /// The operator's own statement for each grant.
+    pub ledger_also: Option<String>,
+    /// The ceiling on rows; `None` is no ceiling.
+    pub ledger_rows_per_second: Option<NonZeroU32>,
+    /// The ceiling on transactions; `None` is no ceiling.
+    pub ledger_commits_per_second: Option<NonZeroU32>,
+    /// Create missing tables.
+    pub ledger_create: bool,
+    /// The column type of users.
+    pub ledger_users: LedgerUsers,
+    /// Where HTTP is served.
+    pub admin: Option<SocketAddr>,
+    /// The most connections at a time.
+    pub max_clients: NonZeroU32,
+    /// What clients send with AUTH.
+    pub password: Option<Secret>,
+    /// Refuse to listen beyond this machine without a password. Kept for `CONFIG GET`; checked here.
+    pub protected_mode: bool,
+    /// How much is told.
+    pub log: LogLevels,
+    /// In which form.
+    pub log_format: LogFormat,
+    /// How long the ledger may catch up at the end.
+    pub shutdown_timeout: Duration,
+}
+
+impl ServeSettings {
+    pub(super) fn read(values: &Values) -> Result<ServeSettings, SettingsError> {
+        let data = values.one("data", value::path)?;
+        let ledger = match values.maybe("ledger", value::ledger)? {
+            Some((ledger, _)) => ledger,
+            None => Ledger::Sqlite(data.join("ledger.db")),
+        };
+        let settings = ServeSettings {
+            listen: values.all("listen", value::listen)?,
+            data,
+            lock_wait: values.one("lock-wait", value::seconds)?,
+            appendfsync: values.one("appendfsync", value::appendfsync)?,
+            segment_bytes: values.one("segment-bytes", value::segment_bytes)?,
+            ledger,
+            sink: values.one("sink", value::sink)?,
+            ledger_also: values.maybe("ledger-also", value::statement)?.map(|(statement, _)| statement),
+            ledger_rows_per_second: values.one("ledger-rows-per-second", value::ceiling)?,
+            ledger_commits_per_second: values.one("ledger-commits-per-second", value::ceiling)?,
+            ledger_create: values.one("ledger-create", value::yes_no)?,
+            ledger_users: values.one("ledger-users", value::ledger_users)?,
+            admin: values.one("admin", value::admin)?,
+            max_clients: values.one("max-clients", value::count)?,
+            password: values.password()?,
+            protected_mode: values.one("protected-mode", value::yes_no)?,
+            log: values.one("log", value::log_levels)?,
+            log_format: values.one("log-format", value::log_format)?,
+            shutdown_timeout: values.one("shutdown-timeout", value::seconds)?,
+        };
+        settings.checked(values)
+    }
+
+    /// Refuses combinations that cannot work.
+    fn checked(mut self, values: &Values) -> Result<ServeSettings, SettingsError> {
+        let name = |key: &str| values.text(key).map_or(Origin::Flag, |sourced| sourced.origin).name(key);
+        let clash = |sentence: String| Err(SettingsError::Combination(sentence));
+        for (place, listen) in self.listen.iter().enumerate() {
+            let free = matches!(listen, Listen::Tcp(address) if address.port() == 0);
+            if !free && self.listen[..place].contains(listen) {
+                return clash(format!("{}: {listen} is there twice; leave one of them", name("listen")));
+            }
+            let taken = matches!((listen, self.admin), (Listen::Tcp(tcp), Some(admin)) if *tcp == admin);
+            if taken && !free {
+                return clash(format!(
+                    "{} and {} both want {listen}; give one of them another port",
+                    name("listen"),
+                    name("admin")
+                ));
+            }
+            let open = matches!(listen, Listen::Tcp(address) if !address.ip().to_canonical().is_loopback());
+            if open && self.password.is_none() && self.protected_mode {
+                return clash(format!(
+                    "{}: {listen} is reachable from other machines and there is no password; \
+                     set --password-file (or COUPON_GATE_PASSWORD), or --protected-mode no if the network is closed",
+                    name("listen")
+                ));
+            }
+        }
+        let said = |key: &str| values.text(key).is_some_and(|sourced| sourced.origin != Origin::Default);
+        if self.ledger == Ledger::None {
+            if said("sink") && self.sink == Sink::Inside {
+                return clash(format!(
+                    "{} is none and {} is inside: there is nothing to fill; leave one of them",
+                    name("ledger"),
+                    name("sink")
+                ));
+            }
+            self.sink = Sink::Off;
+        }
+        if self.ledger_also.is_some() && self.sink == Sink::Off {
+            return clash(format!(
+                "{} would never run: no ledger is filled; set --ledger and --sink inside, or leave it out",
+                name("ledger-also")
+            ));
+        }
+        Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{Command, parse};
+
+    fn serve(args: &[&str]) -> Result<ServeSettings, String> {
+        let args = std::iter::once("coupon-gate").chain(args.iter().copied()).map(Into::into);
+        match parse(args) {
+            Ok(Command::Serve(settings)) => Ok(*settings),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    fn with_file(text: &str, args: &[&str]) -> Result<ServeSettings, String> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("gate.toml");
+        std::fs::write(&path, text).unwrap();
+        let config = format!("--config={}", path.display());
+        serve(&[&[config.as_str()], args].concat())
+    }
+
+    #[test]
+    fn nothing_said_is_the_default_of_everything() {
+        let settings = serve(&[]).unwrap();
+        assert_eq!(settings.listen, [Listen::Tcp("127.0.0.1:6379".parse().unwrap())]);
+        assert_eq!(settings.data, PathBuf::from("./data"));
+        assert_eq!(settings.ledger, Ledger::Sqlite("./data/ledger.db".into()));
+        assert_eq!(settings.segment_bytes, crate::limits::SEGMENT_BYTES);
+        assert_eq!(settings.appendfsync, Appendfsync::Always);
+        assert_eq!(settings.ledger_commits_per_second, NonZeroU32::new(20));
+        assert_eq!(settings.admin, Some("127.0.0.1:9379".parse().unwrap()));
+        assert_eq!(settings.shutdown_timeout, Duration::from_secs(10));
+        assert!(settings.password.is_none() && settings.protected_mode && settings.ledger_create);
+        assert_eq!(serve(&["serve", "--data", "x"]).unwrap().ledger, Ledger::Sqlite("x/ledger.db".into()));
+    }
+
+    #[test]
+    fn a_flag_beats_the_file_which_beats_the_default() {
+        let file = "data = 'from-file'\n[ledger]\nrows-per-second = 7\ncreate = false";
+        let settings = with_file(file, &["--data", "from-flag"]).unwrap();
+        assert_eq!(settings.data, PathBuf::from("from-flag"));
+        assert_eq!(settings.ledger_rows_per_second, NonZeroU32::new(7));
+        assert!(!settings.ledger_create);
+        assert_eq!(settings.shutdown_timeout, Duration::from_secs(10));
+    }
+
+    #[test]
+    fn listen_may_be_given_several_times() {
+        let several = serve(&["--listen", "127.0.0.1:1", "--listen", "unix:/tmp/a,[::1]:1"]).unwrap();
+        assert_eq!(several.listen.len(), 3);
+        assert_eq!(with_file("listen = ['127.0.0.1:1', '127.0.0.1:2']", &[]).unwrap().listen.len(), 2);
+        assert_eq!(serve(&["--listen", "127.0.0.1:0", "--listen", "127.0.0.1:0"]).unwrap().listen.len(), 2);
+        assert!(serve(&["--listen", "127.0.0.1:1", "--listen", "127.0.0.1:1"]).unwrap_err().contains("twice"));
+    }
+
+    #[test]
+    fn a_bad_value_is_refused_with_its_name_its_origin_and_what_would_be_right() {
+        assert_eq!(
+            serve(&["--appendfsync", "sometimes"]).unwrap_err(),
+            "--appendfsync: \"sometimes\" is none of always, everysec, no"
+        );
+        assert!(serve(&["--shutdown-timeout", "-1"]).unwrap_err().contains("\"-1\" is no number of whole seconds"));
+        let file = with_file("max-clients = 0", &[]).unwrap_err();
+        assert!(file.starts_with("max-clients in ") && file.contains("between 1 and"), "{file}");
+        let list = with_file("data = ['a', 'b']", &[]).unwrap_err();
+        assert!(list.contains("\"a, b\" is a list"), "{list}");
+        assert!(with_file("listen = []", &[]).unwrap_err().contains("at least one"));
+        assert!(serve(&["--config", "/nowhere/gate.toml"]).unwrap_err().contains("/nowhere/gate.toml"));
+        assert!(serve(&["--lissten", "x"]).unwrap_err().contains("--listen"), "clap names the nearest");
+    }
+
+    #[test]
+    fn an_open_door_needs_a_password() {
+        let refusal = serve(&["--listen", "0.0.0.0:6379"]).unwrap_err();
+        assert!(refusal.contains("--listen: 0.0.0.0:6379") && refusal.contains("--password-file"), "{refusal}");
+        assert!(serve(&["--listen", "[::]:6379"]).is_err());
+        assert!(serve(&["--listen", "[::1]:6379"]).is_ok());
+        assert!(serve(&["--listen", "unix:/tmp/a"]).is_ok());
+        assert!(serve(&["--listen", "0.0.0.0:6379", "--password", "x"]).is_ok());
+        assert!(serve(&["--listen", "0.0.0.0:6379", "--password", ""]).is_err());
+        assert!(serve(&["--listen", "0.0.0.0:6379", "--protected-mode", "no"]).is_ok());
+    }
+
+    #[test]
+    fn a_password_comes_from_one_place() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("password");
+        std::fs::write(&path, "s3cret\n").unwrap();
+        let file = path.to_str().unwrap();
+        assert_eq!(serve(&["--password-file", file]).unwrap().password, Some(Secret::new("s3cret")));
+        let both = serve(&["--password-file", file, "--password", "x"]).unwrap_err();
+        assert_eq!(both, "--password and --password-file both give a password; leave one of them");
+        std::fs::write(&path, "\n").unwrap();
+        assert!(serve(&["--password-file", file]).unwrap_err().contains("first line is empty"));
+    }
+
+    #[test]
+    fn combinations_that_cannot_work_are_refused() {
+        assert_eq!(serve(&["--ledger", "none"]).unwrap().sink, Sink::Off);
+        assert!(serve(&["--ledger", "none", "--sink", "inside"]).unwrap_err().contains("nothing to fill"));
+        let also = "INSERT INTO coupon (user_id) VALUES (:user)";
+        assert!(serve(&["--ledger", "none", "--ledger-also", also]).unwrap_err().contains("would never run"));
+        assert!(serve(&["--sink", "off", "--ledger-also", also]).unwrap_err().contains("would never run"));
+        assert!(serve(&["--ledger-also", also]).is_ok());
+        assert!(serve(&["--admin", "127.0.0.1:6379"]).unwrap_err().contains("another port"));
+    }
+}

@@ -1,0 +1,375 @@
+//! What a setting's text can mean. Each reader takes the text and answers the value, or what would be right.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tracing::level_filters::LevelFilter;
+
+use crate::limits::{BLOCK_BYTES, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+use crate::settings::nearest::nearest;
+
+/// Where clients connect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// `ADDRESS:PORT`; port 0 takes a free one.
+    Tcp(SocketAddr),
+    /// `unix:PATH`
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Listen::Tcp(address) => address.fmt(f),
+            Listen::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// When a write counts as kept, as in Redis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Appendfsync {
+    /// No answer before its fsync.
+    Always,
+    /// Answers after `write(2)`; synced each second.
+    Everysec,
+    /// Answers after `write(2)`; synced as the kernel likes, but at least every few seconds.
+    No,
+}
+
+/// Where grants are stored as rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ledger {
+    /// `sqlite:PATH`
+    Sqlite(PathBuf),
+    /// Nowhere.
+    None,
+}
+
+impl fmt::Display for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Ledger::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Ledger::None => f.write_str("none"),
+        }
+    }
+}
+
+/// Who fills the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sink {
+    /// This process.
+    Inside,
+    /// Nobody.
+    Off,
+}
+
+/// The column type of users in the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LedgerUsers {
+    /// Signed 64-bit integers.
+    Bigint,
+    /// Text, for campaigns with `USERS ANY`.
+    Text,
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For humans.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How much each room tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLevels {
+    /// What rooms tell that are not named.
+    pub default: LevelFilter,
+    /// Rooms with a level of their own.
+    pub rooms: Vec<(String, LevelFilter)>,
+}
+
+/// A password: never printed, also not by `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The password `text`.
+    pub fn new(text: impl Into<String>) -> Secret {
+        Secret(text.into())
+    }
+
+    /// The password itself, for the one comparison it is there for.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(***)")
+    }
+}
+
+/// The gate that `rehearse` fires at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// A name or an address, IPv6 without brackets.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// The password inside the URL.
+    pub password: Option<Secret>,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "redis://[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "redis://{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// A reader of text: the value, or what would be right (the rest of a sentence that begins with the text).
+pub type Reader<T> = fn(&str) -> Result<T, String>;
+
+/// The rooms that can have a log level of their own.
+pub const LOG_ROOMS: [&str; 7] = ["serve", "admin", "server", "sink", "journal", "wire", "core"];
+
+pub fn listen(text: &str) -> Result<Listen, String> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return match path {
+            "" => Err("names no path; unix:/run/coupon-gate.sock would".into()),
+            path => Ok(Listen::Unix(path.into())),
+        };
+    }
+    text.parse().map(Listen::Tcp).map_err(|_| {
+        "is no address to listen on; right are 127.0.0.1:6379, [::1]:6379, 0.0.0.0:6379 or unix:PATH".to_owned()
+    })
+}
+
+pub fn path(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() { Err("names no path".into()) } else { Ok(text.into()) }
+}
+
+pub fn appendfsync(text: &str) -> Result<Appendfsync, String> {
+    choice(text, &[("always", Appendfsync::Always), ("everysec", Appendfsync::Everysec), ("no", Appendfsync::No)])
+}
+
+pub fn ledger(text: &str) -> Result<Ledger, String> {
+    if text == "none" {
+        return Ok(Ledger::None);
+    }
+    match text.strip_prefix("sqlite:") {
+        Some("") | None => Err("is no ledger; right are sqlite:PATH or none".into()),
+        Some(path) => Ok(Ledger::Sqlite(path.into())),
+    }
+}
+
+pub fn sink(text: &str) -> Result<Sink, String> {
+    choice(text, &[("inside", Sink::Inside), ("off", Sink::Off)])
+}
+
+pub fn ledger_users(text: &str) -> Result<LedgerUsers, String> {
+    choice(text, &[("bigint", LedgerUsers::Bigint), ("text", LedgerUsers::Text)])
+}
+
+pub fn log_format(text: &str) -> Result<LogFormat, String> {
+    choice(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)])
+}
+
+pub fn yes_no(text: &str) -> Result<bool, String> {
+    choice(text, &[("yes", true), ("no", false), ("true", true), ("false", false)])
+        .map_err(|_| "is neither yes nor no".into())
+}
+
+pub fn statement(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() { Err("is no SQL statement".into()) } else { Ok(text.to_owned()) }
+}
+
+/// `none`, or an address.
+pub fn admin(text: &str) -> Result<Option<SocketAddr>, String> {
+    if text == "none" {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| "is no address; right are 127.0.0.1:9379 or none".into())
+}
+
+/// An empty text is no password, as in Redis.
+pub fn password(text: &str) -> Result<Option<Secret>, String> {
+    Ok(if text.is_empty() { None } else { Some(Secret::new(text)) })
+}
+
+pub fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse::<u32>() {
+        Ok(seconds) => Ok(Duration::from_secs(seconds.into())),
+        Err(_) => Err("is no number of whole seconds, such as 0 or 60".into()),
+    }
+}
+
+/// Zero is no ceiling.
+pub fn ceiling(text: &str) -> Result<Option<NonZeroU32>, String> {
+    match text.parse::<u32>() {
+        Ok(number) => Ok(NonZeroU32::new(number)),
+        Err(_) => Err("is no whole number (0 means no ceiling)".into()),
+    }
+}
+
+pub fn count(text: &str) -> Result<NonZeroU32, String> {
+    text.parse::<NonZeroU32>().map_err(|_| format!("is not between 1 and {}", u32::MAX))
+}
+
+pub fn segment_bytes(text: &str) -> Result<u64, String> {
+    let right = || {
+        format!(
+            "is no segment size; right is {SEGMENT_BYTES_MIN} to {SEGMENT_BYTES_MAX} bytes in steps of {BLOCK_BYTES}, \
+             also written as {}MiB to {}MiB",
+            SEGMENT_BYTES_MIN >> 20,
+            SEGMENT_BYTES_MAX >> 20
+        )
+    };
+    let (digits, unit) = match text.strip_suffix("MiB") {
+        Some(digits) => (digits, 1 << 20),
+        None => (text, 1),
+    };
+    let bytes = digits.trim_end().parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).ok_or_else(right)?;
+    let fits = (SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&bytes) && bytes.is_multiple_of(BLOCK_BYTES);
+    if fits { Ok(bytes) } else { Err(right()) }
+}
+
+pub fn log_levels(text: &str) -> Result<LogLevels, String> {
+    let mut levels = LogLevels { default: LevelFilter::INFO, rooms: Vec::new() };
+    for part in text.split(',').map(str::trim) {
+        match part.split_once('=') {
+            None => levels.default = log_level(part)?,
+            Some((room, level)) => {
+                let room = room.trim();
+                if !LOG_ROOMS.contains(&room) {
+                    let guess = nearest(room, LOG_ROOMS).map(|room| format!(", did you mean {room}?"));
+                    let rooms = LOG_ROOMS.join(", ");
+                    return Err(format!("names the room {room}{}; rooms are {rooms}", guess.unwrap_or_default()));
+                }
+                levels.rooms.push((room.to_owned(), log_level(level.trim())?));
+            }
+        }
+    }
+    Ok(levels)
+}
+
+fn log_level(text: &str) -> Result<LevelFilter, String> {
+    let known = [
+        ("off", LevelFilter::OFF),
+        ("error", LevelFilter::ERROR),
+        ("warn", LevelFilter::WARN),
+        ("info", LevelFilter::INFO),
+        ("debug", LevelFilter::DEBUG),
+        ("trace", LevelFilter::TRACE),
+    ];
+    choice(text, &known).map_err(|_| {
+        format!(
+            "has no level in \"{text}\"; right are off, error, warn, info, debug, trace and ROOM=LEVEL, \
+             separated by commas: warn,journal=debug"
+        )
+    })
+}
+
+/// `redis://[:password@]host[:port]`
+pub fn target(text: &str) -> Result<Target, String> {
+    let right = "is no gate to fire at; right is redis://HOST:PORT or redis://:PASSWORD@HOST:PORT";
+    let rest = text.strip_prefix("redis://").ok_or(right)?.trim_end_matches('/');
+    let (password, place) = match rest.rsplit_once('@') {
+        Some((login, place)) => (Some(login.split_once(':').ok_or(right)?.1), place),
+        None => (None, rest),
+    };
+    let (host, port) = match (place.strip_prefix('['), place.rsplit_once(':')) {
+        (Some(inside), _) => {
+            let (host, after) = inside.split_once(']').ok_or(right)?;
+            (host, if after.is_empty() { Some("6379") } else { after.strip_prefix(':') })
+        }
+        (None, Some((host, port))) => (host, Some(port)),
+        (None, None) => (place, Some("6379")),
+    };
+    let port = port.and_then(|port| port.parse::<u16>().ok()).filter(|port| *port > 0).ok_or(right)?;
+    if host.is_empty() || host.contains('/') {
+        return Err(right.into());
+    }
+    Ok(Target { host: host.to_owned(), port, password: password.filter(|text| !text.is_empty()).map(Secret::new) })
+}
+
+fn choice<T: Copy>(text: &str, known: &[(&str, T)]) -> Result<T, String> {
+    match known.iter().find(|(word, _)| *word == text) {
+        Some((_, value)) => Ok(*value),
+        None => {
+            let words: Vec<&str> = known.iter().map(|(word, _)| *word).collect();
+            Err(format!("is none of {}", words.join(", ")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_tcp_or_unix() {
+        assert_eq!(listen("[::1]:7000").unwrap().to_string(), "[::1]:7000");
+        assert_eq!(listen("unix:/tmp/x.sock").unwrap(), Listen::Unix("/tmp/x.sock".into()));
+        for wrong in ["", "6379", "localhost", "unix:", "tls:0.0.0.0:6380", "127.0.0.1:70000"] {
+            assert!(listen(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn segment_sizes_have_a_floor_a_ceiling_and_a_step() {
+        assert_eq!(segment_bytes("64MiB"), Ok(64 << 20));
+        assert_eq!(segment_bytes(&SEGMENT_BYTES_MIN.to_string()), Ok(SEGMENT_BYTES_MIN));
+        for wrong in ["0", "4096", "64", "64MB", "-1", "67108865", "99999999999999999999", "18446744073709551615MiB"] {
+            assert!(segment_bytes(wrong).unwrap_err().contains("steps of 4096"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn levels_are_given_per_room() {
+        let levels = log_levels("warn, journal=debug").unwrap();
+        assert_eq!(levels.default, LevelFilter::WARN);
+        assert_eq!(levels.rooms, [("journal".to_owned(), LevelFilter::DEBUG)]);
+        assert!(log_levels("verbose").unwrap_err().contains("off, error, warn"));
+        assert!(log_levels("info,jornal=debug").unwrap_err().contains("did you mean journal?"));
+        assert!(log_levels("journal=loud").is_err());
+        assert!(log_levels("").is_err());
+    }
+
+    #[test]
+    fn targets_name_a_host_a_port_and_a_password() {
+        let full = target("redis://:s3cret@10.0.0.7:7000").unwrap();
+        assert_eq!((full.host.as_str(), full.port), ("10.0.0.7", 7000));
+        assert_eq!(full.password.as_ref().map(Secret::reveal), Some("s3cret"));
+        assert_eq!(full.to_string(), "redis://10.0.0.7:7000");
+        assert_eq!(target("redis://gate").unwrap().port, 6379);
+        assert_eq!(target("redis://[::1]:7").unwrap().to_string(), "redis://[::1]:7");
+        for wrong in
+            ["gate:6379", "redis://", "redis://:6379", "redis://a:0", "redis://a:x", "redis://[::1", "redis://a/b:1"]
+        {
+            assert!(target(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_secret_does_not_show_itself() {
+        assert_eq!(format!("{:?}", Secret::new("hunter2")), "Secret(***)");
+    }
+
+    #[test]
+    fn zero_is_no_ceiling() {
+        assert_eq!(ceiling("0"), Ok(None));
+        assert_eq!(ceiling("20"), Ok(NonZeroU32::new(20)));
+        assert!(ceiling("-1").is_err() && ceiling("many").is_err());
+    }
+}
