@@ -115,10 +115,10 @@ fn rehearse_args() -> Vec<Arg> {
         option("users", "NUMBER").default_value("20000").help("How many users ask"),
         option("seats", "NUMBER").default_value("10000").help("How many seats there are"),
         option("connections", "NUMBER")
-            .default_value("100")
+            .default_value("50")
             .help("How many connections they share; never more than users"),
         option("pipeline", "NUMBER")
-            .default_value("16")
+            .default_value("1")
             .help("How many claims a connection sends before it waits for answers"),
         option("repeat", "NUMBER").default_value("1").help("How often each user asks"),
         switch("through").help("Create a real campaign whose grants go through to the ledger, and time the last row"),
@@ -141,15 +141,15 @@ fn switch(key: &'static str) -> Arg {
 }
 
 const AFTER_HELP: &str = "\
-Every setting is a flag, an environment variable and a key of the file given with --config.
+Every setting is a flag, an environment variable and a key of the file given with --config. \
 Flags beat the environment, which beats the file, which beats the default.
 
-Exit codes: 0 done; 2 wrong usage or setting; 3 damaged data, refused; 4 the surroundings are at fault
+Exit codes: 0 done; 2 wrong usage or setting; 3 damaged data, refused; 4 the surroundings are at fault \
 (port taken, directory locked, no permission); 5 storage failed while running.";
 
 const REHEARSE_AFTER_HELP: &str = "\
-The crowd gets a campaign of its own. Without --through it is a SHADOW campaign: journalled and synced like
-any other, never stored in the ledger.
+The crowd gets a campaign of its own. Without --through it is a SHADOW campaign: journalled and synced like any \
+other, never stored in the ledger.
 
 Exit codes: 0 every answer was true; 1 something differs; 2 wrong usage; 4 the gate cannot be reached.";
 

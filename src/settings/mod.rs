@@ -23,7 +23,7 @@ use clap::parser::ValueSource;
 pub use error::{Origin, SettingsError};
 pub use rehearse::RehearseSettings;
 pub use serve::ServeSettings;
-pub use value::{Appendfsync, Ledger, LedgerUsers, Listen, LogFormat, LogLevels, Secret, Sink, Target};
+pub use value::{Appendfsync, Ledger, LedgerUsers, Listen, LogFormat, LogLevels, Secret, Sink};
 
 use error::VARIABLE_PREFIX;
 use file::SettingsFile;

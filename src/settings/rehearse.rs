@@ -4,14 +4,14 @@ use std::num::NonZeroU32;
 
 use crate::settings::Values;
 use crate::settings::error::SettingsError;
-use crate::settings::value::{self, Secret, Target};
+use crate::settings::value::{self, Secret};
 
 /// Who asks whom for what.
 #[derive(Clone, Debug)]
 pub struct RehearseSettings {
-    /// The gate.
-    pub target: Target,
-    /// Its password.
+    /// The gate: a URL, read by the room that connects.
+    pub target: String,
+    /// Its password, unless the URL has one.
     pub password: Option<Secret>,
     /// How many users ask.
     pub users: NonZeroU32,
@@ -31,12 +31,10 @@ pub struct RehearseSettings {
 
 impl RehearseSettings {
     pub(super) fn read(values: &Values) -> Result<RehearseSettings, SettingsError> {
-        let target = values.one("target", value::target)?;
         let users = values.one("users", value::count)?;
-        let separate = values.password()?;
         Ok(RehearseSettings {
-            password: target.password.clone().or(separate),
-            target,
+            target: values.one("target", value::url)?,
+            password: values.password()?,
             users,
             seats: values.one("seats", value::count)?,
             connections: values.one("connections", value::count)?.min(users),
@@ -63,23 +61,17 @@ mod tests {
 
     #[test]
     fn a_rehearsal_has_defaults_and_takes_numbers() {
-        let settings = rehearse(&["--users", "7", "--repeat", "2", "--json"]).unwrap();
-        assert_eq!(settings.target.to_string(), "redis://127.0.0.1:6379");
+        let settings = rehearse(&["--users", "7", "--repeat", "2", "--json", "--password", "b"]).unwrap();
+        assert_eq!(settings.target, "redis://127.0.0.1:6379");
         assert_eq!(settings.connections.get(), 7, "never more connections than users");
         assert_eq!(settings.repeat.get(), 2);
+        assert_eq!(settings.password, Some(Secret::new("b")));
         assert!(settings.json && !settings.through);
-    }
-
-    #[test]
-    fn the_password_in_the_target_counts() {
-        let settings = rehearse(&["--target", "redis://:a@127.0.0.1:1", "--password", "b"]).unwrap();
-        assert_eq!(settings.password, Some(Secret::new("a")));
-        assert_eq!(rehearse(&["--password", "b"]).unwrap().password, Some(Secret::new("b")));
     }
 
     #[test]
     fn bad_numbers_are_refused() {
         assert!(rehearse(&["--users", "0"]).unwrap_err().starts_with("--users: \"0\""));
-        assert!(rehearse(&["--target", "localhost"]).unwrap_err().contains("redis://HOST:PORT"));
+        assert!(rehearse(&["--target", ""]).unwrap_err().contains("names nothing"));
     }
 }

@@ -27,10 +27,18 @@ pub fn as_file(values: &Values, settings: &ServeSettings) -> String {
                 let list = several.iter().cloned().map(Value::String).collect();
                 writeln!(text, "{key} = {}    # {origin}", Value::Array(list))
             }
-            [one, ..] => writeln!(text, "{key} = {}    # {origin}", Value::String(one.clone())),
+            [one, ..] => writeln!(text, "{key} = {}    # {origin}", plain(one)),
         };
     }
     text
+}
+
+/// Numbers stand there as numbers: the file takes both, people read this one.
+fn plain(text: &str) -> Value {
+    match text.parse::<i64>() {
+        Ok(number) if number.to_string() == text => Value::Integer(number),
+        Ok(_) | Err(_) => Value::String(text.to_owned()),
+    }
 }
 
 fn origin_words(key: &str, origin: &Origin) -> String {
@@ -60,6 +68,7 @@ mod tests {
         assert!(text.contains("# password = \"***\"    # --password\n"), "{text}");
         assert!(text.contains("listen = [\"127.0.0.1:1\", \"127.0.0.1:2\"]    # --listen\n"), "{text}");
         assert!(text.contains("appendfsync = \"always\"    # default\n"), "{text}");
+        assert!(text.contains("max-clients = 10000    # default\n"), "{text}");
         assert!(text.contains("# ledger-also =    # not set\n"), "{text}");
     }
 

@@ -116,27 +116,6 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The gate that `rehearse` fires at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// A name or an address, IPv6 without brackets.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
-    /// The password inside the URL.
-    pub password: Option<Secret>,
-}
-
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "redis://[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "redis://{}:{}", self.host, self.port)
-        }
-    }
-}
-
 /// A reader of text: the value, or what would be right (the rest of a sentence that begins with the text).
 pub type Reader<T> = fn(&str) -> Result<T, String>;
 
@@ -188,6 +167,11 @@ pub fn log_format(text: &str) -> Result<LogFormat, String> {
 pub fn yes_no(text: &str) -> Result<bool, String> {
     choice(text, &[("yes", true), ("no", false), ("true", true), ("false", false)])
         .map_err(|_| "is neither yes nor no".into())
+}
+
+/// Text that its room reads: a URL.
+pub fn url(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("names nothing".into()) } else { Ok(text.to_owned()) }
 }
 
 pub fn statement(text: &str) -> Result<String, String> {
@@ -280,29 +264,6 @@ fn log_level(text: &str) -> Result<LevelFilter, String> {
     })
 }
 
-/// `redis://[:password@]host[:port]`
-pub fn target(text: &str) -> Result<Target, String> {
-    let right = "is no gate to fire at; right is redis://HOST:PORT or redis://:PASSWORD@HOST:PORT";
-    let rest = text.strip_prefix("redis://").ok_or(right)?.trim_end_matches('/');
-    let (password, place) = match rest.rsplit_once('@') {
-        Some((login, place)) => (Some(login.split_once(':').ok_or(right)?.1), place),
-        None => (None, rest),
-    };
-    let (host, port) = match (place.strip_prefix('['), place.rsplit_once(':')) {
-        (Some(inside), _) => {
-            let (host, after) = inside.split_once(']').ok_or(right)?;
-            (host, if after.is_empty() { Some("6379") } else { after.strip_prefix(':') })
-        }
-        (None, Some((host, port))) => (host, Some(port)),
-        (None, None) => (place, Some("6379")),
-    };
-    let port = port.and_then(|port| port.parse::<u16>().ok()).filter(|port| *port > 0).ok_or(right)?;
-    if host.is_empty() || host.contains('/') {
-        return Err(right.into());
-    }
-    Ok(Target { host: host.to_owned(), port, password: password.filter(|text| !text.is_empty()).map(Secret::new) })
-}
-
 fn choice<T: Copy>(text: &str, known: &[(&str, T)]) -> Result<T, String> {
     match known.iter().find(|(word, _)| *word == text) {
         Some((_, value)) => Ok(*value),
@@ -344,21 +305,6 @@ mod tests {
         assert!(log_levels("info,jornal=debug").unwrap_err().contains("did you mean journal?"));
         assert!(log_levels("journal=loud").is_err());
         assert!(log_levels("").is_err());
-    }
-
-    #[test]
-    fn targets_name_a_host_a_port_and_a_password() {
-        let full = target("redis://:s3cret@10.0.0.7:7000").unwrap();
-        assert_eq!((full.host.as_str(), full.port), ("10.0.0.7", 7000));
-        assert_eq!(full.password.as_ref().map(Secret::reveal), Some("s3cret"));
-        assert_eq!(full.to_string(), "redis://10.0.0.7:7000");
-        assert_eq!(target("redis://gate").unwrap().port, 6379);
-        assert_eq!(target("redis://[::1]:7").unwrap().to_string(), "redis://[::1]:7");
-        for wrong in
-            ["gate:6379", "redis://", "redis://:6379", "redis://a:0", "redis://a:x", "redis://[::1", "redis://a/b:1"]
-        {
-            assert!(target(wrong).is_err(), "{wrong}");
-        }
     }
 
     #[test]
