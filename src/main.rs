@@ -1,37 +1,60 @@
 //! coupon-gate: arguments -> settings -> threads -> exit code. What each command does is in its room.
 
-use std::io::Write;
+use std::fmt::Display;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use coupon_gate::exit::Exit;
-use coupon_gate::settings::{self, Command};
+use coupon_gate::rehearse::{RehearseError, RehearseOptions, Report, Target};
+use coupon_gate::settings::{self, Command, RehearseSettings};
 use coupon_gate::{logging, rehearse, serve};
 
 fn main() -> ExitCode {
     let exit = match settings::parse(std::env::args_os()) {
         Err(error) => error.report(),
-        Ok(Command::Config(text)) => print(&text),
+        Ok(Command::Config(text)) => print(&text, Exit::Done),
         Ok(Command::Serve(settings)) => {
             logging::start(&settings.log, settings.log_format);
             serve::run(*settings).unwrap_or_else(|error| failed(&error, error.exit()))
         }
-        Ok(Command::Rehearse(settings)) => rehearse::run(settings).unwrap_or_else(|error| failed(&error, error.exit())),
+        Ok(Command::Rehearse(settings)) => match rehearsed(&settings) {
+            Ok(report) => {
+                let text = if settings.json { report.json() + "\n" } else { report.to_string() };
+                print(&text, if report.agrees { Exit::Done } else { Exit::Difference })
+            }
+            Err(error) => failed(&error, if error.is_usage() { Exit::Usage } else { Exit::Surroundings }),
+        },
     };
     exit.into()
 }
 
+fn rehearsed(settings: &RehearseSettings) -> Result<Report, RehearseError> {
+    let mut target: Target = settings.target.parse()?;
+    let secret = settings.password.as_ref().map(|secret| secret.reveal().to_owned());
+    target.password = target.password.or(secret);
+    let options = RehearseOptions {
+        target,
+        users: settings.users.get(),
+        seats: settings.seats.get(),
+        connections: settings.connections.get(),
+        pipeline: settings.pipeline.get(),
+        repeat: settings.repeat.get(),
+        through: settings.through,
+        json: settings.json,
+    };
+    rehearse::run(&options, &mut |line| eprintln!("{line}"))
+}
+
 /// The last words go to stderr also when log lines are switched off.
-fn failed(error: &dyn std::fmt::Display, exit: Exit) -> Exit {
+fn failed(error: &dyn Display, exit: Exit) -> Exit {
     eprintln!("coupon-gate: {error}");
     exit
 }
 
 /// A reader that went away (`coupon-gate config | head -1`) is no failure.
-fn print(text: &str) -> Exit {
+fn print(text: &str, exit: Exit) -> Exit {
     match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            failed(&format_args!("stdout: {error}"), Exit::Surroundings)
-        }
-        Ok(()) | Err(_) => Exit::Done,
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => failed(&error, Exit::Surroundings),
+        Ok(()) | Err(_) => exit,
     }
 }

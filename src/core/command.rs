@@ -8,6 +8,7 @@ use crate::ids::Db;
 #[expect(missing_docs, reason = "the fields are the command's arguments under their own names")]
 /// A request to the core. Borrows from the client's bytes.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the variants name their Redis commands, the fields are those commands' arguments")]
 pub enum Command<'a> {
     /// `GATE.CREATE`
     Create { campaign: &'a [u8], terms: Terms },
@@ -117,6 +118,7 @@ pub enum SetAnswer {
 #[expect(missing_docs, reason = "the fields are told by their variants")]
 /// What a command makes of a key's deadline. Which command speaks stands in the error text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the variants' own lines say what amount, unit and command are")]
 pub enum Deadline {
     /// Stays as it is (`KEEPTTL`, plain `GETEX`).
     Keep,
