@@ -7,12 +7,15 @@ pub mod logging; //   lines for humans and for machines, on stderr
 pub mod serve; //     the gate: which threads, who owns what
 pub mod banner; //    what the first start says
 pub mod server; //    connections, held replies, the loop
+pub mod sink; //      every grant in the SQL ledger, once
+pub mod admin; //     metrics and health over HTTP
 pub mod rehearse; //  a crowd of our own, and the truth of every answer
 pub mod journal; //   every change on disk, in order, before its answer
 pub mod wire; //      RESP in and out, the command table
 pub mod core; //      who gets a seat: decide and evolve
 pub mod metrics; //   the figures that threads leave for each other
 pub mod watermark; // how far each part has come
+pub mod sabotage; //  promises broken on purpose, in tests only
 pub mod limits; //    every bound has a name and a reason
 pub mod ids; //       the words that must not be mixed up
 pub mod exit; //      how the process ends

@@ -1,0 +1,54 @@
+//! # sabotage - promises that can be broken on purpose
+//! Switches, off unless the feature `sabotage` is built in and a test arms one: they show that a check can fail.
+//! May use: nothing.
+
+/// A promise to break.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sabotage {
+    /// Answers leave as soon as their event is in memory.
+    ReplyAtStaged,
+    /// A batch counts as durable without a sync.
+    SkipFsync,
+    /// What recovery read is not written again: it may be in the page cache only.
+    TrustPageCache,
+    /// Damage below the durable mark is cut like a torn tail.
+    IgnoreMark,
+    /// Batches are accepted whatever came before them.
+    IgnoreChain,
+    /// The sink's position moves outside of the transaction that stores the rows.
+    PositionOutsideTransaction,
+    /// The sink moves its position without looking whether it is still its own.
+    NoCompareAndSet,
+}
+
+#[cfg(feature = "sabotage")]
+mod switches {
+    use super::Sabotage;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    static ARMED: AtomicU32 = AtomicU32::new(0);
+
+    /// Whether this promise is to be broken.
+    pub fn on(which: Sabotage) -> bool {
+        ARMED.load(Ordering::Relaxed) & (1 << which as u32) != 0
+    }
+
+    /// Breaks it from here on, in the whole process.
+    pub fn arm(which: Sabotage) {
+        ARMED.fetch_or(1 << which as u32, Ordering::Relaxed);
+    }
+
+    /// Keeps it again.
+    pub fn disarm(which: Sabotage) {
+        ARMED.fetch_and(!(1 << which as u32), Ordering::Relaxed);
+    }
+}
+
+#[cfg(feature = "sabotage")]
+pub use switches::{arm, disarm, on};
+
+/// Whether this promise is to be broken: never, without the feature.
+#[cfg(not(feature = "sabotage"))]
+pub const fn on(_which: Sabotage) -> bool {
+    false
+}

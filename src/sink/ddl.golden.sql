@@ -1,0 +1,48 @@
+CREATE TABLE IF NOT EXISTS coupon_grant ( -- one row for each grant
+  campaign TEXT NOT NULL,
+  seat INTEGER NOT NULL, -- 1..limit, in the order of arrival
+  user_id INTEGER NOT NULL,
+  nth INTEGER NOT NULL, -- the user's n-th seat in this campaign
+  granted_at TEXT NOT NULL, -- UTC, 'YYYY-MM-DD HH:MM:SS.mmm'
+  log_id TEXT NOT NULL, -- the gate's journal, 32 hex digits
+  seq INTEGER NOT NULL, -- the grant's position in that journal
+  PRIMARY KEY (campaign, seat),
+  UNIQUE (user_id, campaign, nth)
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS coupon_return ( -- grants that were taken back: the row as it was
+  campaign TEXT NOT NULL,
+  seat INTEGER NOT NULL,
+  user_id INTEGER NOT NULL,
+  nth INTEGER NOT NULL,
+  granted_at TEXT NOT NULL, -- UTC
+  log_id TEXT NOT NULL,
+  seq INTEGER NOT NULL,
+  returned_at TEXT NOT NULL, -- UTC
+  return_seq INTEGER NOT NULL,
+  PRIMARY KEY (log_id, return_seq)
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS coupon_sink_position ( -- how far each source is stored; moves in the transaction that stores the rows. Never edit it.
+  source TEXT NOT NULL, -- journal:LOG
+  kpart INTEGER NOT NULL, -- partition; 0 for a journal
+  next_position INTEGER NOT NULL, -- the first position that is not stored
+  log_id TEXT NOT NULL, -- the journal whose grants come from there
+  last_seq INTEGER NOT NULL, -- seq of the last grant stored
+  owner_epoch INTEGER NOT NULL, -- only the newest owner may store
+  owner TEXT NOT NULL,
+  updated_at TEXT NOT NULL, -- UTC
+  PRIMARY KEY (source, kpart)
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS coupon_dead_letter ( -- records that could not be stored, kept for an operator to judge
+  source TEXT NOT NULL,
+  kpart INTEGER NOT NULL,
+  position INTEGER NOT NULL,
+  reason TEXT NOT NULL,
+  key BLOB,
+  value BLOB,
+  headers TEXT, -- JSON
+  at TEXT NOT NULL, -- UTC
+  PRIMARY KEY (source, kpart, position)
+) WITHOUT ROWID;

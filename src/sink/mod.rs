@@ -1,0 +1,191 @@
+//! # sink - every grant in the SQL ledger, once
+//! Follows the journal up to `durable` and stores its grants, a batch in one transaction with the sink's own position:
+//! a batch is in or it is not, and the position tells which.
+//! May use: `core` (events), `ids`, `limits`, `metrics`, `watermark`, `journal` (its reader, in `journal_source` alone).
+//! Promises: each grant of a campaign that is no rehearsal is one row, through any number of kills, lost answers and
+//! sinks; nothing here is waited for by the gate; no database is kept busier than its operator allowed.
+
+pub mod ddl; //        the tables, as data
+mod directory; //      campaign numbers to names
+mod ledger; //         what a database must do to be a ledger
+mod pace; //           ceilings and back-off
+mod source; //         what the sink reads
+mod sqlite; //         the ledger in an SQLite file
+mod sqlite_open; //    its connection, tables and errors
+mod stop; //           the word to stop
+#[cfg(test)]
+mod tests;
+mod worker; //         the thread between the two
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use directory::Campaign;
+pub use ledger::{LedgerError, UserColumn};
+pub use pace::Pace;
+pub use source::{GrantSource, SourceError};
+
+use crate::core::Users;
+use crate::ids::{LogId, Lsn};
+use crate::metrics::Figures;
+use crate::watermark::Watermarks;
+use directory::Directory;
+use ledger::{Ledger, Source};
+use sqlite::{SqliteLedger, SqliteOptions};
+use stop::Stop;
+use worker::{Place, Progress, Worker};
+
+/// Which database the ledger is in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LedgerAt {
+    /// `sqlite:PATH`.
+    Sqlite(PathBuf),
+}
+
+/// Settings of the ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerSettings {
+    /// `--ledger`.
+    pub at: LedgerAt,
+    /// `--ledger-users`.
+    pub users: UserColumn,
+    /// `--ledger-create`: create what is missing.
+    pub create: bool,
+    /// `--ledger-also`.
+    pub also: Option<String>,
+}
+
+impl LedgerSettings {
+    /// The ledger at `at` with every other setting at its default.
+    pub fn new(at: LedgerAt) -> LedgerSettings {
+        LedgerSettings { at, users: UserColumn::default(), create: true, also: None }
+    }
+
+    /// Whether a campaign with such users can be stored; asked before it is created.
+    pub fn carries(&self, users: Users) -> bool {
+        self.users.carries(users)
+    }
+
+    fn ledger(&self) -> Box<dyn Ledger> {
+        match &self.at {
+            LedgerAt::Sqlite(path) => Box::new(SqliteLedger::new(SqliteOptions {
+                path: path.clone(),
+                users: self.users,
+                create: self.create,
+                also: self.also.clone(),
+            })),
+        }
+    }
+}
+
+/// What a sink is started with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The ledger.
+    pub ledger: LedgerSettings,
+    /// Its ceilings.
+    pub pace: Pace,
+    /// Whose grants.
+    pub log: LogId,
+    /// Who this is, for the humans that read `coupon_sink_position`: host and process.
+    pub owner: String,
+}
+
+/// Why the sink does not start: a setting or a table must change first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SinkError {
+    /// The database, its tables or the operator's statement do not fit.
+    Ledger(LedgerError),
+    /// A campaign has users that the ledger's column cannot hold.
+    Users {
+        /// Which campaign.
+        campaign: String,
+    },
+    /// The operating system gave no thread.
+    Thread(String),
+}
+
+impl fmt::Display for SinkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SinkError::Ledger(error) => error.fmt(f),
+            SinkError::Users { campaign } => write!(
+                f,
+                "ledger: campaign {campaign} has USERS ANY, which a bigint column cannot hold: \
+                 use --ledger-users text with a ledger made for it, or --ledger none"
+            ),
+            SinkError::Thread(error) => write!(f, "ledger: no thread for the sink: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for SinkError {}
+
+/// A running sink. Dropping it leaves the thread running until the process ends.
+#[derive(Debug)]
+pub struct SinkHandle {
+    stop: Arc<Stop>,
+    watermarks: Arc<Watermarks>,
+}
+
+impl SinkHandle {
+    /// Stores what fits in `patience` and ends the thread; whether everything durable is in the ledger. Stop the
+    /// journal first, so that nothing more becomes durable. A thread stuck in the database is left behind.
+    pub fn stop(self, patience: Duration) -> bool {
+        let deadline = stop::now() + patience;
+        self.stop.ask(deadline);
+        self.stop.wait_for_end(deadline) && self.watermarks.stored.get() >= self.watermarks.durable.get()
+    }
+}
+
+/// Starts the sink's thread, after replay: `watermarks.durable` must tell where the journal ends, `campaigns` every
+/// campaign the journal has named, dropped ones too. A database that is locked, full or away is no error: the thread
+/// tries on. Settings and tables that cannot work are.
+pub fn start(
+    options: Options,
+    watermarks: Arc<Watermarks>,
+    figures: Arc<Figures>,
+    events: Box<dyn GrantSource>,
+    campaigns: Vec<Campaign>,
+) -> Result<SinkHandle, SinkError> {
+    let misfit = campaigns.iter().find(|c| !c.shadow && !options.ledger.users.carries(c.users));
+    if let Some(campaign) = misfit {
+        return Err(SinkError::Users { campaign: campaign.name.clone() });
+    }
+    let mut ledger = options.ledger.ledger();
+    if let Err(error @ LedgerError::Unfit(_)) = ledger.open() {
+        return Err(SinkError::Ledger(error));
+    }
+    let stop = Arc::new(Stop::default());
+    let worker = Worker {
+        ledger,
+        events,
+        source: Source::journal(options.log),
+        owner: options.owner,
+        pace: options.pace,
+        directory: Directory::new(campaigns),
+        watermarks: Arc::clone(&watermarks),
+        figures,
+        stop: Arc::clone(&stop),
+        place: Place::Unknown,
+        progress: Progress::new(),
+    };
+    let thread = std::thread::Builder::new().name("sink".into());
+    thread.spawn(move || worker.run()).map_err(|e| SinkError::Thread(e.to_string()))?;
+    Ok(SinkHandle { stop, watermarks })
+}
+
+/// How far the ledger says the journal of `log` was durable, asked before replay; `None` where it does not know or
+/// cannot be read. Creates and changes nothing.
+pub fn known_position(settings: &LedgerSettings, log: LogId) -> Option<Lsn> {
+    let LedgerAt::Sqlite(path) = &settings.at;
+    match sqlite_open::peek(path, &Source::journal(log)) {
+        Ok(position) => position.map(|position| Lsn::new(position.next).prev()),
+        Err(error) => {
+            tracing::warn!("{error}; the journal is recovered without what the ledger knows");
+            None
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! Opening an SQLite ledger: connection, tables, the operator's statement; and what its errors mean.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+
+use super::ddl::{self, Table};
+use super::ledger::{ALSO_PARAMETERS, LedgerError, Position, Source, UserColumn};
+use super::sqlite::{SqliteOptions, read_position};
+
+/// How long one statement waits for another connection's lock; the sink's own back-off does the rest.
+const BUSY_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// An open database.
+pub(super) struct Opened {
+    pub(super) conn: Connection,
+    pub(super) also: Option<Also>,
+    file: (u64, u64),
+}
+
+/// The operator's statement, checked.
+pub(super) struct Also {
+    pub(super) sql: String,
+    /// In the order in which they are bound.
+    pub(super) parameters: Vec<&'static str>,
+}
+
+/// Connects, makes and checks the tables, checks the operator's statement.
+pub(super) fn open(options: &SqliteOptions) -> Result<Opened, LedgerError> {
+    let path = &options.path;
+    if !options.create && !path.exists() {
+        return Err(LedgerError::Unfit(format!(
+            "ledger: {} does not exist and --ledger-create is no; make it with: coupon-gate ddl sqlite | sqlite3 {0}",
+            path.display()
+        )));
+    }
+    let create = if options.create { OpenFlags::SQLITE_OPEN_CREATE } else { OpenFlags::empty() };
+    let conn = connect(path, create).map_err(|e| fault(path, "open", &e))?;
+    let mut conn = durable(conn).map_err(|e| fault(path, "open", &e))?;
+    make_tables(&mut conn, options)?;
+    for table in &ddl::TABLES {
+        check_shape(&conn, table, options)?;
+    }
+    let also = options.also.as_deref().map(|sql| check_also(&conn, path, sql)).transpose()?;
+    let file = file_of(path).map_err(|e| LedgerError::Unavailable(format!("ledger: {}: {e}", path.display())))?;
+    Ok(Opened { conn, also, file })
+}
+
+/// The position of `source` in a database that may not be there yet; changes nothing.
+pub(super) fn peek(path: &Path, source: &Source) -> Result<Option<Position>, LedgerError> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let read = connect(path, OpenFlags::empty()).and_then(|conn| {
+        let there = conn.table_exists(None, "coupon_sink_position")?;
+        if there { read_position(&conn, source) } else { Ok(None) }
+    });
+    read.map_err(|e| fault(path, "read the position", &e))
+}
+
+/// A connection keeps its file when that is replaced or removed, and would store where nobody looks.
+pub(super) fn same_file(path: &Path, opened: &Opened) -> Result<(), LedgerError> {
+    if file_of(path).is_ok_and(|file| file == opened.file) {
+        return Ok(());
+    }
+    Err(LedgerError::Unavailable(format!("ledger: {} was replaced or removed; it is opened anew", path.display())))
+}
+
+fn file_of(path: &Path) -> std::io::Result<(u64, u64)> {
+    std::fs::metadata(path).map(|meta| (meta.dev(), meta.ino()))
+}
+
+fn connect(path: &Path, more: OpenFlags) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | more;
+    let conn = Connection::open_with_flags(path, flags)?;
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    Ok(conn)
+}
+
+/// WAL, so that who reads the ledger never stops it; FULL, so that a commit is on disk.
+fn durable(conn: Connection) -> rusqlite::Result<Connection> {
+    conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    conn.pragma_update(None, "synchronous", "FULL")?;
+    Ok(conn)
+}
+
+fn make_tables(conn: &mut Connection, options: &SqliteOptions) -> Result<(), LedgerError> {
+    let path = &options.path;
+    let failed = |e| fault(path, "create the tables", &e);
+    let mut missing = Vec::new();
+    for table in &ddl::TABLES {
+        if !conn.table_exists(None, table.name).map_err(|e| fault(path, "look for the tables", &e))? {
+            missing.push(table);
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !options.create {
+        return Err(LedgerError::Unfit(format!(
+            "ledger: {} has no table {} and --ledger-create is no; make it with: coupon-gate ddl sqlite | sqlite3 {0}",
+            path.display(),
+            missing[0].name
+        )));
+    }
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+    for table in missing {
+        tx.execute(&ddl::sqlite_table(table, options.users), []).map_err(failed)?;
+    }
+    tx.commit().map_err(failed)
+}
+
+/// Our columns with their types and the primary key must be there; what else the table has must not need a value.
+fn check_shape(conn: &Connection, table: &Table, options: &SqliteOptions) -> Result<(), LedgerError> {
+    let path = &options.path;
+    let read = || -> rusqlite::Result<Vec<Column>> {
+        let sql = "SELECT name, type, pk, \"notnull\" AND dflt_value IS NULL FROM pragma_table_info(?1)";
+        let mut statement = conn.prepare(sql)?;
+        let rows = statement.query_map([table.name], |row| {
+            Ok(Column {
+                name: row.get(0)?,
+                affinity: affinity(&row.get::<_, String>(1)?),
+                pk: row.get(2)?,
+                must: row.get(3)?,
+            })
+        })?;
+        rows.collect()
+    };
+    let there = read().map_err(|e| fault(path, "read the tables", &e))?;
+    let unfit = |what: String| {
+        let hint = match (table.columns.iter().any(|c| c.1 == ddl::USER_TYPE), options.users) {
+            (true, UserColumn::Bigint) => " (or should --ledger-users be text?)",
+            (true, UserColumn::Text) => " (or should --ledger-users be bigint?)",
+            (false, UserColumn::Bigint | UserColumn::Text) => "",
+        };
+        LedgerError::Unfit(format!(
+            "ledger: {}: table {} has another shape: {what}; compare with: coupon-gate ddl sqlite{hint}",
+            path.display(),
+            table.name
+        ))
+    };
+    for (name, declared, _) in table.columns {
+        let want = ddl::sqlite_type(declared, options.users);
+        match there.iter().find(|column| column.name == *name) {
+            None => return Err(unfit(format!("column {name} is missing"))),
+            Some(column) if column.affinity != want => {
+                return Err(unfit(format!("column {name} is {}, not {want}", column.affinity)));
+            }
+            Some(_) => {}
+        }
+    }
+    if let Some(odd) = there.iter().find(|c| c.must && !table.columns.iter().any(|(name, ..)| *name == c.name)) {
+        return Err(unfit(format!("column {} needs a value and has no default", odd.name)));
+    }
+    let mut key: Vec<(i64, &str)> = there.iter().filter(|c| c.pk > 0).map(|c| (c.pk, c.name.as_str())).collect();
+    key.sort_unstable();
+    if !key.iter().map(|(_, name)| *name).eq(table.key.iter().copied()) {
+        return Err(unfit(format!("its primary key is not ({})", table.key.join(", "))));
+    }
+    Ok(())
+}
+
+struct Column {
+    name: String,
+    affinity: &'static str,
+    pk: i64,
+    must: bool,
+}
+
+/// The rules of SQLite's "Determination Of Column Affinity".
+fn affinity(declared: &str) -> &'static str {
+    let declared = declared.to_ascii_uppercase();
+    let has = |part: &str| declared.contains(part);
+    if has("INT") {
+        "INTEGER"
+    } else if has("CHAR") || has("CLOB") || has("TEXT") {
+        "TEXT"
+    } else if has("BLOB") || declared.is_empty() {
+        "BLOB"
+    } else if has("REAL") || has("FLOA") || has("DOUB") {
+        "REAL"
+    } else {
+        "NUMERIC"
+    }
+}
+
+/// One statement that changes rows, with parameters that we know.
+fn check_also(conn: &Connection, path: &Path, sql: &str) -> Result<Also, LedgerError> {
+    let refuse = |why: String| LedgerError::Unfit(format!("--ledger-also: {why}; the statement is: {sql}"));
+    let statement = conn.prepare(sql).map_err(|e| match fault(path, "prepare --ledger-also", &e) {
+        busy @ LedgerError::Unavailable(_) if is_passing(&e) => busy,
+        LedgerError::Unavailable(_)
+        | LedgerError::Unfit(_)
+        | LedgerError::Contradiction(_)
+        | LedgerError::TakenOver(_) => refuse(e.to_string()),
+    })?;
+    let first: String = sql.trim_start().chars().take_while(char::is_ascii_alphabetic).collect();
+    let verbs = ["INSERT", "UPDATE", "DELETE", "REPLACE", "WITH"];
+    if !verbs.contains(&first.to_ascii_uppercase().as_str()) || statement.readonly() || statement.column_count() > 0 {
+        return Err(refuse("it must be one INSERT, UPDATE or DELETE that returns no rows".into()));
+    }
+    let mut parameters = Vec::new();
+    for index in 1..=statement.parameter_count() {
+        let name = statement.parameter_name(index).unwrap_or("?");
+        let known = ALSO_PARAMETERS.into_iter().find(|known| *known == name);
+        parameters.push(
+            known
+                .ok_or_else(|| refuse(format!("unknown parameter {name}; there are {}", ALSO_PARAMETERS.join(" "))))?,
+        );
+    }
+    Ok(Also { sql: sql.into(), parameters })
+}
+
+/// An error that another moment can heal, by SQLite's code; everything without one is a statement's own fault.
+fn is_passing(error: &rusqlite::Error) -> bool {
+    use ErrorCode::{
+        CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, FileLockingProtocolFailed, OperationInterrupted,
+        OutOfMemory, PermissionDenied, ReadOnly, SchemaChanged, SystemIoFailure,
+    };
+    let code = error.sqlite_error_code();
+    code.is_some_and(|code| {
+        [
+            CannotOpen,
+            DatabaseBusy,
+            DatabaseLocked,
+            DiskFull,
+            FileLockingProtocolFailed,
+            OperationInterrupted,
+            OutOfMemory,
+            PermissionDenied,
+            ReadOnly,
+            SchemaChanged,
+            SystemIoFailure,
+        ]
+        .contains(&code)
+    })
+}
+
+/// What an error of SQLite means to the sink. What is not plainly permanent counts as passing: it is tried again
+/// with a new connection, which says more.
+pub(super) fn fault(path: &Path, doing: &str, error: &rusqlite::Error) -> LedgerError {
+    let text = format!("ledger: {}: cannot {doing}: {error}", path.display());
+    let code = error.sqlite_error_code();
+    if code == Some(ErrorCode::NotADatabase) {
+        LedgerError::Unfit(text)
+    } else if [Some(ErrorCode::ConstraintViolation), Some(ErrorCode::TypeMismatch), Some(ErrorCode::TooBig)]
+        .contains(&code)
+    {
+        LedgerError::Contradiction(text)
+    } else {
+        LedgerError::Unavailable(text)
+    }
+}
