@@ -1,0 +1,157 @@
+//! The figures as Prometheus text. Counters and gauges are copied from `metrics::Figures` at each scrape; histograms
+//! are recorded where things happen (`metrics::histogram!`) and kept by one recorder of the whole process.
+//! If a name changes, the CHANGELOG says so: dashboards and alerts hang on it.
+
+use std::sync::{Arc, OnceLock};
+
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, with_local_recorder};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+use crate::metrics::{CampaignFigures, Figures};
+use crate::watermark::Watermarks;
+
+/// Seconds: from a fast NVMe's fsync to one that makes people call.
+const FSYNC_SECONDS: &[f64] =
+    &[0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0];
+
+/// Seconds: from an answer out of memory to a client's time-out.
+const COMMAND_SECONDS: &[f64] =
+    &[0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
+
+/// Seconds of one transaction.
+const LEDGER_SECONDS: &[f64] = &[0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0];
+
+/// Events.
+const BATCH_EVENTS: &[f64] =
+    &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0, 10_000.0, 50_000.0];
+
+const HISTOGRAMS: [(&str, &[f64], &str); 4] = [
+    ("coupon_gate_fsync_seconds", FSYNC_SECONDS, "Write and sync of one journal batch"),
+    ("coupon_gate_commit_batch_events", BATCH_EVENTS, "Events in one journal batch"),
+    ("coupon_gate_command_seconds", COMMAND_SECONDS, "From a command's decision to its answer"),
+    ("coupon_gate_ledger_commit_seconds", LEDGER_SECONDS, "One transaction of the ledger"),
+];
+
+/// Renders one process's figures.
+pub(super) struct Exposition {
+    figures: Arc<Figures>,
+    watermarks: Arc<Watermarks>,
+    ledger: bool,
+    histograms: &'static PrometheusHandle,
+}
+
+impl Exposition {
+    pub(super) fn new(figures: Arc<Figures>, watermarks: Arc<Watermarks>, ledger: bool) -> Exposition {
+        Exposition { figures, watermarks, ledger, histograms: histograms() }
+    }
+
+    /// Everything, as of `wall_ms`.
+    pub(super) fn text(&self, wall_ms: i64) -> String {
+        // A recorder of this scrape's own: a campaign that is gone leaves no series behind.
+        let recorder = PrometheusBuilder::new().build_recorder();
+        with_local_recorder(&recorder, || {
+            self.process(wall_ms);
+            for (line, figures) in self.campaigns() {
+                campaign(line, figures);
+            }
+        });
+        recorder.handle().render() + &self.histograms.render()
+    }
+
+    /// Folds recorded samples into buckets: without it they pile up between scrapes.
+    pub(super) fn upkeep(&self) {
+        self.histograms.run_upkeep();
+    }
+
+    fn campaigns(&self) -> Vec<(String, CampaignFigures)> {
+        self.figures.campaigns.iter().map(|entry| (label(entry.key()), *entry.value())).collect()
+    }
+
+    fn process(&self, wall_ms: i64) {
+        let figures = &self.figures;
+        describe_gauge!("coupon_gate_build_info", "1; the label tells the version");
+        gauge!("coupon_gate_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+
+        describe_gauge!("coupon_gate_lsn", "How far each stage has come along the line of changes");
+        let marks = &self.watermarks;
+        let stages = [("applied", &marks.applied), ("staged", &marks.staged), ("durable", &marks.durable)];
+        for (stage, mark) in stages.into_iter().chain(self.ledger.then_some(("stored", &marks.stored))) {
+            gauge!("coupon_gate_lsn", "stage" => stage).set(number(mark.get().get()));
+        }
+
+        describe_counter!("coupon_gate_commands_total", "Commands called since start");
+        for entry in &figures.commands {
+            counter!("coupon_gate_commands_total", "command" => *entry.key()).absolute(*entry.value());
+        }
+        describe_gauge!("coupon_gate_connected_clients", "Connections open");
+        gauge!("coupon_gate_connected_clients").set(number(figures.connected_clients.get()));
+        describe_gauge!("coupon_gate_journal_bytes", "Bytes of all journal segments");
+        gauge!("coupon_gate_journal_bytes").set(number(figures.journal_bytes.get()));
+        describe_gauge!("coupon_gate_clock_offset_seconds", "What the gate's time is ahead of the wall clock");
+        let ahead_ms = figures.clock_ahead_ms.get();
+        gauge!("coupon_gate_clock_offset_seconds").set(seconds(ahead_ms));
+
+        if self.ledger {
+            describe_gauge!("coupon_gate_oldest_unstored_seconds", "Age of the oldest grant that is not in the ledger");
+            let age = match i64::try_from(figures.oldest_unstored_at.get()).unwrap_or(i64::MAX) {
+                0 => 0,
+                at => wall_ms.saturating_add(ahead_ms).saturating_sub(at).max(0),
+            };
+            gauge!("coupon_gate_oldest_unstored_seconds").set(seconds(age));
+            describe_counter!("coupon_gate_ledger_rows_total", "Rows committed since start");
+            counter!("coupon_gate_ledger_rows_total").absolute(figures.ledger_rows.get());
+            describe_counter!("coupon_gate_dead_letters_total", "Records put aside since start");
+            counter!("coupon_gate_dead_letters_total").absolute(figures.dead_letters.get());
+        }
+    }
+}
+
+fn campaign(name: String, figures: CampaignFigures) {
+    describe_counter!("coupon_gate_granted_total", "Seats given");
+    counter!("coupon_gate_granted_total", "campaign" => name.clone()).absolute(figures.granted);
+    describe_gauge!("coupon_gate_remaining", "Seats free");
+    gauge!("coupon_gate_remaining", "campaign" => name.clone()).set(number(figures.remaining));
+    describe_counter!("coupon_gate_refused_total", "Claims that gave no new seat, since start");
+    let refused = [
+        ("soldout", figures.refused_soldout),
+        ("already", figures.refused_already),
+        ("notopen", figures.refused_notopen),
+        ("closed", figures.refused_closed),
+    ];
+    for (reason, count) in refused {
+        counter!("coupon_gate_refused_total", "campaign" => name.clone(), "reason" => reason).absolute(count);
+    }
+}
+
+/// The exporter takes a backslash for the first half of an escape; two of them are one.
+fn label(name: &str) -> String {
+    name.replace('\\', r"\\")
+}
+
+/// Exact up to 2^53, as Prometheus itself.
+#[expect(clippy::cast_precision_loss, reason = "Prometheus knows no other numbers")]
+fn number(figure: u64) -> f64 {
+    figure as f64
+}
+
+#[expect(clippy::cast_precision_loss, reason = "Prometheus knows no other numbers")]
+fn seconds(ms: i64) -> f64 {
+    ms as f64 / 1000.0
+}
+
+/// The process's recorder for histograms, installed by the first admin port.
+fn histograms() -> &'static PrometheusHandle {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    HANDLE.get_or_init(|| {
+        let mut builder = PrometheusBuilder::new();
+        for (name, buckets, _) in HISTOGRAMS {
+            let matcher = Matcher::Full(name.into());
+            builder = builder.set_buckets_for_metric(matcher, buckets).expect("bucket lists are not empty");
+        }
+        let handle = builder.install_recorder().expect("no other room installs a recorder");
+        for (name, _, about) in HISTOGRAMS {
+            describe_histogram!(name, about);
+        }
+        handle
+    })
+}

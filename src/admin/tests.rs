@@ -1,0 +1,246 @@
+//! A running admin port, asked over a real socket; its text read by a strict parser that shares nothing with it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use super::*;
+use crate::ids::Lsn;
+use crate::metrics::CampaignFigures;
+
+struct Gate {
+    figures: Arc<Figures>,
+    watermarks: Arc<Watermarks>,
+    admin: AdminHandle,
+}
+
+fn gate(still_max: Duration, ledger: bool) -> Gate {
+    let (figures, watermarks) = (Arc::<Figures>::default(), Arc::<Watermarks>::default());
+    let options = Options { still_max, ..Options::new("127.0.0.1:0", ledger) };
+    let admin = start(options, Arc::clone(&figures), Arc::clone(&watermarks)).unwrap();
+    Gate { figures, watermarks, admin }
+}
+
+/// Status code, head and body.
+fn ask(gate: &Gate, path: &str) -> (u16, String, String) {
+    let mut socket = TcpStream::connect(gate.admin.address()).unwrap();
+    write!(socket, "GET {path} HTTP/1.1\r\nHost: gate\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head[9..12].parse().unwrap(), head.to_lowercase(), body.to_owned())
+}
+
+fn scrape(gate: &Gate) -> BTreeMap<String, f64> {
+    let (status, head, body) = ask(gate, "/metrics");
+    assert_eq!(status, 200);
+    assert!(head.contains("content-type: text/plain; version=0.0.4"), "{head}");
+    parse(&body)
+}
+
+#[test]
+fn every_figure_is_there_under_its_promised_name() {
+    let gate = gate(STILL_MAX, true);
+    let spring = CampaignFigures {
+        granted: 57,
+        remaining: 43,
+        claims: 100,
+        refused_soldout: 1,
+        refused_already: 2,
+        refused_notopen: 3,
+        refused_closed: 4,
+    };
+    gate.figures.campaigns.insert("spring".into(), spring);
+    gate.figures.commands.insert("gate.claim", 67);
+    gate.figures.connected_clients.set(3);
+    gate.figures.journal_bytes.set(64 << 20);
+    gate.figures.clock_ahead_ms.set(-1500);
+    gate.figures.ledger_rows.set(40);
+    gate.figures.dead_letters.set(0);
+    for (mark, lsn) in [(&gate.watermarks.applied, 9), (&gate.watermarks.durable, 8), (&gate.watermarks.stored, 7)] {
+        mark.advance(Lsn::new(lsn));
+    }
+    metrics::histogram!("coupon_gate_fsync_seconds").record(0.0003);
+    metrics::histogram!("coupon_gate_commit_batch_events").record(100.0);
+    metrics::histogram!("coupon_gate_command_seconds").record(0.0015);
+    metrics::histogram!("coupon_gate_ledger_commit_seconds").record(0.004);
+
+    let found = scrape(&gate);
+    let expected = [
+        ("coupon_gate_granted_total{campaign=\"spring\"}", 57.0),
+        ("coupon_gate_remaining{campaign=\"spring\"}", 43.0),
+        ("coupon_gate_refused_total{campaign=\"spring\",reason=\"soldout\"}", 1.0),
+        ("coupon_gate_refused_total{campaign=\"spring\",reason=\"already\"}", 2.0),
+        ("coupon_gate_refused_total{campaign=\"spring\",reason=\"notopen\"}", 3.0),
+        ("coupon_gate_refused_total{campaign=\"spring\",reason=\"closed\"}", 4.0),
+        ("coupon_gate_commands_total{command=\"gate.claim\"}", 67.0),
+        ("coupon_gate_lsn{stage=\"applied\"}", 9.0),
+        ("coupon_gate_lsn{stage=\"staged\"}", 0.0),
+        ("coupon_gate_lsn{stage=\"durable\"}", 8.0),
+        ("coupon_gate_lsn{stage=\"stored\"}", 7.0),
+        ("coupon_gate_connected_clients", 3.0),
+        ("coupon_gate_journal_bytes", 67_108_864.0),
+        ("coupon_gate_clock_offset_seconds", -1.5),
+        ("coupon_gate_oldest_unstored_seconds", 0.0),
+        ("coupon_gate_ledger_rows_total", 40.0),
+        ("coupon_gate_dead_letters_total", 0.0),
+        ("coupon_gate_build_info{version=\"0.1.0\"}", 1.0),
+    ];
+    for (series, value) in expected {
+        assert_eq!(found.get(series), Some(&value), "{series} in {found:#?}");
+    }
+    // Other tests of this process record into the same histograms.
+    for name in ["fsync_seconds", "commit_batch_events", "command_seconds", "ledger_commit_seconds"] {
+        assert!(found[&format!("coupon_gate_{name}_count")] >= 1.0, "{name}");
+    }
+}
+
+#[test]
+fn counters_follow_and_a_campaign_that_is_gone_leaves_no_series() {
+    let gate = gate(STILL_MAX, false);
+    let series = "coupon_gate_granted_total{campaign=\"spring\"}";
+    for granted in [1, 5] {
+        gate.figures.campaigns.insert("spring".into(), CampaignFigures { granted, ..CampaignFigures::default() });
+        assert_eq!(scrape(&gate)[series], f64::from(u32::try_from(granted).unwrap()));
+    }
+    gate.figures.campaigns.remove("spring");
+    assert!(!scrape(&gate).contains_key(series));
+    assert!(!scrape(&gate).contains_key("coupon_gate_lsn{stage=\"stored\"}"), "without a ledger nothing is stored");
+}
+
+#[test]
+fn labels_are_escaped() {
+    let gate = gate(STILL_MAX, false);
+    let odd = "a\\b\"c\nd\\\"{}-,=";
+    gate.figures.campaigns.insert(odd.into(), CampaignFigures::default());
+    let found = scrape(&gate);
+    let escaped = "a\\\\b\\\"c\\nd\\\\\\\"{}-,=";
+    assert!(found.contains_key(&format!("coupon_gate_remaining{{campaign=\"{escaped}\"}}")), "{found:#?}");
+}
+
+#[test]
+fn the_age_of_the_oldest_waiting_grant_is_told() {
+    let (figures, watermarks) = (Arc::<Figures>::default(), Arc::default());
+    figures.oldest_unstored_at.set(1_000_000);
+    figures.clock_ahead_ms.set(500);
+    let exposition = Exposition::new(Arc::clone(&figures), watermarks, true);
+    let age = |wall| parse(&exposition.text(wall))["coupon_gate_oldest_unstored_seconds"];
+    assert_eq!(age(1_002_000), 2.5);
+    assert_eq!(age(900_000), 0.0, "never from the future");
+}
+
+#[test]
+fn health_follows_the_turns_of_the_loop() {
+    let gate = gate(Duration::from_millis(1), false);
+    assert_eq!(ask(&gate, "/healthz").0, 200, "the journal is being replayed");
+    gate.figures.last_turn.set(1);
+    let fails = (0..10_000).map(|_| ask(&gate, "/healthz")).find(|answer| answer.0 == 503);
+    assert!(fails.expect("a loop that stands still is noticed").2.starts_with("the event loop has not turned for "));
+    let mut turns = (2..10_000).map(|turn| {
+        gate.figures.last_turn.set(turn);
+        ask(&gate, "/healthz").0
+    });
+    assert!(turns.any(|status| status == 200), "it turns again");
+}
+
+#[test]
+fn readiness_follows_replay_and_nothing_else() {
+    let gate = gate(STILL_MAX, true);
+    let (status, _, body) = ask(&gate, "/readyz");
+    assert_eq!((status, body.as_str()), (503, "not ready: the journal is being replayed\n"));
+    gate.figures.last_turn.set(1);
+    gate.figures.ready.store(true, Ordering::Release);
+    gate.figures.journal_trouble.set("no room");
+    gate.figures.ledger_trouble.set("locked");
+    assert_eq!(ask(&gate, "/readyz").0, 200);
+    gate.figures.ready.store(false, Ordering::Release);
+    assert!(ask(&gate, "/readyz").2.contains("stopping"));
+    assert_eq!(ask(&gate, "/nothing").0, 404);
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let first = gate(STILL_MAX, false);
+    let listen = first.admin.address().to_string();
+    let error = start(Options::new(listen.clone(), false), Arc::default(), Arc::default()).unwrap_err();
+    let line = error.to_string();
+    assert!(line.contains(&listen) && line.contains("in use") && line.contains("--admin"), "{line}");
+}
+
+/// The text format 0.0.4 as its specification words it: every family described and typed once, before its samples and
+/// in one piece; no series twice; histograms cumulative and complete. Answers value by series.
+fn parse(text: &str) -> BTreeMap<String, f64> {
+    assert!(text.ends_with('\n'), "the last line ends");
+    let (mut series, mut types) = (BTreeMap::new(), BTreeMap::new());
+    let (mut helped, mut closed, mut family) = (BTreeSet::new(), BTreeSet::new(), String::new());
+    for line in text.lines().filter(|line| !line.is_empty()) {
+        if let Some(help) = line.strip_prefix("# HELP ") {
+            let (name, _) = help.split_once(' ').expect("a help text");
+            assert!(helped.insert(name.to_owned()), "HELP twice: {line}");
+        } else if let Some(typed) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = typed.split_once(' ').expect("a type");
+            assert!(["counter", "gauge", "histogram"].contains(&kind), "{line}");
+            assert!(helped.contains(name), "described before it is typed: {line}");
+            assert!(closed.insert(std::mem::replace(&mut family, name.to_owned())), "in one piece: {line}");
+            assert!(
+                !closed.contains(name) && types.insert(name.to_owned(), kind.to_owned()).is_none(),
+                "twice: {line}"
+            );
+        } else {
+            let (sample, value) = line.rsplit_once(' ').expect("a value");
+            let name = check_sample(sample);
+            let own = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| name.strip_suffix(suffix));
+            let of_histogram = types[&family] == "histogram" && own == Some(&family);
+            assert!(name == family || of_histogram, "below its own TYPE: {line}");
+            assert!(name.starts_with("coupon_gate_"), "{line}");
+            assert_eq!(types[&family] == "counter", name.ends_with("_total"), "counters end in _total: {line}");
+            assert!(series.insert(sample.to_owned(), value.parse().expect(line)).is_none(), "twice: {line}");
+        }
+    }
+    for (name, _) in types.iter().filter(|(_, kind)| *kind == "histogram") {
+        check_histogram(name, text, &series);
+    }
+    series
+}
+
+/// Checks `name` or `name{label="value",...}`; answers the name.
+fn check_sample(sample: &str) -> &str {
+    let word = |word: &str| {
+        let fits = word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        assert!(fits && !word.is_empty() && !word.as_bytes()[0].is_ascii_digit(), "{word} in {sample}");
+    };
+    let Some((name, labels)) = sample.split_once('{') else {
+        word(sample);
+        return sample;
+    };
+    word(name);
+    let mut rest = labels.strip_suffix('}').expect("closed labels");
+    loop {
+        let (key, after) = rest.split_once("=\"").expect("a quoted value");
+        word(key);
+        let mut bytes = after.bytes().enumerate();
+        let end = loop {
+            match bytes.next().expect("a closing quote") {
+                (at, b'"') => break at,
+                (_, b'\\') => assert!(b"\\\"n".contains(&bytes.next().expect("an escape").1), "{sample}"),
+                (_, byte) => assert_ne!(byte, b'\n'),
+            }
+        };
+        match &after[end + 1..] {
+            "" => return name,
+            more => rest = more.strip_prefix(',').expect("a comma between labels"),
+        }
+    }
+}
+
+fn check_histogram(name: &str, text: &str, series: &BTreeMap<String, f64>) {
+    let prefix = format!("{name}_bucket{{le=\"");
+    let bounds: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix(&prefix)?.split('"').next()).collect();
+    let number = |bound: &str| if bound == "+Inf" { f64::INFINITY } else { bound.parse().expect("a bound") };
+    assert!(bounds.windows(2).all(|pair| number(pair[0]) < number(pair[1])), "bounds rise: {bounds:?}");
+    assert_eq!(bounds.last(), Some(&"+Inf"));
+    let counts: Vec<f64> = bounds.iter().map(|bound| series[&format!("{prefix}{bound}\"}}")]).collect();
+    assert!(counts.windows(2).all(|pair| pair[0] <= pair[1]), "cumulative: {counts:?}");
+    assert_eq!(counts.last(), series.get(&format!("{name}_count")));
+    assert!(series.contains_key(&format!("{name}_sum")));
+}
