@@ -51,6 +51,15 @@ pub const SEATS_ROWS_MAX: u32 = 10_000;
 /// Campaigns that have figures of their own; the rest are counted together as `other`.
 pub const FIGURES_CAMPAIGNS_MAX: usize = 1000;
 
+/// Users of a rehearsal: it remembers 9 bytes of each.
+pub const REHEARSE_USERS_MAX: u32 = 100_000_000;
+
+/// Connections of a rehearsal: a client address has about so many ports to one server.
+pub const REHEARSE_CONNECTIONS_MAX: u32 = 20_000;
+
+/// Claims under way on one connection of a rehearsal: their answers fit what a gate holds for a slow reader.
+pub const REHEARSE_PIPELINE_MAX: u32 = 10_000;
+
 /// Keys that expire in one turn of the loop: a crowd of deadlines is no stall.
 pub const EXPIRES_PER_TURN: usize = 64;
 
@@ -74,4 +83,8 @@ pub const BATCH_BYTES_MAX: usize = 36 << 20;
 
 const _: () = assert!(REQUEST_BYTES_MAX < BATCH_BYTES_MAX, "a group never spans two batches");
 const _: () = assert!((BATCH_BYTES_MAX as u64) < SEGMENT_BYTES_MIN, "a batch never spans two segments");
+const _: () = assert!(
+    (REHEARSE_PIPELINE_MAX as usize) * 64 < OUTPUT_SLOW_BYTES,
+    "answers to a rehearsal never wait for its reader"
+);
 const _: () = assert!(VALUE_BYTES_MAX <= REQUEST_BYTES_MAX, "the longest value fits a request");

@@ -1,85 +1,196 @@
 //! # rehearse - a crowd at the door, and the truth of every answer
+//! Fires claims at a gate like any other client, over TCP, in a campaign of its own; then holds the answers against each
+//! other and against what the gate tells afterwards.
+//! May use: `limits`. Knows nothing of the gate's insides: it is the customers' side.
+//! Promises: a gate that lies is found out; a rehearsal touches no campaign but its own and, unless asked with `through`,
+//! leaves nothing in Kafka or the ledger; memory of 5 bytes a user and 4 a winner.
 
-use std::fmt;
-use std::str::FromStr;
+mod client;
+mod crowd;
+mod error;
+mod fire;
+mod inquiry;
+mod report;
+mod target;
+mod truth;
+
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;
+
+use tokio::task::{JoinSet, LocalSet};
+
+pub use error::RehearseError;
+pub use report::{Latency, Report, Stored};
+pub use target::Target;
+pub use truth::{Counts, Verdict};
+
+use crate::limits::{REHEARSE_CONNECTIONS_MAX, REHEARSE_PIPELINE_MAX, REHEARSE_USERS_MAX};
+use client::Client;
+use crowd::Crowd;
+use fire::Fired;
+use truth::Truth;
+
+/// Connections that are opened at a time: a gate far away costs a round trip each, and its backlog has a bound.
+const CONNECTING_MAX: usize = 64;
 
 /// What to rehearse.
 #[derive(Clone, Debug)]
 pub struct RehearseOptions {
     /// The gate.
     pub target: Target,
-    /// Users.
+    /// Users: 1..=`REHEARSE_USERS_MAX`; they are called 1..=users.
     pub users: u32,
-    /// Seats.
+    /// Seats: at least 1.
     pub seats: u32,
-    /// Connections.
+    /// Connections: 1..=`REHEARSE_CONNECTIONS_MAX`.
     pub connections: u32,
-    /// Claims under way on a connection at a time.
+    /// Claims under way on a connection at a time: 1..=`REHEARSE_PIPELINE_MAX`.
     pub pipeline: u32,
-    /// How often each user asks.
+    /// How often each user asks: at least 1.
     pub repeat: u32,
-    /// A real campaign instead of a shadow.
+    /// A real campaign instead of a shadow: its grants go on to Kafka and the ledger.
     pub through: bool,
     /// Whoever prints the report prints JSON.
     pub json: bool,
 }
 
-/// Where the gate is and who asks.
-#[derive(Clone, Debug)]
-pub struct Target {
-    /// For `AUTH`.
-    pub password: Option<String>,
-}
-
-impl FromStr for Target {
-    type Err = RehearseError;
-
-    fn from_str(_url: &str) -> Result<Target, RehearseError> {
-        Ok(Target { password: None })
+impl Default for RehearseOptions {
+    fn default() -> RehearseOptions {
+        RehearseOptions {
+            target: Target::default(),
+            users: 20_000,
+            seats: 10_000,
+            connections: 50,
+            pipeline: 1,
+            repeat: 1,
+            through: false,
+            json: false,
+        }
     }
 }
 
-/// What came of it.
-#[derive(Clone, Debug)]
-pub struct Report {
-    /// Nothing differs.
-    pub agrees: bool,
+/// Holds a rehearsal. `say` hears what the operator must know before it begins (with `through`: where the grants will go).
+/// A progress bar shows on standard error if that is a terminal. Blocks; makes a runtime of its own.
+///
+/// # Errors
+/// Only what kept the rehearsal from being held to the end. Wrong answers are differences in the report.
+pub fn run(options: &RehearseOptions, say: &mut dyn FnMut(&str)) -> Result<Report, RehearseError> {
+    check(options)?;
+    let machine = |what| move |why| RehearseError::Machine { what, why };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(machine("cannot start an event loop"))?;
+    let seed = getrandom::u64().map_err(std::io::Error::from).map_err(machine("cannot draw random numbers"))?;
+    runtime.block_on(rehearse(options, seed, say))
 }
 
-impl Report {
-    /// One JSON object on one line.
-    pub fn json(&self) -> String {
-        String::new()
+fn check(options: &RehearseOptions) -> Result<(), RehearseError> {
+    let bounds = [
+        ("--users", options.users, REHEARSE_USERS_MAX),
+        ("--seats", options.seats, u32::MAX),
+        ("--connections", options.connections, REHEARSE_CONNECTIONS_MAX),
+        ("--pipeline", options.pipeline, REHEARSE_PIPELINE_MAX),
+        ("--repeat", options.repeat, u32::MAX),
+    ];
+    match bounds.into_iter().find(|(_, value, max)| *value == 0 || value > max) {
+        Some((flag, value, max)) => {
+            Err(RehearseError::Usage { what: format!("{flag} {value}"), right: format!("1 to {max}") })
+        }
+        None => Ok(()),
     }
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Ok(())
+async fn rehearse(options: &RehearseOptions, seed: u64, say: &mut dyn FnMut(&str)) -> Result<Report, RehearseError> {
+    let campaign = campaign_name(seed);
+    let mut control = Client::connect(&options.target).await?;
+    if options.through {
+        say(&inquiry::destination(&mut control, &campaign, options).await?);
     }
-}
-
-/// Why a rehearsal could not be held.
-#[derive(Debug)]
-pub enum RehearseError {
-    /// The room is not built in.
-    Missing,
-}
-
-impl RehearseError {
-    /// Whether the operator asked for something that cannot be.
-    pub fn is_usage(&self) -> bool {
-        false
+    inquiry::create(&mut control, &campaign, options).await?;
+    let held = tokio::select! {
+        held = hold(control, &campaign, options, seed) => held,
+        Ok(()) = tokio::signal::ctrl_c() => Err(RehearseError::Interrupted { campaign: campaign.clone() }),
+    };
+    if options.through {
+        return held;
     }
+    // The connection so far may be in the middle of a reply.
+    let dropped = inquiry::drop_campaign(&options.target, &campaign).await;
+    let report = held?;
+    dropped.map(|()| report)
 }
 
-impl fmt::Display for RehearseError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("rehearse: the room is not built in")
-    }
+/// `rehearsal-<time>-<random>`: sorts by time in `GATE.LIST`, and no two rehearsals meet.
+fn campaign_name(seed: u64) -> String {
+    #[expect(clippy::disallowed_methods, reason = "people want to see when it was")]
+    let now = std::time::SystemTime::now();
+    let now = jiff::Timestamp::try_from(now).unwrap_or_default();
+    format!("rehearsal-{}-{:08x}", now.strftime("%Y%m%dT%H%M%SZ"), seed >> 32)
 }
 
-/// Holds a rehearsal.
-pub fn run(_options: &RehearseOptions, _say: &mut dyn FnMut(&str)) -> Result<Report, RehearseError> {
-    Err(RehearseError::Missing)
+/// The rehearsal between creating the campaign and dropping it.
+async fn hold(
+    mut control: Client,
+    campaign: &str,
+    options: &RehearseOptions,
+    seed: u64,
+) -> Result<Report, RehearseError> {
+    let clients = connect_all(options).await?;
+    let crowd = Crowd::new(options.users, options.repeat, seed);
+    let claims = crowd.claims();
+    let truth = Truth::new(options.users, options.seats);
+    let Fired { mut truth, latency_ns, started, seconds } =
+        fire::fire(clients, crowd, campaign, options.pipeline, truth).await;
+
+    let stored = match options.through {
+        true => inquiry::wait_until_stored(&mut control, campaign, &mut truth, started).await?,
+        false => None,
+    };
+    inquiry::judge_info(&mut control, campaign, &mut truth).await?;
+    inquiry::judge_seats(&mut control, campaign, &mut truth).await?;
+    inquiry::judge_status(&mut control, campaign, &mut truth, options.users).await?;
+
+    let answers = truth.counts();
+    let checks = truth.verdicts(stored.is_some());
+    #[expect(clippy::cast_precision_loss, reason = "a rate is told in whole claims a second")]
+    let claims_per_second = (claims - answers.unanswered) as f64 / seconds;
+    Ok(Report {
+        campaign: campaign.to_string(),
+        target: options.target.to_string(),
+        agrees: checks.iter().all(|verdict| verdict.differences == 0),
+        through: options.through,
+        users: options.users,
+        seats: options.seats,
+        connections: options.connections,
+        pipeline: options.pipeline,
+        repeat: options.repeat,
+        claims,
+        answers,
+        seconds,
+        claims_per_second,
+        latency_us: Latency::of(&latency_ns),
+        stored,
+        checks,
+    })
+}
+
+async fn connect_all(options: &RehearseOptions) -> Result<Vec<Client>, RehearseError> {
+    let local = LocalSet::new();
+    let connecting = async {
+        let mut clients = Vec::with_capacity(options.connections as usize);
+        let mut opening = JoinSet::new();
+        let mut left = options.connections;
+        while clients.len() < options.connections as usize {
+            while left > 0 && opening.len() < CONNECTING_MAX {
+                let target = options.target.clone();
+                opening.spawn_local(async move { Client::connect(&target).await });
+                left -= 1;
+            }
+            let opened = opening.join_next().await.expect("what is missing is being opened");
+            clients.push(opened.expect("connecting neither panics nor is cancelled")?);
+        }
+        Ok(clients)
+    };
+    local.run_until(connecting).await
 }
