@@ -1,0 +1,435 @@
+//! One event as bytes and back. Pure.
+//!
+//! Little-endian. If a layout changes, give it a new version and add golden bytes.
+//!
+//! ```text
+//! kind u8 | version u8 | flags u8 (bit 0: the group goes on) | zero u8 | len u32 | payload of len bytes
+//! ```
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::core::{Event, Terms, Users};
+use crate::ids::{CampaignId, Db, Lsn, Millis, Seat, User};
+
+/// What a record takes beyond the bytes of its keys, values, names and users: at most this.
+pub const RECORD_OVERHEAD_BYTES_MAX: usize = HEAD_BYTES + 33;
+
+const HEAD_BYTES: usize = 8;
+const VERSION: u8 = 1;
+const MORE: u8 = 1;
+const ALL_DATABASES: u8 = 0xff;
+
+const CREATED: u8 = 1;
+const DROPPED: u8 = 2;
+const GRANTED_INT: u8 = 3;
+const GRANTED_ANY: u8 = 4;
+const KEY_SET: u8 = 32;
+const KEY_COUNTED: u8 = 33;
+const KEY_PATCHED: u8 = 34;
+const KEY_EXPIRY_SET: u8 = 35;
+const KEY_REMOVED: u8 = 36;
+const KEY_RENAMED: u8 = 37;
+const FLUSHED: u8 = 38;
+
+const HAS_OPEN: u8 = 1;
+const HAS_CLOSE: u8 = 2;
+const USERS_ANY: u8 = 4;
+const SHADOW: u8 = 8;
+
+/// Adds one event to `into`. `more`: further events of the same group follow. Allocates only where `into` must grow.
+pub(super) fn encode(event: &Event<'_>, more: bool, into: &mut Vec<u8>) {
+    let start = into.len();
+    into.extend_from_slice(&[kind_of(event), VERSION, if more { MORE } else { 0 }, 0, 0, 0, 0, 0]);
+    match event {
+        Event::CampaignCreated { id, name, terms, at } => {
+            put_u32(into, id.0);
+            put_u32(into, terms.limit);
+            into.push(terms_flags(terms));
+            put_i64(into, at.0);
+            put_i64(into, terms.open.map_or(0, |time| time.0));
+            put_i64(into, terms.close.map_or(0, |time| time.0));
+            into.extend_from_slice(name);
+        }
+        Event::CampaignDropped { id, at } => {
+            put_u32(into, id.0);
+            put_i64(into, at.0);
+        }
+        Event::Granted { campaign, seat, user: User::Int(user), at } => {
+            let mut payload = [0; 24];
+            payload[..4].copy_from_slice(&campaign.0.to_le_bytes());
+            payload[4..8].copy_from_slice(&seat.get().to_le_bytes());
+            payload[8..16].copy_from_slice(&user.to_le_bytes());
+            payload[16..].copy_from_slice(&at.0.to_le_bytes());
+            into.extend_from_slice(&payload);
+        }
+        Event::Granted { campaign, seat, user: User::Any(user), at } => {
+            put_u32(into, campaign.0);
+            put_u32(into, seat.get());
+            put_i64(into, at.0);
+            into.extend_from_slice(user);
+        }
+        Event::KeySet { db, key, value, expires } => {
+            into.push(db.0);
+            put_i64(into, expires.0);
+            put_sized(into, key);
+            into.extend_from_slice(value);
+        }
+        Event::KeyCounted { db, key, value } => {
+            into.push(db.0);
+            put_i64(into, *value);
+            into.extend_from_slice(key);
+        }
+        Event::KeyPatched { db, key, offset, bytes } => {
+            into.push(db.0);
+            put_u32(into, *offset);
+            put_sized(into, key);
+            into.extend_from_slice(bytes);
+        }
+        Event::KeyExpirySet { db, key, expires } => {
+            into.push(db.0);
+            put_i64(into, expires.0);
+            into.extend_from_slice(key);
+        }
+        Event::KeyRemoved { db, key, expired } => {
+            into.push(db.0);
+            into.push(u8::from(*expired));
+            into.extend_from_slice(key);
+        }
+        Event::KeyRenamed { db, from, to } => {
+            into.push(db.0);
+            put_sized(into, from);
+            into.extend_from_slice(to);
+        }
+        Event::Flushed { db } => into.push(db.map_or(ALL_DATABASES, |db| db.0)),
+    }
+    let len = u32::try_from(into.len() - start - HEAD_BYTES).expect("a group fits a batch, and a batch is below 4 GiB");
+    into[start + 4..start + HEAD_BYTES].copy_from_slice(&len.to_le_bytes());
+}
+
+/// Puts the value of `event` in the place of the one at the head of `record`, if both count the same key.
+pub(super) fn amend(record: &mut [u8], event: &Event<'_>) -> bool {
+    let Event::KeyCounted { db, key, value } = event else { return false };
+    let len = u32::from_le_bytes(record[4..HEAD_BYTES].try_into().expect("a record has a head")) as usize;
+    let kind = record[0];
+    let payload = &mut record[HEAD_BYTES..HEAD_BYTES + len];
+    let same = kind == KEY_COUNTED && payload[0] == db.0 && payload[9..] == **key;
+    if same {
+        payload[1..9].copy_from_slice(&value.to_le_bytes());
+    }
+    same
+}
+
+/// Why bytes with a good checksum are no event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadRecord {
+    /// A kind or version that this release does not know.
+    Newer {
+        /// The record's kind.
+        kind: u8,
+        /// The record's version.
+        version: u8,
+    },
+    /// A known kind whose bytes make no sense.
+    Malformed {
+        /// The record's kind.
+        kind: u8,
+    },
+    /// The records and the count in the batch header do not agree, or the batch ends within a group.
+    Count,
+}
+
+impl fmt::Display for BadRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BadRecord::Newer { kind, version } => {
+                write!(f, "a record of kind {kind} version {version}, written by a newer release")
+            }
+            BadRecord::Malformed { kind } => write!(f, "a record of kind {kind} that makes no sense"),
+            BadRecord::Count => write!(f, "a batch whose records do not add up"),
+        }
+    }
+}
+
+/// The events of one batch in order, with their positions. Ends after the first error.
+#[derive(Clone, Debug)]
+pub struct Records<'a> {
+    rest: &'a [u8],
+    next: Lsn,
+    left: u32,
+    within_group: bool,
+}
+
+impl<'a> Records<'a> {
+    pub(super) fn new(body: &'a [u8], first: Lsn, count: u32) -> Records<'a> {
+        Records { rest: body, next: first, left: count, within_group: false }
+    }
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Result<(Lsn, Event<'a>), BadRecord>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.left == 0 {
+            let sound = self.rest.is_empty() && !self.within_group;
+            (self.rest, self.within_group) = (&[], false);
+            return (!sound).then_some(Err(BadRecord::Count));
+        }
+        match decode(self.rest) {
+            Ok((event, more, taken)) => {
+                let lsn = self.next;
+                self.rest = &self.rest[taken..];
+                self.next = lsn.next();
+                self.left -= 1;
+                self.within_group = more;
+                Some(Ok((lsn, event)))
+            }
+            Err(bad) => {
+                (self.rest, self.left, self.within_group) = (&[], 0, false);
+                Some(Err(bad))
+            }
+        }
+    }
+}
+
+/// The event at the head of `bytes`, whether its group goes on, and how many bytes it took.
+pub(super) fn decode(bytes: &[u8]) -> Result<(Event<'_>, bool, usize), BadRecord> {
+    let [kind, version, flags, zero, a, b, c, d, rest @ ..] = bytes else { return Err(BadRecord::Count) };
+    let (kind, version) = (*kind, *version);
+    let known = (CREATED..=GRANTED_ANY).contains(&kind) || (KEY_SET..=FLUSHED).contains(&kind);
+    if !known || version != VERSION || flags & !MORE != 0 || *zero != 0 {
+        return Err(BadRecord::Newer { kind, version });
+    }
+    let len = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
+    let payload = rest.get(..len).ok_or(BadRecord::Count)?;
+    let event = payload_of(kind, &mut Cut(payload)).ok_or(BadRecord::Malformed { kind })?;
+    Ok((event, flags & MORE != 0, HEAD_BYTES + len))
+}
+
+fn payload_of<'a>(kind: u8, cut: &mut Cut<'a>) -> Option<Event<'a>> {
+    let event = match kind {
+        CREATED => {
+            let (id, limit, flags, at) = (CampaignId(cut.u32()?), cut.u32()?, cut.u8()?, Millis(cut.i64()?));
+            let (open, close) = (Millis(cut.i64()?), Millis(cut.i64()?));
+            let terms = Terms {
+                limit,
+                open: (flags & HAS_OPEN != 0).then_some(open),
+                close: (flags & HAS_CLOSE != 0).then_some(close),
+                users: if flags & USERS_ANY != 0 { Users::Any } else { Users::Int },
+                shadow: flags & SHADOW != 0,
+            };
+            Event::CampaignCreated { id, name: cut.rest(), terms, at }
+        }
+        DROPPED => Event::CampaignDropped { id: CampaignId(cut.u32()?), at: Millis(cut.i64()?) },
+        GRANTED_INT => Event::Granted {
+            campaign: CampaignId(cut.u32()?),
+            seat: cut.seat()?,
+            user: User::Int(cut.i64()?),
+            at: Millis(cut.i64()?),
+        },
+        GRANTED_ANY => {
+            let (campaign, seat, at) = (CampaignId(cut.u32()?), cut.seat()?, Millis(cut.i64()?));
+            Event::Granted { campaign, seat, user: User::Any(cut.rest()), at }
+        }
+        KEY_SET => {
+            let (db, expires, key) = (Db(cut.u8()?), Millis(cut.i64()?), cut.sized()?);
+            Event::KeySet { db, key, value: Cow::Borrowed(cut.rest()), expires }
+        }
+        KEY_COUNTED => Event::KeyCounted { db: Db(cut.u8()?), value: cut.i64()?, key: cut.rest() },
+        KEY_PATCHED => {
+            Event::KeyPatched { db: Db(cut.u8()?), offset: cut.u32()?, key: cut.sized()?, bytes: cut.rest() }
+        }
+        KEY_EXPIRY_SET => Event::KeyExpirySet { db: Db(cut.u8()?), expires: Millis(cut.i64()?), key: cut.rest() },
+        KEY_REMOVED => Event::KeyRemoved { db: Db(cut.u8()?), expired: cut.u8()? != 0, key: cut.rest() },
+        KEY_RENAMED => Event::KeyRenamed { db: Db(cut.u8()?), from: cut.sized()?, to: cut.rest() },
+        FLUSHED => Event::Flushed { db: Some(cut.u8()?).filter(|db| *db != ALL_DATABASES).map(Db) },
+        _ => return None,
+    };
+    cut.0.is_empty().then_some(event)
+}
+
+/// What is left of a payload; each call takes one field off its head.
+struct Cut<'a>(&'a [u8]);
+
+impl<'a> Cut<'a> {
+    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (head, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(head)
+    }
+
+    fn u8(&mut self) -> Option<u8> {
+        self.take(1).map(|bytes| bytes[0])
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        self.take(4)?.try_into().ok().map(u32::from_le_bytes)
+    }
+
+    fn i64(&mut self) -> Option<i64> {
+        self.take(8)?.try_into().ok().map(i64::from_le_bytes)
+    }
+
+    fn seat(&mut self) -> Option<Seat> {
+        self.u32().filter(|number| *number > 0).map(Seat::new)
+    }
+
+    fn sized(&mut self) -> Option<&'a [u8]> {
+        let len = self.u32()? as usize;
+        self.take(len)
+    }
+
+    fn rest(&mut self) -> &'a [u8] {
+        std::mem::take(&mut self.0)
+    }
+}
+
+fn kind_of(event: &Event<'_>) -> u8 {
+    match event {
+        Event::CampaignCreated { .. } => CREATED,
+        Event::CampaignDropped { .. } => DROPPED,
+        Event::Granted { user: User::Int(_), .. } => GRANTED_INT,
+        Event::Granted { user: User::Any(_), .. } => GRANTED_ANY,
+        Event::KeySet { .. } => KEY_SET,
+        Event::KeyCounted { .. } => KEY_COUNTED,
+        Event::KeyPatched { .. } => KEY_PATCHED,
+        Event::KeyExpirySet { .. } => KEY_EXPIRY_SET,
+        Event::KeyRemoved { .. } => KEY_REMOVED,
+        Event::KeyRenamed { .. } => KEY_RENAMED,
+        Event::Flushed { .. } => FLUSHED,
+    }
+}
+
+fn terms_flags(terms: &Terms) -> u8 {
+    let flag = |on: bool, bit: u8| if on { bit } else { 0 };
+    flag(terms.open.is_some(), HAS_OPEN)
+        | flag(terms.close.is_some(), HAS_CLOSE)
+        | flag(terms.users == Users::Any, USERS_ANY)
+        | flag(terms.shadow, SHADOW)
+}
+
+fn put_u32(into: &mut Vec<u8>, value: u32) {
+    into.extend_from_slice(&value.to_le_bytes());
+}
+
+fn put_i64(into: &mut Vec<u8>, value: i64) {
+    into.extend_from_slice(&value.to_le_bytes());
+}
+
+fn put_sized(into: &mut Vec<u8>, bytes: &[u8]) {
+    put_u32(into, u32::try_from(bytes.len()).expect("keys are bounded far below 4 GiB"));
+    into.extend_from_slice(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn every_kind() -> Vec<(Event<'static>, &'static str)> {
+        let terms = Terms { limit: 100, open: Some(Millis(2)), close: None, users: Users::Any, shadow: true };
+        vec![
+            (
+                Event::CampaignCreated { id: CampaignId(7), name: b"spring", terms, at: Millis(1) },
+                "0101000027000000 07000000 64000000 0d 0100000000000000 0200000000000000 0000000000000000 737072696e67",
+            ),
+            (Event::CampaignDropped { id: CampaignId(7), at: Millis(9) }, "020100000c000000 07000000 0900000000000000"),
+            (
+                Event::Granted { campaign: CampaignId(1), seat: Seat::new(57), user: User::Int(-2), at: Millis(3) },
+                "0301000018000000 01000000 39000000 feffffffffffffff 0300000000000000",
+            ),
+            (
+                Event::Granted { campaign: CampaignId(1), seat: Seat::new(57), user: User::Any(b"ann"), at: Millis(3) },
+                "0401000013000000 01000000 39000000 0300000000000000 616e6e",
+            ),
+            (
+                Event::KeySet { db: Db(2), key: b"k", value: Cow::Borrowed(b"vv"), expires: Millis::NEVER },
+                "2001000010000000 02 ffffffffffffff7f 01000000 6b 7676",
+            ),
+            (Event::KeyCounted { db: Db(2), key: b"k", value: -1 }, "210100000a000000 02 ffffffffffffffff 6b"),
+            (
+                Event::KeyPatched { db: Db(2), key: b"k", offset: 5, bytes: b"xy" },
+                "220100000c000000 02 05000000 01000000 6b 7879",
+            ),
+            (
+                Event::KeyExpirySet { db: Db(2), key: b"k", expires: Millis(4) },
+                "230100000a000000 02 0400000000000000 6b",
+            ),
+            (Event::KeyRemoved { db: Db(2), key: b"k", expired: true }, "2401000003000000 02 01 6b"),
+            (Event::KeyRenamed { db: Db(2), from: b"a", to: b"bc" }, "2501000008000000 02 01000000 61 6263"),
+            (Event::Flushed { db: Some(Db(3)) }, "2601000001000000 03"),
+            (Event::Flushed { db: None }, "2601000001000000 ff"),
+        ]
+    }
+
+    #[test]
+    fn every_kind_of_record_has_its_golden_bytes() {
+        for (event, golden) in every_kind() {
+            let mut bytes = Vec::new();
+            encode(&event, false, &mut bytes);
+            assert_eq!(hex(&bytes), golden.replace(' ', ""), "{event:?}");
+            assert_eq!(decode(&bytes), Ok((event, false, bytes.len())));
+        }
+    }
+
+    #[test]
+    fn a_record_cut_anywhere_is_no_event() {
+        for (event, _) in every_kind() {
+            let mut bytes = Vec::new();
+            encode(&event, true, &mut bytes);
+            assert_eq!(decode(&bytes), Ok((event, true, bytes.len())));
+            for len in 0..bytes.len() {
+                assert!(decode(&bytes[..len]).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn the_overhead_of_a_record_is_within_its_bound() {
+        for (event, _) in every_kind() {
+            let mut bytes = Vec::new();
+            encode(&event, true, &mut bytes);
+            assert!(bytes.len() <= RECORD_OVERHEAD_BYTES_MAX + 6, "{event:?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_kind_or_version_is_told_as_newer() {
+        let mut bytes = Vec::new();
+        encode(&Event::Flushed { db: None }, false, &mut bytes);
+        bytes[1] = 2;
+        assert_eq!(decode(&bytes), Err(BadRecord::Newer { kind: FLUSHED, version: 2 }));
+        (bytes[0], bytes[1]) = (200, 1);
+        assert_eq!(decode(&bytes), Err(BadRecord::Newer { kind: 200, version: 1 }));
+        assert!(decode(&bytes).is_err_and(|bad| bad.to_string().contains("newer release")));
+    }
+
+    #[test]
+    fn only_a_count_of_the_same_key_is_amended() {
+        let counted = |db, key, value| Event::KeyCounted { db: Db(db), key, value };
+        let mut bytes = Vec::new();
+        encode(&counted(0, b"n", 1), false, &mut bytes);
+        assert!(!amend(&mut bytes, &counted(0, b"m", 2)));
+        assert!(!amend(&mut bytes, &counted(1, b"n", 2)));
+        assert!(!amend(&mut bytes, &counted(0, b"nn", 2)));
+        assert!(!amend(&mut bytes, &Event::Flushed { db: None }));
+        assert!(amend(&mut bytes, &counted(0, b"n", 2)));
+        assert_eq!(decode(&bytes).expect("a record").0, counted(0, b"n", 2));
+        bytes.clear();
+        encode(&Event::KeyExpirySet { db: Db(0), key: b"n", expires: Millis(5) }, false, &mut bytes);
+        assert!(!amend(&mut bytes, &counted(0, b"n", 2)), "a deadline is no count");
+    }
+
+    #[test]
+    fn a_batch_that_ends_within_a_group_or_has_bytes_left_is_refused() {
+        let mut bytes = Vec::new();
+        encode(&Event::Flushed { db: None }, true, &mut bytes);
+        let seen: Vec<_> = Records::new(&bytes, Lsn::new(5), 1).collect();
+        assert_eq!(seen, [Ok((Lsn::new(5), Event::Flushed { db: None })), Err(BadRecord::Count)]);
+        assert_eq!(Records::new(&bytes, Lsn::new(5), 0).collect::<Vec<_>>(), [Err(BadRecord::Count)]);
+        assert!(Records::new(&bytes, Lsn::new(5), 2).any(|record| record.is_err()));
+    }
+}

@@ -1,0 +1,150 @@
+//! What the journal's threads share, and the background sync of `everysec` and `no`.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::{Appendfsync, DiskFile, Hooks, JournalError};
+use crate::ids::Lsn;
+use crate::sabotage::{self, Sabotage};
+
+/// How long what was written may wait for the disk.
+fn interval(appendfsync: Appendfsync) -> Option<Duration> {
+    match appendfsync {
+        Appendfsync::Always => None,
+        Appendfsync::Everysec => Some(Duration::from_secs(1)),
+        Appendfsync::No => Some(Duration::from_secs(5)),
+    }
+}
+
+/// Progress and failure of the threads behind one journal.
+pub(super) struct Shared {
+    pub hooks: Hooks,
+    /// Answers may leave up to here.
+    pub answerable: AtomicU64,
+    /// The highest durable position that a written batch or header names.
+    pub named: AtomicU64,
+    fsyncs: metrics::Histogram,
+    failed: AtomicBool,
+    failure: Mutex<Option<JournalError>>,
+    unsynced: Mutex<Unsynced>,
+    changed: Condvar,
+}
+
+/// What the background sync has to cover.
+struct Unsynced {
+    file: Arc<dyn DiskFile>,
+    path: PathBuf,
+    written: Lsn,
+    dirty: bool,
+    stop: bool,
+}
+
+impl Shared {
+    pub fn new(hooks: Hooks, file: Arc<dyn DiskFile>, path: PathBuf, last: Lsn) -> Shared {
+        Shared {
+            hooks,
+            answerable: AtomicU64::new(last.get()),
+            named: AtomicU64::new(last.get()),
+            fsyncs: metrics::histogram!("coupon_gate_fsync_seconds"),
+            failed: AtomicBool::new(false),
+            failure: Mutex::new(None),
+            unsynced: Mutex::new(Unsynced { file, path, written: last, dirty: false, stop: false }),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Whether a write or sync has failed: nothing is written or answered after that.
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    /// The failure, if there was one.
+    pub fn failure(&self) -> Option<JournalError> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Tells of a failed write or sync, once for all threads.
+    pub fn fail(&self, error: JournalError) {
+        if !self.failed.swap(true, Ordering::AcqRel) {
+            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+            (self.hooks.on_failure)(error);
+        }
+    }
+
+    /// What was written up to `written` lies in `file` and is not synced.
+    pub fn note_written(&self, file: &Arc<dyn DiskFile>, path: &std::path::Path, written: Lsn) {
+        let mut unsynced = self.unsynced.lock().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(&unsynced.file, file) {
+            unsynced.file = Arc::clone(file);
+            unsynced.path = path.to_path_buf();
+        }
+        unsynced.written = written;
+        unsynced.dirty = true;
+    }
+
+    /// Syncs what was written and moves `durable` over it. The sync itself holds no lock.
+    pub fn sync_now(&self) -> Result<(), JournalError> {
+        let unsynced = self.unsynced.lock().unwrap_or_else(PoisonError::into_inner);
+        let (file, path, written) = (Arc::clone(&unsynced.file), unsynced.path.clone(), unsynced.written);
+        drop(unsynced);
+        self.timed_sync(file.as_ref()).map_err(|error| JournalError::io("syncing", &path, &error))?;
+        let mut unsynced = self.unsynced.lock().unwrap_or_else(PoisonError::into_inner);
+        unsynced.dirty &= unsynced.written != written || !Arc::ptr_eq(&unsynced.file, &file);
+        if written > self.hooks.watermarks.durable.get() && !self.has_failed() {
+            self.hooks.watermarks.durable.advance(written);
+        }
+        Ok(())
+    }
+
+    /// Syncs and notes how long that took.
+    pub fn timed_sync(&self, file: &dyn DiskFile) -> std::io::Result<()> {
+        if sabotage::on(Sabotage::SkipFsync) {
+            return Ok(());
+        }
+        #[expect(clippy::disallowed_methods, reason = "the length of a sync is a figure; nothing is decided by it")]
+        let started = Instant::now();
+        file.sync_data()?;
+        self.fsyncs.record(started.elapsed().as_secs_f64());
+        Ok(())
+    }
+
+    /// Ends the background sync.
+    pub fn stop(&self) {
+        self.unsynced.lock().unwrap_or_else(PoisonError::into_inner).stop = true;
+        self.changed.notify_all();
+    }
+
+    fn run(&self, every: Duration) {
+        loop {
+            let unsynced = self.unsynced.lock().unwrap_or_else(PoisonError::into_inner);
+            let waited = self.changed.wait_timeout_while(unsynced, every, |unsynced| !unsynced.stop);
+            let unsynced = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let (stop, dirty) = (unsynced.stop, unsynced.dirty);
+            drop(unsynced);
+            if stop || self.has_failed() {
+                return;
+            }
+            if dirty {
+                match self.sync_now() {
+                    Ok(()) => (self.hooks.on_progress)(),
+                    Err(error) => return self.fail(error),
+                }
+            }
+        }
+    }
+}
+
+/// Starts the background sync, where `appendfsync` has one.
+pub(super) fn start(shared: &Arc<Shared>, appendfsync: Appendfsync) -> Result<Option<JoinHandle<()>>, JournalError> {
+    let Some(every) = interval(appendfsync) else { return Ok(None) };
+    let work = Arc::clone(shared);
+    let path = work.unsynced.lock().unwrap_or_else(PoisonError::into_inner).path.clone();
+    std::thread::Builder::new()
+        .name("journal-sync".into())
+        .spawn(move || work.run(every))
+        .map(Some)
+        .map_err(|error| JournalError::io("starting the sync of", &path, &error))
+}
