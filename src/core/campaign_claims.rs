@@ -1,6 +1,6 @@
 //! What becomes of a claim, and what a user, a list of seats or a campaign looks like.
 
-use crate::core::campaigns::{Campaign, Found};
+use crate::core::campaigns::{Absent, Campaign};
 use crate::core::event::{Event, Group, Users};
 use crate::core::numbers::parse_integer;
 use crate::core::reply::{Claim, Decision, Outcome, Refusal, Reply};
@@ -19,8 +19,8 @@ impl Core {
     /// `GATE.CLAIM`. Order of judgement: unknown campaign, bad user, already, not open, closed, sold out.
     pub(super) fn claim<'s, 'a>(&'s self, name: &[u8], user: &'a [u8], flat: bool, view: &View) -> Decision<'s, 'a> {
         let (id, campaign) = match self.find_campaign(name, view.now) {
-            Found::Live(id, campaign) => (id, campaign),
-            other => return self.no_campaign(name, &other),
+            Ok(found) => found,
+            Err(absent) => return no_campaign(name, &absent),
         };
         let user = match user_of(campaign.terms.users, user) {
             Ok(user) => user,
@@ -49,8 +49,8 @@ impl Core {
     /// `GATE.STATUS`
     pub(super) fn status<'s, 'a>(&'s self, name: &[u8], user: &[u8], view: &View) -> Decision<'s, 'a> {
         let campaign = match self.find_campaign(name, view.now) {
-            Found::Live(_, campaign) => campaign,
-            other => return self.no_campaign(name, &other),
+            Ok((_, campaign)) => campaign,
+            Err(absent) => return no_campaign(name, &absent),
         };
         let user = match user_of(campaign.terms.users, user) {
             Ok(user) => user,
@@ -68,8 +68,8 @@ impl Core {
     /// `GATE.SEATS`: the rows from seat `first` on, at most `count` and at most `SEATS_ROWS_MAX`.
     pub(super) fn seats<'s, 'a>(&'s self, name: &[u8], first: u32, count: u32, view: &View) -> Decision<'s, 'a> {
         let campaign = match self.find_campaign(name, view.now) {
-            Found::Live(_, campaign) => campaign,
-            other => return self.no_campaign(name, &other),
+            Ok((_, campaign)) => campaign,
+            Err(absent) => return no_campaign(name, &absent),
         };
         let first = first.max(1);
         let behind =
@@ -88,13 +88,13 @@ impl Core {
     /// `GATE.INFO` without the counts of claims and refusals, which are no state.
     pub(super) fn campaign_info<'s, 'a>(&'s self, name: &[u8], view: &View) -> Decision<'s, 'a> {
         match self.find_campaign(name, view.now) {
-            Found::Live(id, campaign) => {
+            Ok((id, campaign)) => {
                 let state = state(campaign, view.now);
                 let here = |lsn: Lsn| if campaign.terms.shadow { 0 } else { campaign.roster.given_by(lsn) };
                 let progress = Progress { published: view.published.map(here), stored: view.stored.map(here) };
                 answer(self.info_map(id, state, &progress), campaign.lsn)
             }
-            Found::Retired(retired) => {
+            Err(Absent::Retired(retired)) => {
                 // The rows are gone: all that can be told is whether the last one has arrived.
                 let here = |lsn: Lsn| match retired.terms.shadow {
                     true => Some(0),
@@ -104,7 +104,7 @@ impl Core {
                     Progress { published: view.published.and_then(here), stored: view.stored.and_then(here) };
                 answer(self.info_map(retired.id, "DROPPED", &progress), retired.lsn)
             }
-            other => self.no_campaign(name, &other),
+            Err(absent @ (Absent::Unknown { .. } | Absent::PlainKey(_))) => no_campaign(name, &absent),
         }
     }
 
@@ -138,20 +138,17 @@ impl Core {
         ];
         Reply::Map(rows.into_iter().map(|(name, value)| (Reply::bulk(name.as_bytes()), value)).collect())
     }
+}
 
-    /// Why there is nothing to claim from under this name.
-    pub(super) fn no_campaign<'s, 'a>(&'s self, name: &[u8], found: &Found<'_>) -> Decision<'s, 'a> {
-        let name = shown(name);
-        match found {
-            Found::Live(..) => unreachable!("asked only where there is no campaign"),
-            Found::PlainKey(lsn) => refuse(Refusal::WrongType, *lsn),
-            Found::Retired(retired) => {
-                refuse(Refusal::NoCampaign(format!("campaign '{name}' was dropped")), retired.lsn)
-            }
-            Found::Nothing { depends, .. } => {
-                refuse(Refusal::NoCampaign(format!("no campaign '{name}'; create it with GATE.CREATE")), *depends)
-            }
+/// Why there is nothing to claim from under this name.
+pub(super) fn no_campaign<'s, 'a>(name: &[u8], absent: &Absent<'_>) -> Decision<'s, 'a> {
+    let name = shown(name);
+    match absent {
+        Absent::Unknown { depends, .. } => {
+            refuse(Refusal::NoCampaign(format!("no campaign '{name}'; create it with GATE.CREATE")), *depends)
         }
+        Absent::Retired(retired) => refuse(Refusal::NoCampaign(format!("campaign '{name}' was dropped")), retired.lsn),
+        Absent::PlainKey(lsn) => refuse(Refusal::WrongType, *lsn),
     }
 }
 

@@ -1,6 +1,7 @@
 //! How campaigns come and go.
 
-use crate::core::campaigns::{Campaign, Found, HOME};
+use crate::core::campaign_claims::no_campaign;
+use crate::core::campaigns::{Absent, Campaign, HOME};
 use crate::core::event::{Event, Group, Terms, Users};
 use crate::core::reply::{Decision, Refusal, Reply};
 use crate::core::{Core, View, answer, record, refuse, shown};
@@ -17,12 +18,12 @@ impl Core {
             return refuse(Refusal::ErrText(text), Lsn::ZERO);
         }
         let stale = match self.find_campaign(name, view.now) {
-            Found::Live(_, campaign) if campaign.terms == terms => {
+            Ok((_, campaign)) if campaign.terms == terms => {
                 return answer(Reply::Status("EXISTS"), campaign.lsn);
             }
-            Found::Live(_, campaign) => return differs(campaign, terms),
-            Found::PlainKey(lsn) => return refuse(Refusal::WrongType, lsn),
-            Found::Retired(retired) => {
+            Ok((_, campaign)) => return differs(campaign, terms),
+            Err(Absent::PlainKey(lsn)) => return refuse(Refusal::WrongType, lsn),
+            Err(Absent::Retired(retired)) => {
                 let text = format!(
                     "campaign '{}' was dropped after {} grants and its name is kept; asked for {}: choose another name",
                     shown(name),
@@ -31,7 +32,7 @@ impl Core {
                 );
                 return refuse(Refusal::Conflict(text), retired.lsn);
             }
-            Found::Nothing { stale, .. } => stale,
+            Err(Absent::Unknown { stale, .. }) => stale,
         };
         let Some(id) = self.campaigns.next_id() else {
             let text = format!("no campaign beyond the first {} of a journal", limits::CAMPAIGNS_MAX);
@@ -48,8 +49,8 @@ impl Core {
     /// `GATE.DROP`
     pub(super) fn drop_if_safe<'s, 'a>(&'s self, name: &[u8], force: bool, view: &View) -> Decision<'s, 'a> {
         let (id, campaign) = match self.find_campaign(name, view.now) {
-            Found::Live(id, campaign) => (id, campaign),
-            other => return self.no_campaign(name, &other),
+            Ok(found) => found,
+            Err(absent) => return no_campaign(name, &absent),
         };
         for (mark, done) in [(view.published, "published"), (view.stored, "stored")] {
             let Some(mark) = mark.filter(|_| !force && !campaign.terms.shadow) else { continue };

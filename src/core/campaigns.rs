@@ -242,26 +242,25 @@ impl Core {
     }
 
     /// The campaign of this name at `now`.
-    pub(super) fn find_campaign(&self, name: &[u8], now: Millis) -> Found<'_> {
+    pub(super) fn find_campaign(&self, name: &[u8], now: Millis) -> Result<(CampaignId, &Campaign), Absent<'_>> {
         match self.look(HOME, name, now) {
-            Look::Campaign(id, _) => Found::Live(id, self.campaigns.get(id)),
-            Look::Plain(entry) => Found::PlainKey(entry.lsn),
-            Look::Missing { depends, stale } => match self.campaigns.retired(self.scatter, name) {
-                Some(retired) => Found::Retired(retired),
-                None => Found::Nothing { depends, stale },
-            },
+            Look::Campaign(id, _) => Ok((id, self.campaigns.get(id))),
+            Look::Plain(entry) => Err(Absent::PlainKey(entry.lsn)),
+            Look::Missing { depends, stale } => Err(match self.campaigns.retired(self.scatter, name) {
+                Some(retired) => Absent::Retired(retired),
+                None => Absent::Unknown { depends, stale },
+            }),
         }
     }
 }
 
-/// What a campaign's name leads to. `stale` as in [`Look`].
-pub(super) enum Found<'s> {
-    Live(CampaignId, &'s Campaign),
-    Retired(&'s Retired),
-    /// The last change of that key.
-    PlainKey(Lsn),
-    Nothing {
+/// What a name that is no campaign's stands for. `stale` as in [`Look`].
+pub(super) enum Absent<'s> {
+    Unknown {
         depends: Lsn,
         stale: bool,
     },
+    Retired(&'s Retired),
+    /// The last change of that key.
+    PlainKey(Lsn),
 }

@@ -71,11 +71,9 @@ impl Core {
         if let Some(depends) = there.filter(|_| only_if_none) {
             return answer(Reply::Int(0), depends);
         }
-        let set = |(key, value): &(&'a [u8], &'a [u8])| Event::KeySet {
-            db,
-            key: *key,
-            value: Cow::Borrowed(*value),
-            expires: Millis::NEVER,
+        let set = |&(key, value): &(&'a [u8], &'a [u8])| {
+            let value = Cow::Borrowed(value);
+            Event::KeySet { db, key, value, expires: Millis::NEVER }
         };
         let reply = if only_if_none { Reply::Int(1) } else { Reply::Ok };
         Decision::Record { group: Group::Many(pairs.iter().map(set).collect()), reply }

@@ -151,7 +151,7 @@ impl Keyspace {
             Value::Bytes(bytes) if bytes.len() == value.len() && parse_integer(value).is_none() => {
                 bytes.copy_from_slice(value);
             }
-            slot => *slot = Value::of(value),
+            slot @ (Value::Int(_) | Value::Bytes(_) | Value::Campaign(_)) => *slot = Value::of(value),
         }
         entry.lsn = lsn;
         let before = std::mem::replace(&mut entry.deadline, deadline);

@@ -1,0 +1,132 @@
+//! Whoever replays the events sees what the one who recorded them saw.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::campaigns::TERMS;
+use super::{Gate, told};
+use crate::core::{Command, Core, Deadline, Decision, ExpireIf, Set, SetAnswer, SetIf, Terms, TtlForm, Users, View};
+use crate::ids::Db;
+
+const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
+const VALUES: [&str; 5] = ["", "1", "text", "-7", "0.5"];
+
+/// What to do: an action and the choices it makes.
+type Step = (u8, usize, usize, i64);
+
+fn command((action, first, second, number): Step) -> Command<'static> {
+    let (db, key, other) = (Db((first % 2) as u8), NAMES[first].as_bytes(), NAMES[second].as_bytes());
+    let bytes = VALUES[second].as_bytes();
+    let deadline = Deadline::In { amount: number, seconds: false, command: "set" };
+    let users = if first < 3 { Users::Int } else { Users::Any };
+    match action {
+        0 => Command::Add { db, key, step: number },
+        1 => Command::Append { db, key, bytes },
+        2 => Command::SetRange { db, key, offset: number, bytes },
+        3 => Command::Set(Set {
+            db,
+            key,
+            value: bytes,
+            only_if: [SetIf::Always, SetIf::Missing, SetIf::Exists][second % 3],
+            deadline: if number > 0 { deadline } else { Deadline::Keep },
+            answer: SetAnswer::Old,
+        }),
+        4 => Command::AddFloat { db, key, step: b"0.25" },
+        5 => Command::Remove { db, keys: vec![key, other, key] },
+        6 => Command::Rename { db, from: key, to: other, only_if_none: number > 0 },
+        7 => Command::Expire { db, key, deadline, only_if: ExpireIf::default() },
+        8 => Command::Persist { db, key },
+        9 => Command::SetMany { db, pairs: vec![(key, bytes), (other, b"m")], only_if_none: number > 0 },
+        10 => Command::GetAndExpire { db, key, deadline },
+        11 if number == 5 => Command::Flush { db: Some(db) },
+        11 | 12 => Command::Create { campaign: key, terms: Terms { limit: 3, users, ..TERMS } },
+        13 if number == 5 => Command::Drop { campaign: key, force: true },
+        13..=15 => Command::Claim { campaign: key, user: VALUES[second].as_bytes(), flat: false },
+        _ => Command::GetAndRemove { db, key },
+    }
+}
+
+/// All that can be asked of a core, as text.
+fn seen(core: &Core, view: &View) -> BTreeMap<String, String> {
+    let mut seen = BTreeMap::new();
+    let mut ask = |command: Command<'_>| {
+        let name = format!("{command:?}");
+        let Decision::Answer { reply, depends } = core.decide(command, view) else { panic!("{name} only reads") };
+        seen.insert(name, format!("{} {depends}", told(&reply)));
+    };
+    for name in NAMES.map(str::as_bytes) {
+        for db in [Db(0), Db(1)] {
+            ask(Command::Type { db, key: name });
+            ask(Command::Get { db, key: name });
+            ask(Command::TimeToLive { db, key: name, form: TtlForm::UnixMillis });
+        }
+        ask(Command::CampaignInfo { campaign: name });
+        ask(Command::Seats { campaign: name, first: 1, count: 10 });
+        for user in VALUES {
+            ask(Command::Status { campaign: name, user: user.as_bytes() });
+        }
+    }
+    for (db, keys, expires) in core.keyspaces() {
+        ask(Command::Size { db });
+        assert!(expires <= keys);
+    }
+    ask(Command::Campaigns);
+    seen.insert("keyspaces".into(), format!("{:?}", core.keyspaces().collect::<Vec<_>>()));
+    seen.insert("rest".into(), format!("{} {} {:?}", core.applied(), core.newest_at().0, core.next_deadline()));
+    seen.insert("campaigns".into(), format!("{:?}", core.campaigns().collect::<Vec<_>>()));
+    seen
+}
+
+/// What of it may not depend on when expired keys are removed: all but positions and counts.
+fn values(core: &Core, view: &View) -> Vec<String> {
+    let rows = NAMES.iter().flat_map(|name| [Db(0), Db(1)].map(|db| (db, name.as_bytes())));
+    rows.map(|(db, key)| {
+        let tell = |command| match core.decide(command, view) {
+            Decision::Answer { reply, .. } | Decision::Record { reply, .. } => told(&reply),
+        };
+        let form = TtlForm::UnixMillis;
+        format!("{} {}", tell(Command::Get { db, key }), tell(Command::TimeToLive { db, key, form }))
+    })
+    .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn a_replayed_core_answers_like_the_first(
+        steps in prop::collection::vec((0u8..18, 0usize..5, 0usize..5, -3i64..12), 1..120),
+    ) {
+        let mut gate = Gate::new();
+        for (turn, step) in steps.into_iter().enumerate() {
+            gate.ask(command(step));
+            gate.wait(1);
+            if turn % 7 == 0 {
+                gate.expire(2);
+            }
+            gate.core.sweep(3);
+        }
+        let mut again = Core::new(99);
+        for (lsn, owned) in &gate.journal {
+            again.evolve(*lsn, &owned.event());
+        }
+        prop_assert_eq!(seen(&again, &gate.view), seen(&gate.core, &gate.view));
+        let due = again.due(gate.view.now, 100);
+        prop_assert_eq!(&due, &gate.core.due(gate.view.now, 100));
+    }
+
+    #[test]
+    fn answers_do_not_depend_on_when_expired_keys_are_removed(
+        steps in prop::collection::vec((0u8..11, 0usize..5, 0usize..5, -3i64..12), 1..80),
+    ) {
+        let (mut eager, mut lazy) = (Gate::new(), Gate::new());
+        for step in steps {
+            prop_assert_eq!(eager.ask(command(step)), lazy.ask(command(step)), "{:?}", command(step));
+            eager.wait(1);
+            lazy.wait(1);
+            eager.expire(100);
+            prop_assert_eq!(values(&eager.core, &eager.view), values(&lazy.core, &lazy.view));
+        }
+    }
+}
