@@ -323,6 +323,21 @@ mod tests {
     }
 
     #[test]
+    fn marks_of_removed_entries_are_cleaned_before_a_segment_would_double() {
+        // Neighbours by number are neighbours in the segment: each removal out of a full row leaves a mark.
+        let in_a_row = |number: &u64| (number % 2048) << 32;
+        let mut table = Table::default();
+        for number in 0..20_000u64 {
+            table.insert_unique(in_a_row(&number), number, in_a_row);
+            if let Some(old) = number.checked_sub(1_300) {
+                assert!(table.remove(in_a_row(&old), |there| *there == old, in_a_row).is_some());
+            }
+        }
+        segments_are_bounded(&table);
+        assert_eq!((table.segments.len(), table.len()), (1, 1_300));
+    }
+
+    #[test]
     fn removing_gives_the_memory_back() {
         let mut table = Table::default();
         (0..100_000).for_each(|number| insert(&mut table, number));
