@@ -27,6 +27,23 @@ mod strings_table;
 mod table;
 mod times;
 
+#[cfg(test)]
+mod command_docs_tests;
+#[cfg(test)]
+mod oracle;
+#[cfg(test)]
+mod parse_gate_tests;
+#[cfg(test)]
+mod parse_tests;
+#[cfg(test)]
+mod reply_tests;
+#[cfg(test)]
+mod request_tests;
+#[cfg(test)]
+mod scanned;
+#[cfg(test)]
+mod table_tests;
+
 pub use args::Args;
 pub use command_docs::describe;
 pub use numbers::{integer, unsigned};

@@ -14,7 +14,8 @@ const MILLIS_MAX: i64 = 253_402_300_799_999;
 
 /// The time that `text` tells; `option` is whose value it is.
 pub(super) fn time(option: &str, text: &[u8]) -> Result<Millis, Refusal> {
-    if text.strip_prefix(b"-").unwrap_or(text).iter().all(u8::is_ascii_digit) && !text.is_empty() {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) {
         return millis(option, text);
     }
     std::str::from_utf8(text)

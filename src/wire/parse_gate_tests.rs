@@ -1,0 +1,174 @@
+//! Tests of parsing: campaigns.
+
+use crate::core::{Command, Terms, Users};
+use crate::ids::Millis;
+use crate::wire::parse_tests::{parsed, parsed_words};
+
+fn same(line: &str, command: Command<'_>) {
+    assert_eq!(parsed(line), Ok(format!("{command:?}")), "{line}");
+}
+
+fn refused(line: &str, error: &str) {
+    assert_eq!(parsed(line), Err(error.to_owned()), "{line}");
+}
+
+const SPRING: &[u8] = b"spring";
+
+fn plain(limit: u32) -> Terms {
+    Terms { limit, open: None, close: None, users: Users::Int, shadow: false }
+}
+
+#[test]
+fn create_takes_its_options_in_any_order() {
+    let create = |terms| Command::Create { campaign: SPRING, terms };
+    same("GATE.CREATE spring LIMIT 100", create(plain(100)));
+    same("gate.create spring limit 0", create(plain(0)));
+    same("GATE.CREATE spring LIMIT 4294967295", create(plain(u32::MAX)));
+    let (open, close) = (Some(Millis(1_767_225_600_000)), Some(Millis(1_767_229_200_000)));
+    same(
+        "GATE.CREATE spring SHADOW USERS ANY CLOSE 1767229200000 LIMIT 5 OPEN 1767225600000",
+        create(Terms { limit: 5, open, close, users: Users::Any, shadow: true }),
+    );
+    same("GATE.CREATE spring LIMIT 5 USERS int", create(plain(5)));
+}
+
+#[test]
+fn times_are_milliseconds_or_iso_8601_with_an_offset() {
+    let opens = |text: &str, open: i64| {
+        let terms = Terms { open: Some(Millis(open)), ..plain(1) };
+        let command = Command::Create { campaign: SPRING, terms };
+        let parsed = parsed_words(&["GATE.CREATE", "spring", "LIMIT", "1", "OPEN", text]);
+        assert_eq!(parsed, Ok(format!("{command:?}")), "{text}");
+    };
+    opens("1000000000000", 1_000_000_000_000);
+    opens("2026-01-01T00:00:00Z", 1_767_225_600_000);
+    opens("2026-01-01T09:00:00+09:00", 1_767_225_600_000);
+    opens("2026-01-01 09:00:00.123+09", 1_767_225_600_123);
+    opens("2026-01-01T00:00:00-05:30", 1_767_245_400_000);
+}
+
+#[test]
+fn times_that_are_no_times_are_refused_with_what_would_be_right() {
+    let opens = |text: &str| parsed_words(&["GATE.CREATE", "spring", "LIMIT", "1", "OPEN", text]).expect_err("no time");
+    assert_eq!(
+        opens("1767225600"),
+        "ERR OPEN 1767225600 looks like seconds: give unix milliseconds (1767225600000), or ISO 8601 with an offset"
+    );
+    assert!(opens("999999999999").contains("looks like seconds"));
+    for text in ["-1", "253402300800000", "99999999999999999999", "01767225600000"] {
+        assert_eq!(
+            opens(text),
+            format!("ERR OPEN '{text}' is out of range: unix milliseconds have 13 digits in our time")
+        );
+    }
+    for text in ["", "tomorrow", "2026-01-01", "2026-01-01T09:00:00", "2026-13-01T00:00:00Z", "1e12", "-"] {
+        assert_eq!(
+            opens(text),
+            format!(
+                "ERR OPEN '{text}' is not a time: give unix milliseconds, or ISO 8601 with an offset as in \
+                 2026-05-01T12:00:00+09:00"
+            )
+        );
+    }
+    refused(
+        "GATE.CREATE spring LIMIT 1 CLOSE 5",
+        "ERR CLOSE 5 looks like seconds: give unix milliseconds (5000), or ISO 8601 with an offset",
+    );
+}
+
+#[test]
+fn opening_comes_before_closing() {
+    for close in ["1767225600000", "1767225599999"] {
+        refused(
+            &format!("GATE.CREATE spring LIMIT 1 CLOSE {close} OPEN 1767225600000"),
+            &format!("ERR OPEN (1767225600000) must be before CLOSE ({close}), in unix milliseconds"),
+        );
+    }
+}
+
+#[test]
+fn limits_are_32_bits() {
+    for limit in ["-1", "4294967296", "x", "1.5", "01", "+1", "99999999999999999999"] {
+        refused(
+            &format!("GATE.CREATE spring LIMIT {limit}"),
+            &format!("ERR LIMIT '{limit}' is not an integer from 0 to 4294967295"),
+        );
+    }
+}
+
+#[test]
+fn campaign_names_are_short_and_plain() {
+    let longest = "n".repeat(64);
+    assert!(parsed(&format!("GATE.CREATE {longest} LIMIT 1")).is_ok());
+    assert!(parsed("GATE.CREATE aZ09._:{}- LIMIT 1").is_ok());
+    let right = "is no name for a campaign: 1 to 64 letters, digits and . _ : { } - are";
+    for name in ["", "a b", "a/b", "caf\u{e9}", "a\n", "*", &"n".repeat(65)] {
+        let error = parsed_words(&["GATE.CREATE", name, "LIMIT", "1"]);
+        assert_eq!(error, Err(format!("ERR '{name}' {right}")));
+    }
+    let long = "n".repeat(65);
+    let lines = ["GATE.CLAIM N 1", "GATE.STATUS N 1", "GATE.INFO N", "GATE.SEATS N 1 1", "GATE.DROP N"];
+    for line in lines {
+        refused(&line.replace(" N", &format!(" {long}")), &format!("ERR '{long}' {right}"));
+    }
+}
+
+#[test]
+fn create_names_what_is_wrong_with_its_options() {
+    let takes = "it takes LIMIT n [OPEN t] [CLOSE t] [USERS INT|ANY] [SHADOW]";
+    refused("GATE.CREATE spring SHADOW SHADOW", "ERR syntax error: SHADOW is given twice");
+    refused("GATE.CREATE spring LIMIT 1 LIMIT 1", "ERR syntax error: LIMIT is given twice");
+    refused("GATE.CREATE spring LIMIT 1 OPEN", "ERR syntax error: OPEN needs a value");
+    refused("GATE.CREATE spring USERS ANY", "ERR syntax error: LIMIT n is missing: the number of seats");
+    refused("GATE.CREATE spring LIMIT 1 USERS SOME", "ERR syntax error: USERS 'SOME' is neither INT nor ANY");
+    refused("GATE.CREATE spring LIMIT 1 foo", &format!("ERR syntax error: 'foo' is no option of GATE.CREATE; {takes}"));
+    for later in ["PERUSER", "HOLD", "NOID"] {
+        refused(
+            &format!("GATE.CREATE spring LIMIT 1 {} 2", later.to_lowercase()),
+            &format!("ERR syntax error: GATE.CREATE has no {later} in this release; {takes}"),
+        );
+    }
+    refused("GATE.CREATE spring", "ERR wrong number of arguments for 'gate.create' command");
+}
+
+#[test]
+fn claims_are_plain_or_flat() {
+    let claim = |flat| Command::Claim { campaign: SPRING, user: b"42", flat };
+    same("GATE.CLAIM spring 42", claim(false));
+    same("gate.claim spring 42 flat", claim(true));
+    refused("GATE.CLAIM spring 42 FLAT FLAT", "ERR syntax error: FLAT is given twice");
+    refused("GATE.CLAIM spring 42 ID 7", "ERR syntax error: GATE.CLAIM has no ID in this release; it takes [FLAT]");
+    refused("GATE.CLAIM spring 42 foo", "ERR syntax error: 'foo' is no option of GATE.CLAIM; it takes [FLAT]");
+    refused("GATE.CLAIM spring", "ERR wrong number of arguments for 'gate.claim' command");
+}
+
+#[test]
+fn reads_of_campaigns_reach_the_core() {
+    same("GATE.STATUS spring 42", Command::Status { campaign: SPRING, user: b"42" });
+    same("GATE.INFO spring", Command::CampaignInfo { campaign: SPRING });
+    same("GATE.LIST", Command::Campaigns);
+    same("GATE.SEATS spring 1 10000", Command::Seats { campaign: SPRING, first: 1, count: 10_000 });
+}
+
+#[test]
+fn seats_are_asked_for_within_bounds() {
+    for first in ["0", "-1", "4294967296", "x"] {
+        refused(
+            &format!("GATE.SEATS spring {first} 1"),
+            &format!("ERR first '{first}' is not an integer from 1 to 4294967295"),
+        );
+    }
+    for count in ["0", "10001", "x"] {
+        refused(
+            &format!("GATE.SEATS spring 1 {count}"),
+            &format!("ERR count '{count}' is not an integer from 1 to 10000"),
+        );
+    }
+}
+
+#[test]
+fn drops_may_be_forced_but_not_purged() {
+    same("GATE.DROP spring", Command::Drop { campaign: SPRING, force: false });
+    same("GATE.DROP spring force", Command::Drop { campaign: SPRING, force: true });
+    refused("GATE.DROP spring PURGE", "ERR syntax error: GATE.DROP has no PURGE in this release; it takes [FORCE]");
+}
