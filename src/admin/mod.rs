@@ -36,8 +36,8 @@ const UPKEEP: Duration = Duration::from_secs(1);
 /// What the admin port is started with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// `--admin`: host and port; port 0 takes a free one.
-    pub listen: String,
+    /// `--admin`; port 0 takes a free one.
+    pub listen: SocketAddr,
     /// Whether there is a ledger, and so a `stored`.
     pub ledger: bool,
     /// [`STILL_MAX`], unless a test is in a hurry.
@@ -46,8 +46,8 @@ pub struct Options {
 
 impl Options {
     /// The admin port at `listen`.
-    pub fn new(listen: impl Into<String>, ledger: bool) -> Options {
-        Options { listen: listen.into(), ledger, still_max: STILL_MAX }
+    pub fn new(listen: SocketAddr, ledger: bool) -> Options {
+        Options { listen, ledger, still_max: STILL_MAX }
     }
 }
 
@@ -56,8 +56,8 @@ impl Options {
 pub enum AdminError {
     /// The address cannot be had.
     Listen {
-        /// As it was set.
-        listen: String,
+        /// Which.
+        listen: SocketAddr,
         /// What the system says.
         source: std::io::Error,
     },
@@ -95,8 +95,8 @@ impl AdminHandle {
 
 /// Opens the admin port. Call it before the other rooms start: histograms that were looked up earlier are not shown.
 pub fn start(options: Options, figures: Arc<Figures>, watermarks: Arc<Watermarks>) -> Result<AdminHandle, AdminError> {
-    let refused = |source| AdminError::Listen { listen: options.listen.clone(), source };
-    let listener = TcpListener::bind(&options.listen).map_err(refused)?;
+    let refused = |source| AdminError::Listen { listen: options.listen, source };
+    let listener = TcpListener::bind(options.listen).map_err(refused)?;
     listener.set_nonblocking(true).map_err(refused)?;
     let address = listener.local_addr().map_err(refused)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(AdminError::Thread)?;

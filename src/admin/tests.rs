@@ -16,7 +16,7 @@ struct Gate {
 
 fn gate(still_max: Duration, ledger: bool) -> Gate {
     let (figures, watermarks) = (Arc::<Figures>::default(), Arc::<Watermarks>::default());
-    let options = Options { still_max, ..Options::new("127.0.0.1:0", ledger) };
+    let options = Options { still_max, ..Options::new(SocketAddr::from(([127, 0, 0, 1], 0)), ledger) };
     let admin = start(options, Arc::clone(&figures), Arc::clone(&watermarks)).unwrap();
     Gate { figures, watermarks, admin }
 }
@@ -161,10 +161,10 @@ fn readiness_follows_replay_and_nothing_else() {
 #[test]
 fn a_port_in_use_is_named() {
     let first = gate(STILL_MAX, false);
-    let listen = first.admin.address().to_string();
-    let error = start(Options::new(listen.clone(), false), Arc::default(), Arc::default()).unwrap_err();
+    let listen = first.admin.address();
+    let error = start(Options::new(listen, false), Arc::default(), Arc::default()).unwrap_err();
     let line = error.to_string();
-    assert!(line.contains(&listen) && line.contains("in use") && line.contains("--admin"), "{line}");
+    assert!(line.contains(&listen.to_string()) && line.contains("in use") && line.contains("--admin"), "{line}");
 }
 
 /// The text format 0.0.4 as its specification words it: every family described and typed once, before its samples and

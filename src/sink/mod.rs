@@ -1,7 +1,8 @@
 //! # sink - every grant in the SQL ledger, once
 //! Follows the journal up to `durable` and stores its grants, a batch in one transaction with the sink's own position:
 //! a batch is in or it is not, and the position tells which.
-//! May use: `core` (events), `ids`, `limits`, `metrics`, `watermark`, `journal` (its reader, in `journal_source` alone).
+//! May use: `core` (events), `ids`, `limits`, `metrics`, `watermark`, `sabotage`, `journal` (its reader, in
+//! `journal_source` alone).
 //! Promises: each grant of a campaign that is no rehearsal is one row, through any number of kills, lost answers and
 //! sinks; nothing here is waited for by the gate; no database is kept busier than its operator allowed.
 

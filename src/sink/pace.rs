@@ -1,29 +1,24 @@
 //! How fast the sink may go, and how long it rests after a failure. Pure: durations in, durations out.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// The ceilings an operator gave; 0 is none.
+/// The ceilings an operator gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
-    /// Rows a second.
-    pub rows_per_second: u32,
-    /// Transactions a second.
-    pub commits_per_second: u32,
-}
-
-impl Default for Pace {
-    fn default() -> Pace {
-        Pace { rows_per_second: 20_000, commits_per_second: 20 }
-    }
+    /// Rows a second; `None` is no ceiling.
+    pub rows_per_second: Option<NonZeroU32>,
+    /// Transactions a second; `None` is no ceiling.
+    pub commits_per_second: Option<NonZeroU32>,
 }
 
 impl Pace {
     /// How long to rest after a transaction of `rows` rows that took `took`: so that neither ceiling is passed, and
     /// no database is ever kept busy for more than half of the time.
     pub(super) fn rest(self, rows: usize, took: Duration) -> Duration {
-        let share = |amount: usize, per_second: u32| match per_second {
-            0 => Duration::ZERO,
-            ceiling => Duration::from_secs(1) * u32::try_from(amount).unwrap_or(u32::MAX) / ceiling,
+        let share = |amount: usize, per_second: Option<NonZeroU32>| match per_second {
+            None => Duration::ZERO,
+            Some(ceiling) => Duration::from_secs(1) * u32::try_from(amount).unwrap_or(u32::MAX) / ceiling.get(),
         };
         let turn = share(rows, self.rows_per_second).max(share(1, self.commits_per_second));
         turn.saturating_sub(took).max(took)
@@ -61,20 +56,20 @@ impl Backoff {
 mod tests {
     use super::*;
 
-    const PACE: Pace = Pace { rows_per_second: 20_000, commits_per_second: 20 };
+    const PACE: Pace = Pace { rows_per_second: NonZeroU32::new(20_000), commits_per_second: NonZeroU32::new(20) };
     const NO_TIME: Duration = Duration::ZERO;
 
     #[test]
     fn neither_ceiling_is_passed() {
         assert_eq!(PACE.rest(1, NO_TIME), Duration::from_millis(50), "20 transactions a second");
-        let slow = Pace { rows_per_second: 100, ..PACE };
+        let slow = Pace { rows_per_second: NonZeroU32::new(100), ..PACE };
         assert_eq!(slow.rest(1000, NO_TIME), Duration::from_secs(10), "100 rows a second");
         assert_eq!(PACE.rest(1, Duration::from_millis(20)), Duration::from_millis(30), "the time it took counts");
     }
 
     #[test]
-    fn zero_is_no_ceiling() {
-        let free = Pace { rows_per_second: 0, commits_per_second: 0 };
+    fn without_a_ceiling_there_is_no_rest() {
+        let free = Pace { rows_per_second: None, commits_per_second: None };
         assert_eq!(free.rest(1000, NO_TIME), NO_TIME);
     }
 

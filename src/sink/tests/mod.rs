@@ -166,7 +166,7 @@ impl Bench {
             events: Box::new(self.memory()),
             source: Source::journal(self.log),
             owner: "test".into(),
-            pace: Pace { rows_per_second: 0, commits_per_second: 0 },
+            pace: Pace { rows_per_second: None, commits_per_second: None },
             directory: Directory::new(self.campaigns()),
             watermarks: Arc::clone(&self.watermarks),
             figures: Arc::clone(&self.figures),
@@ -178,7 +178,7 @@ impl Bench {
     }
 
     fn options(&self) -> Options {
-        let pace = Pace { rows_per_second: 0, commits_per_second: 0 };
+        let pace = Pace { rows_per_second: None, commits_per_second: None };
         Options { ledger: self.settings.clone(), pace, log: self.log, owner: "test".into() }
     }
 
