@@ -1,0 +1,27 @@
+//! The product from outside: the release binary over a socket, with kill -9, redis-tools and a real redis-server.
+//!
+//! * `GATE_BINARY`: the binary under test; default `target/release/coupon-gate`.
+//! * `TEST_LEVEL`: `quick` (default) or `full`: how many rounds.
+//! * `TEST_SEED`: the seed of what is random; printed by every test that draws, so that a run can be had again.
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test looks at a real process from outside: it watches the clock, starts threads and stops at the first surprise"
+)]
+
+mod bad_input;
+mod bad_start;
+mod client;
+mod connect;
+mod conversations;
+#[path = "../conversation/mod.rs"]
+mod conversation;
+mod crash;
+mod gate;
+mod ledger;
+mod level;
+mod no_room;
+mod race;
+mod redis_tools;
+mod rot;
+mod slow_readers;
