@@ -188,10 +188,14 @@ impl Gate {
     /// Waits until it has ended by itself.
     #[track_caller]
     pub fn wait(&mut self) -> End {
-        let child = self.child.as_mut().expect("it runs");
-        let status: ExitStatus = until("the process ends", || child.try_wait().unwrap());
+        until("the process ends", || self.ended())
+    }
+
+    /// Its end, if it has ended by itself.
+    pub fn ended(&mut self) -> Option<End> {
+        let status: ExitStatus = self.child.as_mut().expect("it was started").try_wait().unwrap()?;
         self.child = None;
-        End { code: status.code(), said: self.said() }
+        Some(End { code: status.code(), said: self.said() })
     }
 
     /// What it said since its last start.
