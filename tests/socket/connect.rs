@@ -183,7 +183,7 @@ fn every_command_of_ours_is_described() {
     let count = client.call("COMMAND COUNT").int().unwrap();
     let all = client.call("COMMAND");
     assert_eq!(all.items().unwrap().len() as i64, count);
-    assert_eq!(client.call("COMMAND LIST").items().unwrap().len() as i64, count);
+    assert!(client.call("COMMAND LIST").items().unwrap().len() as i64 >= count, "subcommands are listed, too");
     let docs = client.call("COMMAND DOCS");
     assert_eq!(docs.pairs().unwrap().len() as i64, count);
     for (name, doc) in docs.pairs().unwrap() {
