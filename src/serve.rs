@@ -1,34 +1,338 @@
 //! # serve - the gate: which threads, who owns what
-//! Starts the rooms, waits for the end, stops them in order.
+//! Starts the rooms in the order in which they depend on each other, waits for the end, stops them in reverse.
+//! May use: every room.
+//!
+//! ```text
+//! gate (this thread)  core, connections, the open batch     journal  writes and syncs one batch at a time
+//! sink                journal -> ledger                     admin    /metrics, /healthz, /readyz
+//! ```
 
 use std::fmt;
+use std::io::IsTerminal;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
+use indicatif::{ProgressBar, ProgressStyle};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+
+use crate::admin::{self, AdminError};
+use crate::banner::banner;
+use crate::core::Core;
 use crate::exit::Exit;
-use crate::settings::ServeSettings;
+use crate::ids::{LogId, Lsn};
+use crate::journal::{
+    self, DirectoryLock, Hooks, Journal, JournalError, LockError, RealDisk, ReplayProgress, Replayed,
+};
+use crate::metrics::Figures;
+use crate::server::{self, Address, Facts, Gate, ListenError, Listener, Wake};
+use crate::settings::{Appendfsync, Ledger, LedgerUsers, Listen, ServeSettings, Sink};
+use crate::sink::{self, JournalSource, LedgerAt, LedgerSettings, Pace, SinkError, SinkHandle, UserColumn};
+use crate::watermark::Watermarks;
+
+/// Descriptors beside the connections: journal, ledger, sockets that listen.
+const OWN_DESCRIPTORS: u64 = 64;
 
 /// Why the gate did not start or did not go on.
 #[derive(Debug)]
 pub enum ServeError {
-    /// The rooms are not wired together.
-    NotWired,
+    /// The data directory cannot be made.
+    Data(String),
+    /// The data directory is in use.
+    Lock(LockError),
+    /// A door cannot be opened.
+    Listen(ListenError),
+    /// The admin port cannot be opened.
+    Admin(AdminError),
+    /// The journal is damaged or cannot be read.
+    Journal(JournalError),
+    /// The ledger can never work as it is set.
+    Sink(SinkError),
 }
 
 impl ServeError {
     /// How the process ends.
     pub fn exit(&self) -> Exit {
         match self {
-            ServeError::NotWired => Exit::Surroundings,
+            ServeError::Journal(error) if error.is_damage() => Exit::Damaged,
+            ServeError::Data(_)
+            | ServeError::Lock(_)
+            | ServeError::Listen(_)
+            | ServeError::Admin(_)
+            | ServeError::Journal(_) => Exit::Surroundings,
+            ServeError::Sink(_) => Exit::Usage,
         }
     }
 }
 
 impl fmt::Display for ServeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("serve: the rooms are not wired together")
+        match self {
+            ServeError::Data(text) => f.write_str(text),
+            ServeError::Lock(error) => error.fmt(f),
+            ServeError::Listen(error) => error.fmt(f),
+            ServeError::Admin(error) => error.fmt(f),
+            ServeError::Journal(error) => error.fmt(f),
+            ServeError::Sink(error) => error.fmt(f),
+        }
     }
 }
 
 /// Runs the gate until a signal or SHUTDOWN ends it.
-pub fn run(_settings: ServeSettings) -> Result<Exit, ServeError> {
-    Err(ServeError::NotWired)
+///
+/// # Errors
+/// What kept it from starting, and from closing the journal at the end. A disk that fails while it runs ends the process
+/// at once, from whichever thread saw it.
+pub fn run(settings: ServeSettings) -> Result<Exit, ServeError> {
+    let new = !settings.data.join("journal").exists();
+    std::fs::create_dir_all(&settings.data).map_err(|error| {
+        ServeError::Data(format!("cannot make the data directory {}: {error}; see --data", settings.data.display()))
+    })?;
+    let _lock = DirectoryLock::acquire(&settings.data, settings.lock_wait).map_err(ServeError::Lock)?;
+    let max_clients = allow_descriptors(settings.max_clients.get());
+    let listeners = settings.listen.iter().map(|listen| server::bind(&address(listen)));
+    let listeners: Vec<Listener> = listeners.collect::<Result<_, _>>().map_err(ServeError::Listen)?;
+
+    let figures = Arc::new(Figures::default());
+    let watermarks = Arc::new(Watermarks::default());
+    let ledger = ledger_settings(&settings);
+    let admin = match settings.admin {
+        Some(at) => {
+            let options = admin::Options::new(at, ledger.is_some());
+            Some(admin::start(options, Arc::clone(&figures), Arc::clone(&watermarks)).map_err(ServeError::Admin)?)
+        }
+        None => None,
+    };
+
+    let wake = Wake::default();
+    let mut core = Core::new(getrandom::u64().expect("the system has random numbers"));
+    let hooks = hooks(&watermarks, &figures, &wake);
+    let (journal, replayed, log) = replay(&settings, ledger.as_ref(), &mut core, hooks)?;
+    let sink = match &ledger {
+        Some(ledger) => Some(start_sink(&settings, ledger, log, &core, &watermarks, &figures)?),
+        None => None,
+    };
+
+    let listening: Vec<Listen> = listeners.iter().map(|listener| listen(listener.address())).collect();
+    let facts = facts(&settings, &listening, max_clients, log, ledger.is_some());
+    let floor = replayed.newest_at.max(core.newest_at());
+    let gate = Gate::new(core, journal, floor, watermarks, Arc::clone(&figures), facts, wake.clone());
+    print!("{}", banner(&settings, &listening, admin.as_ref().map(admin::AdminHandle::address), new));
+    figures.ready.store(true, Ordering::Release);
+    let closed = server::run(gate, listeners, wake, asked_to_stop(), settings.shutdown_timeout);
+    figures.ready.store(false, Ordering::Release);
+    if let Some(sink) = sink
+        && !sink.stop(settings.shutdown_timeout)
+    {
+        tracing::warn!("the ledger is behind the journal; the next start goes on where it is");
+    }
+    for listen in &listening {
+        if let Listen::Unix(path) = listen {
+            // The next start removes a socket file that nobody answers on.
+            let _best_effort = std::fs::remove_file(path);
+        }
+    }
+    closed.map_err(ServeError::Journal)?;
+    tracing::info!("stopped; everything that was answered is on disk");
+    Ok(Exit::Done)
+}
+
+/// SIGTERM or SIGINT.
+async fn asked_to_stop() {
+    let mut terminate = signal(SignalKind::terminate()).expect("signals can be heard");
+    let mut interrupt = signal(SignalKind::interrupt()).expect("signals can be heard");
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+        _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+    }
+}
+
+fn hooks(watermarks: &Arc<Watermarks>, figures: &Arc<Figures>, wake: &Wake) -> Hooks {
+    let wake = wake.clone();
+    Hooks {
+        watermarks: Arc::clone(watermarks),
+        figures: Arc::clone(figures),
+        on_progress: Arc::new(move || wake.journal_moved()),
+        on_failure: Arc::new(|error| end_at_once(&error)),
+    }
+}
+
+/// After a failed write or sync nobody knows what is on disk: the way back is a restart and its recovery.
+#[expect(clippy::disallowed_methods, reason = "no answer may leave after this, from any thread")]
+fn end_at_once(error: &JournalError) {
+    eprintln!(
+        "coupon-gate: {error}\n\
+         coupon-gate: nothing is answered from here on; see to the disk, then start again: recovery keeps every answer given"
+    );
+    std::process::exit(Exit::Storage as i32);
+}
+
+fn replay(
+    settings: &ServeSettings,
+    ledger: Option<&LedgerSettings>,
+    core: &mut Core,
+    hooks: Hooks,
+) -> Result<(Journal<journal::Open>, Replayed, LogId), ServeError> {
+    let options = journal::Options {
+        segment_bytes: settings.segment_bytes,
+        appendfsync: match settings.appendfsync {
+            Appendfsync::Always => journal::Appendfsync::Always,
+            Appendfsync::Everysec => journal::Appendfsync::Everysec,
+            Appendfsync::No => journal::Appendfsync::No,
+        },
+        ..journal::Options::default()
+    };
+    let mut journal = Journal::open(Arc::new(RealDisk), &settings.data, options).map_err(ServeError::Journal)?;
+    let log = journal.log_id();
+    if let Some(seen) = ledger.and_then(|ledger| sink::known_position(ledger, log)) {
+        journal.expect_durable(seen);
+    }
+    let mut bar = None;
+    let opened = journal.replay(core, hooks, &mut |progress| show(&mut bar, progress));
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+    let (journal, replayed) = opened.map_err(ServeError::Journal)?;
+    if let Some(torn) = &replayed.torn {
+        tracing::warn!(
+            "the journal ended in a torn batch: cut {} bytes at {}:{} (lsn {} and after); none of it was answered",
+            torn.bytes,
+            torn.path.display(),
+            torn.offset,
+            torn.lsn
+        );
+    }
+    if replayed.last_lsn > Lsn::ZERO {
+        tracing::info!(
+            "replayed {} events from {} segments, up to lsn {}",
+            replayed.events,
+            replayed.segments,
+            replayed.last_lsn
+        );
+    }
+    Ok((journal, replayed, log))
+}
+
+/// Progress of a replay, on a terminal only.
+fn show(bar: &mut Option<ProgressBar>, progress: ReplayProgress) {
+    if !std::io::stderr().is_terminal() {
+        return;
+    }
+    let bar = bar.get_or_insert_with(|| {
+        let style = "replaying the journal {bar:40} {bytes}/{total_bytes}, {msg} events, {eta} left";
+        let style = ProgressStyle::with_template(style).expect("the template is well formed");
+        ProgressBar::new(progress.bytes_total).with_style(style)
+    });
+    bar.set_message(progress.lsn.to_string());
+    bar.set_position(progress.bytes_done);
+}
+
+fn ledger_settings(settings: &ServeSettings) -> Option<LedgerSettings> {
+    let Ledger::Sqlite(path) = &settings.ledger else { return None };
+    let users = match settings.ledger_users {
+        LedgerUsers::Bigint => UserColumn::Bigint,
+        LedgerUsers::Text => UserColumn::Text,
+    };
+    let at = LedgerAt::Sqlite(path.clone());
+    let ledger = LedgerSettings { at, users, create: settings.ledger_create, also: settings.ledger_also.clone() };
+    (settings.sink == Sink::Inside).then_some(ledger)
+}
+
+fn start_sink(
+    settings: &ServeSettings,
+    ledger: &LedgerSettings,
+    log: LogId,
+    core: &Core,
+    watermarks: &Arc<Watermarks>,
+    figures: &Arc<Figures>,
+) -> Result<SinkHandle, ServeError> {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let options = sink::Options {
+        ledger: ledger.clone(),
+        pace: Pace {
+            rows_per_second: settings.ledger_rows_per_second,
+            commits_per_second: settings.ledger_commits_per_second,
+        },
+        log,
+        owner: format!("{host} pid {}", std::process::id()),
+    };
+    let campaigns = core.campaigns().map(|campaign| sink::Campaign {
+        id: campaign.id,
+        name: String::from_utf8_lossy(campaign.name).into_owned(),
+        users: campaign.terms.users,
+        shadow: campaign.terms.shadow,
+    });
+    let events = Box::new(JournalSource::new(Arc::new(RealDisk), &settings.data));
+    sink::start(options, Arc::clone(watermarks), Arc::clone(figures), events, campaigns.collect())
+        .map_err(ServeError::Sink)
+}
+
+fn facts(settings: &ServeSettings, listening: &[Listen], max_clients: usize, log: LogId, has_ledger: bool) -> Facts {
+    let mut run_id = [0; 20];
+    getrandom::fill(&mut run_id).expect("the system has random numbers");
+    let tcp = listening.iter().filter_map(|listen| match listen {
+        Listen::Tcp(address) => Some(address),
+        Listen::Unix(_) => None,
+    });
+    let unix = listening.iter().find_map(|listen| match listen {
+        Listen::Unix(path) => Some(path.display().to_string()),
+        Listen::Tcp(_) => None,
+    });
+    let data = std::path::absolute(&settings.data).unwrap_or_else(|_| settings.data.clone());
+    Facts {
+        password: settings.password.as_ref().map(|password| password.reveal().to_owned()),
+        max_clients,
+        appendfsync: match settings.appendfsync {
+            Appendfsync::Always => "always",
+            Appendfsync::Everysec => "everysec",
+            Appendfsync::No => "no",
+        },
+        answers_are_durable: settings.appendfsync == Appendfsync::Always,
+        has_ledger,
+        ledger: if has_ledger { settings.ledger.to_string() } else { "none".to_owned() },
+        port: tcp.clone().next().map_or(0, |address| address.port()),
+        bind: tcp.map(|address| address.ip().to_string()).collect::<Vec<_>>().join(" "),
+        unix_socket: unix.unwrap_or_default(),
+        data: data.display().to_string(),
+        log_id: log,
+        run_id: run_id.iter().map(|byte| format!("{byte:02x}")).collect(),
+        stop: Rc::new(Notify::new()),
+    }
+}
+
+/// Raises the soft limit on descriptors as far as `wanted` connections need; answers how many the hard limit allows.
+fn allow_descriptors(wanted: u32) -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let needed = u64::from(wanted) + OWN_DESCRIPTORS;
+    let allowed = limit.maximum.map_or(needed, |maximum| maximum.min(needed));
+    if limit.current.is_some_and(|current| current < allowed) {
+        let raised = Rlimit { current: Some(allowed), maximum: limit.maximum };
+        if let Err(error) = setrlimit(Resource::Nofile, raised) {
+            tracing::warn!("cannot raise the limit on open files to {allowed}: {error}");
+        }
+    }
+    let current = getrlimit(Resource::Nofile).current.unwrap_or(needed).min(needed);
+    let clients = current.saturating_sub(OWN_DESCRIPTORS).max(1);
+    if clients < u64::from(wanted) {
+        tracing::warn!(
+            "--max-clients {wanted} is lowered to {clients}: the limit on open files (ulimit -n) is {current}"
+        );
+    }
+    clients as usize
+}
+
+fn address(listen: &Listen) -> Address {
+    match listen {
+        Listen::Tcp(address) => Address::Tcp(*address),
+        Listen::Unix(path) => Address::Unix(path.clone()),
+    }
+}
+
+fn listen(address: Address) -> Listen {
+    match address {
+        Address::Tcp(address) => Listen::Tcp(address),
+        Address::Unix(path) => Listen::Unix(path),
+    }
 }

@@ -166,6 +166,15 @@ impl Core {
         self.campaigns.facts(id)
     }
 
+    /// The number of the campaign that has this name, or had it last.
+    pub fn campaign_id(&self, name: &[u8]) -> Option<CampaignId> {
+        match self.find_campaign(name, Millis::default()) {
+            Ok((id, _)) => Some(id),
+            Err(Absent::Retired(retired)) => Some(retired.id),
+            Err(Absent::PlainKey(_) | Absent::Unknown { .. }) => None,
+        }
+    }
+
     /// All campaigns of which something is known, also dropped ones, by number.
     pub fn campaigns(&self) -> impl Iterator<Item = CampaignFacts<'_>> {
         (0..self.campaigns.slots.len() as u32).filter_map(|id| self.campaigns.facts(CampaignId(id)))

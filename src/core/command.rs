@@ -1,11 +1,8 @@
 //! What can be asked of the core, parsed and checked for form.
 
-#![expect(missing_docs, reason = "a variant's doc names the command; its fields are that command's arguments")]
-
 use crate::core::event::Terms;
 use crate::ids::Db;
 
-#[expect(missing_docs, reason = "the fields are the command's arguments under their own names")]
 /// A request to the core. Borrows from the client's bytes.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "the variants name their Redis commands, the fields are those commands' arguments")]
@@ -115,7 +112,6 @@ pub enum SetAnswer {
     Old,
 }
 
-#[expect(missing_docs, reason = "the fields are told by their variants")]
 /// What a command makes of a key's deadline. Which command speaks stands in the error text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the variants' own lines say what amount, unit and command are")]

@@ -37,7 +37,7 @@ pub use disk::{Disk, DiskFile, RealDisk};
 pub use lock::{DirectoryLock, LockError};
 pub use open::{Answerable, Open, Room};
 pub use reader::{Batch, Reader};
-pub use record::{BadRecord, RECORD_OVERHEAD_BYTES_MAX, Records};
+pub use record::{BadRecord, Records, record_bytes_max};
 pub use recover::{ReplayProgress, Replayed, TornTail};
 
 use crate::core::{Core, Event};

@@ -107,6 +107,20 @@ pub(super) fn encode(event: &Event<'_>, more: bool, into: &mut Vec<u8>) {
     into[start + 4..start + HEAD_BYTES].copy_from_slice(&len.to_le_bytes());
 }
 
+/// Room that is surely enough for `event` in a batch.
+pub fn record_bytes_max(event: &Event<'_>) -> usize {
+    let borrowed = match event {
+        Event::CampaignCreated { name, .. } => name.len(),
+        Event::Granted { user: User::Any(user), .. } => user.len(),
+        Event::KeySet { key, value, .. } => key.len() + value.len(),
+        Event::KeyPatched { key, bytes, .. } => key.len() + bytes.len(),
+        Event::KeyCounted { key, .. } | Event::KeyExpirySet { key, .. } | Event::KeyRemoved { key, .. } => key.len(),
+        Event::KeyRenamed { from, to, .. } => from.len() + to.len(),
+        Event::CampaignDropped { .. } | Event::Granted { user: User::Int(_), .. } | Event::Flushed { .. } => 0,
+    };
+    RECORD_OVERHEAD_BYTES_MAX + borrowed
+}
+
 /// Puts the value of `event` in the place of the one at the head of `record`, if both count the same key.
 pub(super) fn amend(record: &mut [u8], event: &Event<'_>) -> bool {
     let Event::KeyCounted { db, key, value } = event else { return false };

@@ -1,1 +1,24 @@
-//! server
+//! # server - connections, held replies, the loop
+//! One thread owns all state: it reads requests, decides, stages events, and lets each answer go when the journal says
+//! that what it depends on is on disk. May use: `journal`, `wire`, `core` and the words and joints below.
+//! Promises: no answer leaves before its dependence; order within a connection; every buffer is bounded.
+
+mod clients;
+mod clock;
+mod commands;
+mod connection;
+mod facts;
+mod gate;
+mod held;
+mod listen;
+mod session;
+mod stats;
+mod tally;
+mod turn;
+mod usage;
+
+pub use clock::wall;
+pub use facts::Facts;
+pub use gate::Gate;
+pub use listen::{Address, ListenError, Listener, bind};
+pub use turn::{Wake, run};

@@ -8,6 +8,7 @@
 
 pub mod ddl; //        the tables, as data
 mod directory; //      campaign numbers to names
+mod journal_source; // the journal as a source
 mod ledger; //         what a database must do to be a ledger
 mod pace; //           ceilings and back-off
 mod source; //         what the sink reads
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use directory::Campaign;
+pub use journal_source::JournalSource;
 pub use ledger::{LedgerError, UserColumn};
 pub use pace::Pace;
 pub use source::{GrantSource, SourceError};

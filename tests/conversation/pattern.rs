@@ -77,7 +77,9 @@ impl Pattern {
     pub fn matches(&self, reply: &Reply) -> bool {
         match (self, reply) {
             (Pattern::Anything, _) => true,
-            (Pattern::AnyInt, Reply::Int(_)) | (Pattern::AnyBulk, Reply::Bulk(_)) | (Pattern::Null, Reply::Null) => true,
+            (Pattern::AnyInt, Reply::Int(_)) | (Pattern::AnyBulk, Reply::Bulk(_)) | (Pattern::Null, Reply::Null) => {
+                true
+            }
             (Pattern::Time, Reply::Int(number)) => *number >= 1_000_000_000_000,
             (Pattern::Status(word), Reply::Status(text)) => word == text,
             (Pattern::Text(word), _) => reply.text().as_ref() == Some(word),
@@ -100,7 +102,8 @@ impl Pattern {
             }
             (Pattern::Map { pairs, open }, _) => {
                 let Some(found) = reply.pairs() else { return false };
-                let same = |(key, value): &(Pattern, Pattern), at: &(Reply, Reply)| key.matches(&at.0) && value.matches(&at.1);
+                let same =
+                    |(key, value): &(Pattern, Pattern), at: &(Reply, Reply)| key.matches(&at.0) && value.matches(&at.1);
                 if *open {
                     pairs.iter().all(|pair| found.iter().any(|at| same(pair, at)))
                 } else {

@@ -109,7 +109,8 @@ fn split_args(text: &str) -> Result<Vec<Vec<u8>>, String> {
             args.push(unquote(&mut rest)?);
         } else {
             let (word, after) = rest.split_once(' ').unwrap_or((rest, ""));
-            let repeat = word.strip_prefix('(').and_then(|word| word.strip_suffix(')')).and_then(|word| word.split_once('*'));
+            let repeat =
+                word.strip_prefix('(').and_then(|word| word.strip_suffix(')')).and_then(|word| word.split_once('*'));
             args.push(match repeat.and_then(|(count, what)| Some((count.parse().ok()?, what))) {
                 Some((count, what)) => what.repeat(count).into_bytes(),
                 None => word.as_bytes().to_vec(),
@@ -151,8 +152,12 @@ pub fn unquote(rest: &mut &str) -> Result<Vec<u8>, String> {
 
 #[test]
 fn a_conversation_becomes_steps() {
-    let script = Script::parse("here", "# A sentence.\n> SET k \"a \\x01\"\n< OK\n! kill\n> MGET k x\n< \"a \\x01\"\n< (nil)\n").unwrap();
-    let [Step::Ask { args, about, line: 2, .. }, Step::Fault(Fault::Kill), Step::Ask { expected, .. }] = &script.steps[..] else {
+    let script =
+        Script::parse("here", "# A sentence.\n> SET k \"a \\x01\"\n< OK\n! kill\n> MGET k x\n< \"a \\x01\"\n< (nil)\n")
+            .unwrap();
+    let [Step::Ask { args, about, line: 2, .. }, Step::Fault(Fault::Kill), Step::Ask { expected, .. }] =
+        &script.steps[..]
+    else {
         panic!("{:?}", script.steps)
     };
     assert_eq!((about.as_str(), args[2].as_slice()), ("A sentence.", &b"a \x01"[..]));

@@ -47,7 +47,10 @@ fn huge_and_crooked_lengths_are_refused_without_reserving_memory() {
         })
         .collect();
     assert_eq!(gate.client().call("PING").to_string(), "PONG");
-    assert!(gate.memory_kib("VmHWM") < before + (64 << 10), "memory is taken for what comes, not for what is announced");
+    assert!(
+        gate.memory_kib("VmHWM") < before + (64 << 10),
+        "memory is taken for what comes, not for what is announced"
+    );
     drop(waiting);
 }
 
@@ -75,7 +78,9 @@ fn a_megabyte_without_an_end_of_line_is_refused() {
 #[test]
 fn a_web_page_gets_no_word_in() {
     let gate = Gate::start(&[]);
-    for request in [&b"POST / HTTP/1.1\r\nHost: x\r\n\r\nSET k 1\r\n"[..], b"GET / HTTP/1.1\r\nHost: x\r\n\r\nSET k 1\r\n"] {
+    for request in
+        [&b"POST / HTTP/1.1\r\nHost: x\r\n\r\nSET k 1\r\n"[..], b"GET / HTTP/1.1\r\nHost: x\r\n\r\nSET k 1\r\n"]
+    {
         let mut client = gate.client();
         client.send_raw(request).unwrap();
         // `GET / HTTP/1.1` itself is a GET with too many arguments.
@@ -180,7 +185,20 @@ fn noise_is_no_danger() {
     assert_eq!(gate.client().call("GATE.CREATE spring LIMIT 5").to_string(), "CREATED");
     assert_eq!(gate.client().call("GATE.CLAIM spring 1").to_string(), "[GRANTED 1 4]");
     let pieces: [&[u8]; 14] = [
-        b"*", b"$", b"\r\n", b"3", b"-1", b"1000000", b"GATE.CLAIM", b"spring", b"SET", b"k", b"\"", b"\x00\xff", b" ", b"EX",
+        b"*",
+        b"$",
+        b"\r\n",
+        b"3",
+        b"-1",
+        b"1000000",
+        b"GATE.CLAIM",
+        b"spring",
+        b"SET",
+        b"k",
+        b"\"",
+        b"\x00\xff",
+        b" ",
+        b"EX",
     ];
     for _ in 0..crate::level::rounds(300, 5000) {
         let mut bytes = Vec::new();
@@ -276,7 +294,10 @@ fn client_kill_and_reply_off_do_what_they_say() {
     let id = other.call("CLIENT ID").int().unwrap();
     assert_eq!(one.call(&format!("CLIENT KILL ID {id}")).to_string(), "1");
     assert!(other.is_closed_by_peer());
-    one.send_raw(b"CLIENT REPLY OFF\r\nINCR n\r\nINCR n\r\nCLIENT REPLY ON\r\nCLIENT REPLY SKIP\r\nINCR n\r\nGET n\r\n").unwrap();
+    one.send_raw(
+        b"CLIENT REPLY OFF\r\nINCR n\r\nINCR n\r\nCLIENT REPLY ON\r\nCLIENT REPLY SKIP\r\nINCR n\r\nGET n\r\n",
+    )
+    .unwrap();
     assert_eq!(one.read().unwrap().to_string(), "OK");
     assert_eq!(one.read().unwrap().to_string(), "\"3\"");
 }

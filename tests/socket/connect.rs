@@ -82,7 +82,9 @@ fn redis_py_connects() {
     ok(&mut client, "CLIENT SETINFO LIB-VER 8.0.0");
     ok(&mut client, "SELECT 1");
     let line = client.call("CLIENT INFO").text().unwrap();
-    for field in ["id=", "addr=127.0.0.1:", "name=py", "db=1", "resp=3", "lib-name=redis-py", "lib-ver=8.0.0", "cmd=client|info"] {
+    for field in
+        ["id=", "addr=127.0.0.1:", "name=py", "db=1", "resp=3", "lib-name=redis-py", "lib-ver=8.0.0", "cmd=client|info"]
+    {
         assert!(line.contains(field), "{field} is missing: {line}");
     }
 }
@@ -93,7 +95,8 @@ fn go_redis_and_node_redis_connect() {
     for maint in ["CLIENT MAINT_NOTIFICATIONS ON", "CLIENT MAINT_NOTIFICATIONS ON moving-endpoint-type auto"] {
         let mut client = gate.client();
         hello(&mut client, "HELLO 3 SETNAME go", 3);
-        let asked = ["SELECT 3", "CLIENT SETINFO LIB-NAME go-redis", "CLIENT SETINFO LIB-VER 9.22.0"].map(str::to_owned);
+        let asked =
+            ["SELECT 3", "CLIENT SETINFO LIB-NAME go-redis", "CLIENT SETINFO LIB-VER 9.22.0"].map(str::to_owned);
         assert!(client.pipeline(&asked).iter().all(|reply| reply.to_string() == "OK"));
         maintenance(&mut client, maint);
         assert_eq!(client.call("READONLY").to_string(), "-ERR This instance has cluster support disabled");
@@ -104,7 +107,8 @@ fn go_redis_and_node_redis_connect() {
 fn ioredis_connects() {
     let gate = Gate::start(&[]);
     let mut client = gate.client();
-    let asked = ["HELLO 3", "SELECT 0", "CLIENT SETNAME io", "CLIENT SETINFO LIB-VER 6.0.0", "CLIENT SETINFO LIB-NAME ioredis"];
+    let asked =
+        ["HELLO 3", "SELECT 0", "CLIENT SETNAME io", "CLIENT SETINFO LIB-VER 6.0.0", "CLIENT SETINFO LIB-NAME ioredis"];
     let replies = client.pipeline(&asked.map(str::to_owned));
     assert_eq!(replies[0].field("proto"), Some(Reply::Int(3)));
     assert!(replies[1..].iter().all(|reply| reply.to_string() == "OK"));
@@ -156,11 +160,34 @@ fn exporters_and_browsers_find_what_they_look_for() {
     assert_eq!(client.call("SET k v").to_string(), "OK");
     ok(&mut client, "CLIENT SETNAME redis_exporter");
     let fields = [
-        "redis_version:", "redis_mode:", "os:", "arch_bits:", "process_id:", "run_id:", "tcp_port:", "uptime_in_seconds:",
-        "connected_clients:", "maxclients:", "blocked_clients:", "used_memory:", "used_memory_rss:", "maxmemory:",
-        "loading:", "aof_enabled:1", "aof_last_write_status:ok", "total_connections_received:",
-        "total_commands_processed:", "rejected_connections:", "expired_keys:", "keyspace_hits:", "keyspace_misses:",
-        "role:master", "connected_slaves:0", "cluster_enabled:0", "db0:keys=1,expires=0", "# Gate",
+        "redis_version:",
+        "redis_mode:",
+        "os:",
+        "arch_bits:",
+        "process_id:",
+        "run_id:",
+        "tcp_port:",
+        "uptime_in_seconds:",
+        "connected_clients:",
+        "maxclients:",
+        "blocked_clients:",
+        "used_memory:",
+        "used_memory_rss:",
+        "maxmemory:",
+        "loading:",
+        "aof_enabled:1",
+        "aof_last_write_status:ok",
+        "total_connections_received:",
+        "total_commands_processed:",
+        "rejected_connections:",
+        "expired_keys:",
+        "keyspace_hits:",
+        "keyspace_misses:",
+        "role:master",
+        "connected_slaves:0",
+        "cluster_enabled:0",
+        "db0:keys=1,expires=0",
+        "# Gate",
     ];
     info(&mut client, "INFO ALL", &fields);
     info(&mut client, "INFO everything", &fields);
@@ -188,7 +215,10 @@ fn every_command_of_ours_is_described() {
     assert_eq!(docs.pairs().unwrap().len() as i64, count);
     for (name, doc) in docs.pairs().unwrap() {
         for field in ["summary", "since", "group"] {
-            assert!(doc.field(field).is_some_and(|text| text.text().is_some_and(|text| !text.is_empty())), "{name} {field}");
+            assert!(
+                doc.field(field).is_some_and(|text| text.text().is_some_and(|text| !text.is_empty())),
+                "{name} {field}"
+            );
         }
     }
     for row in all.items().unwrap() {

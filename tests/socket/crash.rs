@@ -188,7 +188,10 @@ fn check(client: &mut Client, record: &mut Record, campaigns: &[String]) {
     for (key, (acknowledged, sent)) in &mut record.keys {
         let text = client.call(&format!("GET {key}")).text();
         let version = text.as_ref().map_or(0, |text| text.split(':').next().unwrap().parse().unwrap());
-        assert!((*acknowledged..=*sent).contains(&version), "{key}: {acknowledged} acknowledged, {sent} sent, {version} there");
+        assert!(
+            (*acknowledged..=*sent).contains(&version),
+            "{key}: {acknowledged} acknowledged, {sent} sent, {version} there"
+        );
         assert!(version == 0 || text == Some(value(version)), "{key}: version {version} is whole");
         *acknowledged = version;
     }

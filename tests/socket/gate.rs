@@ -214,7 +214,8 @@ impl Gate {
     pub fn segments(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(self.data.join("journal")).unwrap();
         let paths = entries.map(|entry| entry.unwrap().path());
-        let mut segments: Vec<PathBuf> = paths.filter(|path| path.extension().is_some_and(|end| end == "seg")).collect();
+        let mut segments: Vec<PathBuf> =
+            paths.filter(|path| path.extension().is_some_and(|end| end == "seg")).collect();
         segments.sort();
         segments
     }

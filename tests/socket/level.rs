@@ -40,7 +40,8 @@ impl Luck {
     /// From `TEST_SEED`, or drawn; printed, so that it stands in the output of a test that fails.
     pub fn new(test: &str) -> Luck {
         let drawn = || Instant::now().elapsed().as_nanos() as u64 ^ u64::from(std::process::id()) ^ now_ms() as u64;
-        let seed = std::env::var("TEST_SEED").ok().map_or_else(drawn, |seed| seed.parse().expect("TEST_SEED is a number"));
+        let seed =
+            std::env::var("TEST_SEED").ok().map_or_else(drawn, |seed| seed.parse().expect("TEST_SEED is a number"));
         eprintln!("{test}: TEST_SEED={seed}");
         Luck(seed)
     }

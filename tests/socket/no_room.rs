@@ -28,7 +28,8 @@ impl SmallDisk {
         let script = format!(
             "set -e; mount -t tmpfs -o {DISK} small /mnt; fallocate -l {BALLAST} /mnt/ballast; echo ready; exec sleep infinity"
         );
-        for (unshare, nsenter) in [(&["-m"][..], &["-m"][..]), (&["-r", "-m"], &["-U", "-m", "--preserve-credentials"])] {
+        for (unshare, nsenter) in [(&["-m"][..], &["-m"][..]), (&["-r", "-m"], &["-U", "-m", "--preserve-credentials"])]
+        {
             let mut holder = Command::new("unshare")
                 .args(unshare)
                 .args(["sh", "-c", &script])
@@ -42,7 +43,12 @@ impl SmallDisk {
             if line.trim() == "ready" {
                 let pid = holder.id();
                 eprintln!("no_room: a tmpfs in a namespace by 'unshare {}'", unshare.join(" "));
-                let enter = [&["nsenter".to_owned(), "-t".to_owned(), pid.to_string()], &nsenter.iter().map(|flag| (*flag).to_owned()).collect::<Vec<_>>()[..], &["--".to_owned()]].concat();
+                let enter = [
+                    &["nsenter".to_owned(), "-t".to_owned(), pid.to_string()],
+                    &nsenter.iter().map(|flag| (*flag).to_owned()).collect::<Vec<_>>()[..],
+                    &["--".to_owned()],
+                ]
+                .concat();
                 return SmallDisk { holder, enter, seen_here: PathBuf::from(format!("/proc/{pid}/root/mnt")) };
             }
             let _ = holder.kill();

@@ -209,7 +209,8 @@ fn incr_from_many_connections_gives_each_number_once() {
             .map(|_| {
                 scope.spawn(|| {
                     let replies = gate.client().pipeline(&vec!["INCR hot".to_owned(); each]);
-                    let numbers: Vec<i64> = replies.iter().map(|reply| reply.int().expect("INCR tells a number")).collect();
+                    let numbers: Vec<i64> =
+                        replies.iter().map(|reply| reply.int().expect("INCR tells a number")).collect();
                     assert!(numbers.is_sorted(), "answers of one connection come in order");
                     numbers
                 })

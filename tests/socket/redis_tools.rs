@@ -45,7 +45,11 @@ fn redis_cli_holds_a_conversation_about_a_campaign() {
     let asked = "GATE.CREATE spring LIMIT 2\nGATE.CLAIM spring 7\nGATE.CLAIM spring 8 FLAT\nGATE.CLAIM spring 9\nGATE.CLAIM spring 7\nGATE.LIST\n";
     for form in [&["--no-raw"][..], &["--no-raw", "-3"]] {
         let said = cli(&gate, form, asked);
-        let claims = if form.len() == 1 { "GRANTED\n2) (integer) 1\n3) (integer) 1" } else { "ALREADY\n2) (integer) 1\n3) (integer) 0" };
+        let claims = if form.len() == 1 {
+            "GRANTED\n2) (integer) 1\n3) (integer) 1"
+        } else {
+            "ALREADY\n2) (integer) 1\n3) (integer) 0"
+        };
         assert!(said.contains(claims), "{said}");
         assert!(said.contains("SOLDOUT\n2) (integer) 0\n3) (integer) 0"), "{said}");
         assert!(said.ends_with("1) \"spring\"\n"), "{said}");
@@ -75,7 +79,8 @@ fn redis_cli_sends_ten_thousand_commands_through_a_pipe() {
 #[test]
 fn redis_cli_scans_and_weighs_the_keys() {
     let gate = Gate::start(&[]);
-    let input: String = (0..3000).map(|number| format!("SET key:{number} {}\r\n", "v".repeat(1 + number % 50))).collect();
+    let input: String =
+        (0..3000).map(|number| format!("SET key:{number} {}\r\n", "v".repeat(1 + number % 50))).collect();
     assert!(cli(&gate, &["--pipe"], &input).contains("errors: 0, replies: 3000"));
     let scanned = cli(&gate, &["--scan"], "");
     let mut keys: Vec<&str> = scanned.lines().collect();
@@ -109,7 +114,8 @@ fn redis_cli_watches_the_figures() {
         .spawn()
         .unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let sample = lines.map(Result::unwrap).find(|line| line.trim_start().starts_with(|first: char| first.is_ascii_digit()));
+    let sample =
+        lines.map(Result::unwrap).find(|line| line.trim_start().starts_with(|first: char| first.is_ascii_digit()));
     child.kill().unwrap();
     child.wait().unwrap();
     let sample = sample.expect("a line of figures");
@@ -128,7 +134,10 @@ fn redis_benchmark_runs_through() {
         for test in ["PING_INLINE:", "PING_MBULK:", "SET:", "GET:", "INCR:"] {
             assert!(said.lines().any(|line| line.starts_with(test) && line.contains("requests per second")), "{said}");
         }
-        assert!(!said.contains("WARNING") && !said.to_lowercase().contains("error") && errors.is_empty(), "{said}{errors}");
+        assert!(
+            !said.contains("WARNING") && !said.to_lowercase().contains("error") && errors.is_empty(),
+            "{said}{errors}"
+        );
     }
     let counted = cli(&gate, &["GET", "counter:__rand_int__"], "");
     assert_eq!(counted, "40000\n", "each INCR was counted once");

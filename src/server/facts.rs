@@ -1,0 +1,38 @@
+//! What was settled before the loop began, for commands that tell of it.
+
+use std::rc::Rc;
+
+use tokio::sync::Notify;
+
+use crate::ids::LogId;
+
+/// Settings and names of this process.
+#[derive(Debug)]
+pub struct Facts {
+    /// `--password`; nobody needs one where it is `None`.
+    pub password: Option<String>,
+    /// `--max-clients`, as far as the system allows.
+    pub max_clients: usize,
+    /// `always`, `everysec` or `no`.
+    pub appendfsync: &'static str,
+    /// With `always`, whatever an answer tells of is on disk when it leaves.
+    pub answers_are_durable: bool,
+    /// A ledger is being filled.
+    pub has_ledger: bool,
+    /// `--ledger` without its password, or `none`.
+    pub ledger: String,
+    /// The first TCP port, 0 where there is none.
+    pub port: u16,
+    /// Addresses as bound.
+    pub bind: String,
+    /// The first Unix socket, or empty.
+    pub unix_socket: String,
+    /// `--data`, absolute.
+    pub data: String,
+    /// The journal's name.
+    pub log_id: LogId,
+    /// 40 hex digits, new at each start.
+    pub run_id: String,
+    /// Ends the process when told to.
+    pub stop: Rc<Notify>,
+}

@@ -1,0 +1,266 @@
+//! All state of the loop: the core, the open side of the journal, the clock, who waits. One thread, no locks.
+
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use crate::core::{Command, Core, Decision, Event, Group, Refusal, Reply, View};
+use crate::ids::{Lsn, Millis};
+use crate::journal::{self, Answerable, Journal, Open, Room};
+use crate::limits;
+use crate::metrics::Figures;
+use crate::server::clients::Clients;
+use crate::server::clock::GateClock;
+use crate::server::stats::Stats;
+use crate::server::tally::Tally;
+use crate::server::{Facts, Wake};
+use crate::watermark::Watermarks;
+use crate::wire::{self, Protocol};
+
+/// Who decides, what is decided, and who waits for it to be on disk.
+pub struct Gate {
+    /// Campaigns and keys.
+    pub core: Core,
+    /// Who is connected.
+    pub clients: Clients,
+    /// What `INFO` counts.
+    pub stats: Stats,
+    /// Claims answered since start, by campaign.
+    pub tally: Tally,
+    /// What was settled before the loop began.
+    pub facts: Facts,
+    /// How far each part has come.
+    pub watermarks: Arc<Watermarks>,
+    /// What the admin thread reads.
+    pub figures: Arc<Figures>,
+    journal: Journal<Open>,
+    clock: GateClock,
+    view: View,
+    in_turn: bool,
+    /// Ends the turn: seals the batch, lets answers go.
+    turn: Wake,
+    answerable: Answerable,
+    /// The state of the generator behind [`Gate::draw`].
+    draws: u64,
+    /// Connections whose first held answer depends on this.
+    waiting: Vec<(Lsn, Waker)>,
+    /// Connections with a request that found no room and waits for it.
+    crowded: Vec<Waker>,
+}
+
+/// How running a command went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ran {
+    /// Answered; the answer may leave once `depends` is answerable.
+    Answered {
+        /// The last change of what the answer tells of; `ZERO` where it tells of nothing that changes.
+        depends: Lsn,
+    },
+    /// Not decided: ask again when woken through [`Gate::wait_for_room`].
+    NoRoom,
+}
+
+impl Gate {
+    /// The loop's state over a replayed journal; its time does not go on before `floor`.
+    pub fn new(
+        core: Core,
+        journal: Journal<Open>,
+        floor: Millis,
+        watermarks: Arc<Watermarks>,
+        figures: Arc<Figures>,
+        facts: Facts,
+        turn: Wake,
+    ) -> Gate {
+        let clock = GateClock::start(floor);
+        let answerable = journal.answerable();
+        let mut tally = Tally::default();
+        core.campaigns().for_each(|campaign| tally.touch(campaign.id));
+        Gate {
+            core,
+            clients: Clients::default(),
+            stats: Stats::default(),
+            tally,
+            facts,
+            watermarks,
+            figures,
+            journal,
+            clock,
+            view: View::default(),
+            in_turn: false,
+            turn,
+            answerable,
+            draws: 1,
+            waiting: Vec::new(),
+            crowded: Vec::new(),
+        }
+    }
+
+    /// The loop's time, read once a turn.
+    pub fn now(&self) -> Millis {
+        self.view.now
+    }
+
+    /// Since the loop began.
+    pub fn uptime(&self) -> Duration {
+        self.clock.uptime()
+    }
+
+    /// A number that nobody needs to be unable to guess: `RANDOMKEY`.
+    pub fn draw(&mut self) -> u64 {
+        self.draws = self.draws.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.draws
+    }
+
+    /// Opens a turn unless one is open: reads the clock and lets due keys expire.
+    pub fn begin_turn(&mut self) {
+        if self.in_turn {
+            return;
+        }
+        self.in_turn = true;
+        self.view = View {
+            now: self.clock.now(),
+            durable: if self.facts.answers_are_durable { Lsn::new(u64::MAX) } else { self.watermarks.durable.get() },
+            published: None,
+            stored: self.facts.has_ledger.then(|| self.watermarks.stored.get()),
+        };
+        self.expire_due();
+        self.turn.wake();
+    }
+
+    /// Closes the turn: what it staged goes to the disk if that is free, and answers whose time has come leave.
+    pub fn end_turn(&mut self) {
+        self.in_turn = false;
+        self.watermarks.applied.advance(self.core.applied());
+        self.watermarks.staged.advance(self.core.applied());
+        self.journal.seal(self.view.now);
+        let answerable = self.journal.answerable();
+        if answerable.lsn() != self.answerable.lsn() {
+            self.answerable = answerable;
+            self.waiting.retain(|(depends, waker)| {
+                let held = !answerable.covers(*depends);
+                if !held {
+                    waker.wake_by_ref();
+                }
+                held
+            });
+        }
+        if self.turn.journal_has_moved() {
+            self.crowded.drain(..).for_each(Waker::wake);
+        }
+        self.core.sweep(limits::FREED_PER_TURN);
+    }
+
+    /// About ten times a second: time, closing batches, figures.
+    pub fn tick(&mut self) {
+        self.begin_turn();
+        self.figures.clock_ahead_ms.set(self.clock.follow_wall());
+        self.journal.tick(self.view.now);
+        self.publish_figures();
+    }
+
+    /// Decides `command`, writes its events to the open batch and its answer to `out`.
+    pub fn run(&mut self, command: Command<'_>, protocol: Protocol, out: &mut Vec<u8>) -> Ran {
+        let told_of = match command {
+            Command::CampaignInfo { campaign } => Some(campaign),
+            _ => None,
+        };
+        let (claim, depends) = match self.core.decide(command, &self.view) {
+            Decision::Answer { mut reply, depends } => {
+                if let (Some(campaign), Reply::Map(rows)) = (told_of, &mut reply)
+                    && let Some(id) = self.core.campaign_id(campaign)
+                {
+                    self.tally.complete_info(id, rows);
+                }
+                wire::encode(&reply, protocol, out);
+                (reply.claim(), depends)
+            }
+            Decision::Record { group, reply } => {
+                match self.journal.room(group.events().iter().map(journal::record_bytes_max).sum()) {
+                    Room::Ready => {}
+                    Room::Wait => return Ran::NoRoom,
+                    Room::Refused(reason) => {
+                        let line = format!("MISCONF Errors writing to the journal: {reason}");
+                        return refuse(Refusal::Line(line.into()), protocol, out);
+                    }
+                }
+                wire::encode(&reply, protocol, out);
+                (reply.claim(), self.write(&group))
+            }
+        };
+        if let Some(claim) = claim {
+            self.tally.count(claim);
+        }
+        Ran::Answered { depends }
+    }
+
+    /// Stages and applies a group that has room; answers the last of its positions.
+    fn write(&mut self, group: &Group<'_>) -> Lsn {
+        let events = group.events();
+        if let [event @ Event::KeyCounted { db, key, .. }] = events {
+            let last = self.core.last_change(*db, key);
+            if let Some(last) = last.filter(|&last| self.journal.amend(last, event)) {
+                self.core.evolve(last, event);
+                return last;
+            }
+        }
+        let mut lsn = Lsn::ZERO;
+        for (index, event) in events.iter().enumerate() {
+            lsn = self.journal.append(event, index + 1 < events.len());
+            self.core.evolve(lsn, event);
+            if let Event::CampaignCreated { id, .. } | Event::CampaignDropped { id, .. } = event {
+                self.tally.touch(*id);
+            }
+        }
+        lsn
+    }
+
+    /// Some keys whose deadline has passed are removed, as events of their own.
+    fn expire_due(&mut self) {
+        for (db, key) in self.core.due(self.view.now, limits::EXPIRES_PER_TURN) {
+            let group = Group::One(Event::KeyRemoved { db, key: &key, expired: true });
+            if self.journal.room(group.events().iter().map(journal::record_bytes_max).sum()) != Room::Ready {
+                return;
+            }
+            self.write(&group);
+            self.stats.expired_keys += 1;
+        }
+    }
+
+    /// The answer to whoever asks the journal how far it is.
+    pub fn answerable(&self) -> &Answerable {
+        &self.answerable
+    }
+
+    /// Wakes `waker` once answers that depend on `depends` may leave.
+    pub fn wait_for(&mut self, depends: Lsn, waker: Waker) {
+        self.waiting.push((depends, waker));
+    }
+
+    /// Wakes `waker` when a request that found no room may try again.
+    pub fn wait_for_room(&mut self, waker: Waker) {
+        self.crowded.push(waker);
+    }
+
+    /// Nothing staged, nothing held.
+    pub fn is_settled(&self) -> bool {
+        self.answerable.covers(self.core.applied())
+    }
+
+    /// Seals and closes the journal.
+    pub fn finish(self) -> Result<(), journal::JournalError> {
+        self.journal.finish(self.view.now)
+    }
+
+    fn publish_figures(&mut self) {
+        self.figures.last_turn.set(self.clock.uptime().as_millis() as u64);
+        self.figures.connected_clients.set(self.clients.len() as u64);
+        self.stats.publish(&self.figures, self.clock.uptime());
+        self.tally.publish(&self.core, &self.figures);
+    }
+}
+
+/// Answers with an error line that depends on nothing.
+pub fn refuse(refusal: Refusal, protocol: Protocol, out: &mut Vec<u8>) -> Ran {
+    wire::encode(&Reply::Refused(refusal), protocol, out);
+    Ran::Answered { depends: Lsn::ZERO }
+}

@@ -1,0 +1,90 @@
+//! Answers that wait for the journal. They become bytes for the socket only for an `Answerable`, and only the journal
+//! can make one of those.
+
+use std::collections::VecDeque;
+
+use crate::ids::Lsn;
+use crate::journal::Answerable;
+
+/// Bytes that were sent and still stand at the front are dropped once there are this many.
+const COMPACT_BYTES: usize = 64 << 10;
+
+/// The answers of one connection, in order.
+///
+/// ```text
+///   sent          free           mark: 17         mark: 21
+///    |-- leaves ---|--- waits for 17 ---|--- waits for 21 ---|
+/// ```
+#[derive(Debug, Default)]
+pub struct HeldReplies {
+    bytes: Vec<u8>,
+    sent: usize,
+    free: usize,
+    marks: VecDeque<Mark>,
+}
+
+#[derive(Debug)]
+struct Mark {
+    end: usize,
+    depends: Lsn,
+}
+
+impl HeldReplies {
+    /// Where the next answer is written. Close it with [`HeldReplies::seal`].
+    pub fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// What was written since the last seal leaves once `depends` is answerable, and not before what stands in front.
+    pub fn seal(&mut self, depends: Lsn) {
+        let end = self.bytes.len();
+        match self.marks.back_mut() {
+            Some(last) if depends <= last.depends => last.end = end,
+            None if depends == Lsn::ZERO => self.free = end,
+            _ => self.marks.push_back(Mark { end, depends }),
+        }
+    }
+
+    /// The bytes that may leave now.
+    pub fn release(&mut self, answerable: &Answerable) -> &[u8] {
+        while let Some(mark) = self.marks.front() {
+            if !answerable.covers(mark.depends) {
+                break;
+            }
+            self.free = mark.end;
+            self.marks.pop_front();
+        }
+        &self.bytes[self.sent..self.free]
+    }
+
+    /// `count` of the released bytes have left.
+    pub fn sent(&mut self, count: usize) {
+        self.sent += count;
+        assert!(self.sent <= self.free, "no answer leaves before its release");
+        if self.sent == self.bytes.len() {
+            self.bytes.clear();
+            self.bytes.shrink_to(COMPACT_BYTES);
+            (self.sent, self.free) = (0, 0);
+        } else if self.sent >= COMPACT_BYTES && self.sent >= self.bytes.len() / 2 {
+            self.bytes.drain(..self.sent);
+            self.free -= self.sent;
+            self.marks.iter_mut().for_each(|mark| mark.end -= self.sent);
+            self.sent = 0;
+        }
+    }
+
+    /// What the first held answer depends on.
+    pub fn waits_for(&self) -> Option<Lsn> {
+        self.marks.front().map(|mark| mark.depends)
+    }
+
+    /// Bytes that have not left.
+    pub fn len(&self) -> usize {
+        self.bytes.len() - self.sent
+    }
+
+    /// Everything has left.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
