@@ -84,7 +84,7 @@ pub(super) fn msetnx<'a>(request: &Request<'a>) -> Parsed<'a> {
 
 fn set_many<'a>(request: &Request<'a>, only_if_none: bool) -> Parsed<'a> {
     let args = request.args;
-    if args.len() % 2 == 0 {
+    if args.len().is_multiple_of(2) {
         let spec = table::lookup(args.name()).expect("a request is parsed by a row of the table");
         return Err(refusals::arity(spec));
     }

@@ -23,7 +23,13 @@ pub fn encode(reply: &Reply<'_>, protocol: Protocol, out: &mut Vec<u8>) {
         Reply::Ok => out.extend_from_slice(b"+OK\r\n"),
         Reply::Bulk(bytes) => bulk(bytes, out),
         Reply::Null => null(protocol, out),
-        other => encode_rest(other, protocol, out),
+        Reply::Status(_)
+        | Reply::BulkInt(_)
+        | Reply::Array(_)
+        | Reply::Map(_)
+        | Reply::Set(_)
+        | Reply::Verbatim(_)
+        | Reply::Refused(_) => encode_rest(reply, protocol, out),
     }
 }
 

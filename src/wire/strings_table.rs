@@ -103,6 +103,7 @@ pub(super) const ROWS: &[CommandSpec] = &[
     string("msetnx", -3, parse::msetnx)
         .flags(&[WRITE, DENYOOM])
         .keys(&[pairs(&["OW", "insert"])])
+        .tips(&["request_policy:multi_shard", "response_policy:agg_min"])
         .complexity("O(N) where N is the number of keys.")
         .doc("1.0.1", "Sets the string values of keys, all at once, only if all of them are missing.", &[PAIR]),
     string("append", 3, parse::append).flags(&[WRITE, DENYOOM, FAST]).keys(&[one(&["RW", "insert"])]).doc(

@@ -61,7 +61,13 @@ fn documented_arity(spec: &CommandSpec) -> i32 {
             + match arg.kind {
                 ArgKind::Block => arg.parts.iter().filter(|part| !part.optional).map(words).sum(),
                 ArgKind::OneOf => arg.parts.iter().map(words).min().unwrap_or(0),
-                _ => 1,
+                ArgKind::Key
+                | ArgKind::String
+                | ArgKind::Integer
+                | ArgKind::Double
+                | ArgKind::Pattern
+                | ArgKind::UnixTime
+                | ArgKind::PureToken => 1,
             }
     }
     let own = if spec.container().is_some() { 2 } else { 1 };
