@@ -34,7 +34,6 @@ impl Watermark {
     }
 
     /// Waits until it has passed `behind`, at most `patience`; answers how far it is then.
-    #[expect(clippy::disallowed_methods, reason = "patience is measured here, nothing is decided by it")]
     pub fn wait_past(&self, behind: Lsn, patience: Duration) -> Lsn {
         self.waiters.fetch_add(1, Ordering::SeqCst);
         let guard = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
@@ -67,7 +66,6 @@ mod tests {
     use std::thread::Builder;
 
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "a second thread to wake")]
     fn who_waits_is_woken_when_the_mark_has_passed() {
         let mark = Arc::new(Watermark::default());
         let waiter = Arc::clone(&mark);

@@ -160,10 +160,7 @@ impl Gate {
 
     /// Decides `command`, writes its events to the open batch and its answer to `out`.
     pub fn run(&mut self, command: Command<'_>, protocol: Protocol, out: &mut Vec<u8>) -> Ran {
-        let told_of = match command {
-            Command::CampaignInfo { campaign } => Some(campaign),
-            _ => None,
-        };
+        let told_of = if let Command::CampaignInfo { campaign } = command { Some(campaign) } else { None };
         let (claim, depends) = match self.core.decide(command, &self.view) {
             Decision::Answer { mut reply, depends } => {
                 if let (Some(campaign), Reply::Map(rows)) = (told_of, &mut reply)
