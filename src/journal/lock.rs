@@ -104,10 +104,11 @@ mod tests {
     fn who_waits_gets_the_lock_when_the_holder_goes() {
         let dir = tempfile::tempdir().expect("a directory");
         let first = DirectoryLock::acquire(dir.path(), Duration::ZERO).expect("free");
-        let path = dir.path().to_path_buf();
-        let waiter = std::thread::spawn(move || DirectoryLock::acquire(&path, Duration::from_secs(60)).is_ok());
-        drop(first);
-        assert!(waiter.join().expect("the waiter ends"));
+        std::thread::scope(|threads| {
+            let waiter = threads.spawn(|| DirectoryLock::acquire(dir.path(), Duration::from_secs(60)).is_ok());
+            drop(first);
+            assert!(waiter.join().expect("the waiter ends"));
+        });
     }
 
     #[test]

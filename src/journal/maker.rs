@@ -1,6 +1,6 @@
 //! The helper that makes the next segment ahead of its need: a new file costs its zero bytes before, not during, a batch.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -73,11 +73,6 @@ impl Maker {
         }
     }
 
-    /// Whether `take` would answer one.
-    pub fn ready(&self) -> bool {
-        self.shared.phase.load(Ordering::Acquire) == READY
-    }
-
     /// Takes the segment and has the next one made.
     pub fn take(&self) -> Option<Spare> {
         let mut desk = self.shared.desk.lock().unwrap_or_else(PoisonError::into_inner);
@@ -101,7 +96,7 @@ impl Maker {
 }
 
 impl Shared {
-    fn run(&self, disk: &dyn Disk, dir: &std::path::Path, segment_bytes: u64, hooks: &Hooks) {
+    fn run(&self, disk: &dyn Disk, dir: &Path, segment_bytes: u64, hooks: &Hooks) {
         let stopped = || self.stop.load(Ordering::Acquire);
         while let Some(number) = self.wanted() {
             match segment::make(disk, dir, number, segment_bytes, &stopped) {
@@ -118,10 +113,7 @@ impl Shared {
                 }
                 Err(error) => {
                     let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
-                    desk.trouble = match error {
-                        JournalError::Io { reason, .. } => reason,
-                        other => other.to_string(),
-                    };
+                    desk.trouble = error.to_string();
                     let news = self.phase.swap(FAILED, Ordering::AcqRel) != FAILED;
                     hooks.figures.journal_trouble.set(desk.trouble.clone());
                     drop(desk);

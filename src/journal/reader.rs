@@ -101,13 +101,12 @@ impl Reader {
 
     /// The beginning of segment `number`, if it has begun.
     fn segment(&self, number: u64) -> Result<Option<Place>, JournalError> {
-        let Some((file, path, segment)) = self.header(number)? else { return Ok(None) };
-        let end = self.header(number + 1)?.map(|(_, _, successor)| successor.prev_end);
-        let (offset, next) = (u64::from(segment.block_bytes), segment.first_lsn);
-        Ok(Some(Place { file, path, segment, offset, next, end }))
+        let Some(place) = self.open_segment(number)? else { return Ok(None) };
+        let end = self.open_segment(number + 1)?.map(|successor| successor.segment.prev_end);
+        Ok(Some(Place { end, ..place }))
     }
 
-    fn header(&self, number: u64) -> Result<Option<(Arc<dyn DiskFile>, PathBuf, SegmentHeader)>, JournalError> {
+    fn open_segment(&self, number: u64) -> Result<Option<Place>, JournalError> {
         let path = segment::path(&self.dir, number);
         let file = match self.disk.open(&path) {
             Ok(file) => file,
@@ -115,7 +114,10 @@ impl Reader {
             Err(error) => return Err(JournalError::io("opening", &path, &error)),
         };
         let header = segment::header(file.as_ref(), &path, number)?;
-        Ok(header.map(|header| (file, path, header)))
+        Ok(header.map(|segment| {
+            let (offset, next) = (u64::from(segment.block_bytes), segment.first_lsn);
+            Place { file, path, segment, offset, next, end: None }
+        }))
     }
 
     /// The header of the next batch; `None`: the segment has ended there and the place is in the next one.

@@ -447,7 +447,8 @@ fn fresh_file(
     let file = if spare {
         Some(disk.open_to_write(&path).map_err(|error| JournalError::io("opening", &path, &error))?)
     } else {
-        segment::make(disk, dir, number, options.segment_bytes, &|| false)?
+        let made = segment::make(disk, dir, number, options.segment_bytes, &|| false);
+        made.map_err(|error| JournalError::io("making", &path, &error))?
     };
     Ok((file.expect("nothing stops the making of this one"), number))
 }

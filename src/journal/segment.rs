@@ -1,5 +1,6 @@
 //! Segment files: their names, which there are, and how a new one is made.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -60,7 +61,7 @@ pub(super) fn make(
     number: u64,
     bytes: u64,
     stop: &dyn Fn() -> bool,
-) -> Result<Option<Arc<dyn DiskFile>>, JournalError> {
+) -> io::Result<Option<Arc<dyn DiskFile>>> {
     let (part, whole) = (unfinished(dir, number), path(dir, number));
     let made = fill(disk, &part, bytes, stop).and_then(|file| match file {
         Some(file) => disk.rename(&part, &whole).map(|()| Some(file)),
@@ -70,17 +71,12 @@ pub(super) fn make(
         // What cannot be removed either is removed by the next start.
         let _ = disk.remove(&part);
     }
-    let made = made.map_err(|error| JournalError::io("making room in", &part, &error))?;
-    disk.sync_dir(dir).map_err(|error| JournalError::io("syncing", dir, &error))?;
+    let made = made?;
+    disk.sync_dir(dir)?;
     Ok(made)
 }
 
-fn fill(
-    disk: &dyn Disk,
-    path: &Path,
-    bytes: u64,
-    stop: &dyn Fn() -> bool,
-) -> std::io::Result<Option<Arc<dyn DiskFile>>> {
+fn fill(disk: &dyn Disk, path: &Path, bytes: u64, stop: &dyn Fn() -> bool) -> io::Result<Option<Arc<dyn DiskFile>>> {
     let zeros = vec![0; FILL_BYTES.min(usize::try_from(bytes).unwrap_or(FILL_BYTES))];
     let file = disk.create(path)?;
     let mut done = 0;

@@ -11,6 +11,7 @@ fn check(seed: u64, found: &Events, written: &Events, known: Lsn) {
 #[test]
 fn what_was_durable_survives_kills_and_power_cuts_at_any_moment() {
     let _calm = calm();
+    let mut torn = 0;
     for seed in 0..60 {
         let mut draw = draws(seed);
         let appendfsync = [Appendfsync::Always, Appendfsync::Everysec][(seed % 2) as usize];
@@ -21,13 +22,14 @@ fn what_was_durable_survives_kills_and_power_cuts_at_any_moment() {
         let mut killed = false;
         for _ in 0..6 {
             let mut run = start(&disk, options(appendfsync)).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+            torn += u32::from(run.replayed.torn.is_some());
             check(seed, &run.events, &written, if killed { answered } else { known });
             for _ in 0..draw() % 12 {
                 run.put((draw() % 900) as usize);
-                if draw() % 3 == 0 {
+                if draw().is_multiple_of(3) {
                     run.journal.seal(NOW);
                 }
-                if draw() % 5 == 0 {
+                if draw().is_multiple_of(5) {
                     run.settle();
                     run.journal.tick(NOW);
                 }
@@ -36,10 +38,11 @@ fn what_was_durable_survives_kills_and_power_cuts_at_any_moment() {
             known = run.hooks.watermarks.durable.get();
             answered = run.journal.answerable().lsn();
             written = run.events.clone();
-            killed = draw() % 3 == 0;
-            disk = if killed { disk.after_kill() } else { disk.after_power_cut(|| draw() % 2 == 0) };
+            killed = draw().is_multiple_of(3);
+            disk = if killed { disk.after_kill() } else { disk.after_power_cut(|| draw().is_multiple_of(2)) };
         }
     }
+    assert!(torn > 10, "the cuts tear something: {torn}");
 }
 
 #[test]
@@ -61,7 +64,7 @@ fn a_crash_at_any_step_of_recovery_loses_nothing() {
         let again = start(&disk.after_kill(), always()).expect("sound after a kill");
         assert_eq!(again.events, events, "killed after {left} changes");
         let mut draw = draws(left);
-        let cut = start(&disk.after_power_cut(|| draw() % 2 == 0), always()).expect("sound after a power cut");
+        let cut = start(&disk.after_power_cut(|| draw().is_multiple_of(2)), always()).expect("sound after a power cut");
         assert_eq!(cut.events[..], events[..cut.events.len()]);
         assert!(cut.events.len() >= 2, "what was synced at the roll");
         if !failed {
@@ -145,7 +148,7 @@ fn a_first_start_that_was_killed_is_begun_again() {
         disk.faults(|faults| faults.changes_left = Some(left));
         let failed = start(&disk, always()).is_err();
         let mut draw = draws(left);
-        for crashed in [disk.after_kill(), disk.after_power_cut(|| draw() % 2 == 0)] {
+        for crashed in [disk.after_kill(), disk.after_power_cut(|| draw().is_multiple_of(2))] {
             let mut run = start(&crashed, always()).expect("begun again");
             assert_eq!(run.commit(1), Lsn::new(1));
         }
