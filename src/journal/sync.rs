@@ -38,7 +38,9 @@ struct Unsynced {
     file: Arc<dyn DiskFile>,
     path: PathBuf,
     written: Lsn,
-    dirty: bool,
+    /// Writes so far, and how many of them a sync has covered.
+    writes: u64,
+    synced: u64,
     stop: bool,
 }
 
@@ -51,7 +53,7 @@ impl Shared {
             fsyncs: metrics::histogram!("coupon_gate_fsync_seconds"),
             failed: AtomicBool::new(false),
             failure: Mutex::new(None),
-            unsynced: Mutex::new(Unsynced { file, path, written: last, dirty: false, stop: false }),
+            unsynced: Mutex::new(Unsynced { file, path, written: last, writes: 0, synced: 0, stop: false }),
             changed: Condvar::new(),
         }
     }
@@ -82,17 +84,18 @@ impl Shared {
             unsynced.path = path.to_path_buf();
         }
         unsynced.written = written;
-        unsynced.dirty = true;
+        unsynced.writes += 1;
     }
 
     /// Syncs what was written and moves `durable` over it. The sync itself holds no lock.
     pub fn sync_now(&self) -> Result<(), JournalError> {
         let unsynced = self.unsynced.lock().unwrap_or_else(PoisonError::into_inner);
-        let (file, path, written) = (Arc::clone(&unsynced.file), unsynced.path.clone(), unsynced.written);
+        let (file, path) = (Arc::clone(&unsynced.file), unsynced.path.clone());
+        let (written, writes) = (unsynced.written, unsynced.writes);
         drop(unsynced);
         self.timed_sync(file.as_ref()).map_err(|error| JournalError::io("syncing", &path, &error))?;
         let mut unsynced = self.unsynced.lock().unwrap_or_else(PoisonError::into_inner);
-        unsynced.dirty &= unsynced.written != written || !Arc::ptr_eq(&unsynced.file, &file);
+        unsynced.synced = unsynced.synced.max(writes);
         if written > self.hooks.watermarks.durable.get() && !self.has_failed() {
             self.hooks.watermarks.durable.advance(written);
         }
@@ -122,7 +125,7 @@ impl Shared {
             let unsynced = self.unsynced.lock().unwrap_or_else(PoisonError::into_inner);
             let waited = self.changed.wait_timeout_while(unsynced, every, |unsynced| !unsynced.stop);
             let unsynced = waited.unwrap_or_else(PoisonError::into_inner).0;
-            let (stop, dirty) = (unsynced.stop, unsynced.dirty);
+            let (stop, dirty) = (unsynced.stop, unsynced.writes > unsynced.synced);
             drop(unsynced);
             if stop || self.has_failed() {
                 return;

@@ -7,6 +7,7 @@ mod running;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
@@ -51,6 +52,7 @@ struct Run {
     replayed: Replayed,
     events: Events,
     hooks: Hooks,
+    progress: Arc<AtomicU64>,
     failures: Arc<Mutex<Vec<JournalError>>>,
 }
 
@@ -61,17 +63,21 @@ fn start(disk: &dyn AsDisk, options: Options) -> Result<Run, JournalError> {
 fn start_in(disk: &dyn AsDisk, dir: &Path, options: Options) -> Result<Run, JournalError> {
     let failures = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&failures);
+    let progress = Arc::new(AtomicU64::new(0));
+    let told = Arc::clone(&progress);
     let hooks = Hooks {
         watermarks: Arc::default(),
         figures: Arc::default(),
-        on_progress: Arc::new(|| ()),
+        on_progress: Arc::new(move || {
+            told.fetch_add(1, Ordering::SeqCst);
+        }),
         on_failure: Arc::new(move |error| seen.lock().unwrap().push(error)),
     };
     let mut events = Vec::new();
     let closed = Journal::open(disk.disk(), dir, options)?;
     let (journal, replayed) =
         closed.replay_into(&mut |lsn, event| events.push((lsn.get(), bytes_of(event))), hooks.clone(), &mut |_| ())?;
-    Ok(Run { journal, replayed, events, hooks, failures })
+    Ok(Run { journal, replayed, events, hooks, progress, failures })
 }
 
 trait AsDisk {

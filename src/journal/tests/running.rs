@@ -119,7 +119,7 @@ fn a_failed_sync_or_write_is_told_once_and_nothing_is_answerable_after_it() {
         run.journal.tick(NOW);
         assert_eq!(run.journal.answerable().lsn(), first);
         let told = run.journal.finish(NOW).expect_err("it has failed");
-        assert_eq!(*run.failures.lock().unwrap(), [told.clone()]);
+        assert_eq!(run.failures.lock().unwrap()[..], *std::slice::from_ref(&told));
         let doing = if fail_sync { "syncing" } else { "writing" };
         assert!(told.to_string().contains(doing) && told.to_string().contains("00000001.seg"), "{told}");
         assert!(!told.is_damage());
@@ -252,6 +252,33 @@ fn everysec_syncs_a_segment_before_it_writes_the_next() {
     assert!(run.hooks.watermarks.durable.get() >= Lsn::new(2));
     let after = start(&disk.after_power_cut(|| false), always()).expect("sound");
     assert_eq!(after.events[..2], before);
+}
+
+#[test]
+fn a_clean_stop_makes_everything_durable_whatever_appendfsync_says() {
+    let _calm = calm();
+    for appendfsync in [Appendfsync::Always, Appendfsync::Everysec, Appendfsync::No] {
+        let disk = MemoryDisk::default();
+        let mut run = start(&disk, options(appendfsync)).expect("a new journal");
+        run.commit(1);
+        run.put(300);
+        let events = run.events.clone();
+        run.journal.finish(NOW).expect("a clean stop");
+        assert_eq!(start(&disk.after_power_cut(|| false), always()).expect("sound").events, events);
+    }
+}
+
+#[test]
+fn progress_is_told_when_more_is_answerable_and_when_room_has_changed() {
+    let _calm = calm();
+    let disk = MemoryDisk::default();
+    disk.faults(|faults| faults.room = Some(4096));
+    let mut run = start(&disk, always()).expect("a new journal");
+    wait_for("a word about the failed spare", || run.progress.load(Ordering::SeqCst) == 1);
+    run.commit(1);
+    wait_for("a word about the batch", || run.progress.load(Ordering::SeqCst) == 2);
+    disk.faults(|faults| faults.room = None);
+    wait_for("a word about the spare", || run.progress.load(Ordering::SeqCst) == 3);
 }
 
 #[test]
