@@ -172,10 +172,12 @@ fn fresh_file(
         next.read(disk, &mut bytes, next.len)?;
         spare = next.len == options.segment_bytes && all_zero(&bytes);
     }
-    for useless in found[kept..].iter().skip(usize::from(spare)).rev() {
-        disk.remove(&useless.path).map_err(|error| JournalError::io("removing", &useless.path, &error))?;
-    }
     disk.sync_dir(dir).map_err(|error| JournalError::io("syncing", dir, &error))?;
+    for useless in found[kept..].iter().skip(usize::from(spare)).rev() {
+        // The last one first, each for good, so that a power cut leaves no gap in the numbers.
+        disk.remove(&useless.path).map_err(|error| JournalError::io("removing", &useless.path, &error))?;
+        disk.sync_dir(dir).map_err(|error| JournalError::io("syncing", dir, &error))?;
+    }
     let path = segment::path(dir, number);
     let file = if spare {
         Some(disk.open_to_write(&path).map_err(|error| JournalError::io("opening", &path, &error))?)

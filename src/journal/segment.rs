@@ -10,7 +10,7 @@ use super::{Disk, DiskFile, JournalError};
 /// Zero bytes written at a time.
 const FILL_BYTES: usize = 256 << 10;
 /// Zero bytes written before a sync: what waits in the disk's queue stays short, for the batches of the other thread.
-const FILL_SYNC_BYTES: u64 = 4 << 20;
+const FILL_SYNC_BYTES: u64 = 1 << 20;
 /// A header block is at most this long.
 pub(super) const BLOCK_BYTES_MAX: u64 = 64 << 10;
 

@@ -45,35 +45,47 @@ fn what_was_durable_survives_kills_and_power_cuts_at_any_moment() {
     assert!(torn > 10, "the cuts tear something: {torn}");
 }
 
+/// A disk on which nothing was synced since the last roll.
+fn unsynced() -> MemoryDisk {
+    let disk = MemoryDisk::default();
+    let mut run = start(&disk, options(Appendfsync::No)).expect("a new journal");
+    for len in [1_800, 1_800, 100, 500, 50] {
+        run.commit(len);
+    }
+    disk.after_kill()
+}
+
 #[test]
 fn a_crash_at_any_step_of_recovery_loses_nothing() {
     let _calm = calm();
-    let disk = MemoryDisk::default();
-    let mut run = start(&disk, options(Appendfsync::No)).expect("a new journal");
-    for len in [1_800, 1_800, 100, 50] {
-        run.commit(len);
-    }
-    let events = run.events.clone();
-    let crashed = disk.after_kill();
-    drop(run);
-    let mut steps = 0;
-    for left in 0.. {
-        let disk = crashed.after_kill();
-        disk.faults(|faults| faults.changes_left = Some(left));
-        let failed = start(&disk, always()).is_err();
-        let again = start(&disk.after_kill(), always()).expect("sound after a kill");
-        assert_eq!(again.events, events, "killed after {left} changes");
-        let mut draw = draws(left);
-        let cut = start(&disk.after_power_cut(|| draw().is_multiple_of(2)), always()).expect("sound after a power cut");
-        assert_eq!(cut.events[..], events[..cut.events.len()]);
-        assert!(cut.events.len() >= 2, "what was synced at the roll");
-        if !failed {
-            assert_eq!(cut.events, events, "what replay has shown is durable");
-            break;
+    let mut torn = 0;
+    for seed in 0..20 {
+        let mut draw = draws(seed);
+        let crashed = unsynced();
+        let crashed = if seed == 0 { crashed } else { crashed.after_power_cut(|| !draw().is_multiple_of(5)) };
+        let whole = start(&crashed.after_kill(), always()).expect("sound");
+        torn += u32::from(whole.replayed.torn.is_some());
+        assert!(whole.events.len() >= 2, "what was synced at the roll");
+        let mut steps = 0;
+        for left in 0.. {
+            let disk = crashed.after_kill();
+            disk.faults(|faults| faults.changes_left = Some(left));
+            let failed = start(&disk, always()).is_err();
+            let again = start(&disk.after_kill(), always()).expect("sound after a kill");
+            assert_eq!(again.events, whole.events, "seed {seed}, killed after {left} changes");
+            let cut = start(&disk.after_power_cut(|| draw().is_multiple_of(2)), always()).expect("sound after a cut");
+            if seed > 0 || !failed {
+                assert_eq!(cut.events, whole.events, "seed {seed}: what replay has shown is durable");
+            }
+            assert_eq!(cut.events[..], whole.events[..cut.events.len()]);
+            if !failed {
+                break;
+            }
+            steps += 1;
         }
-        steps += 1;
+        assert!(steps > 4, "rewrite, sync, make, header: each can be the last");
     }
-    assert!(steps > 4, "rewrite, sync, make, header: each can be the last");
+    assert!(torn > 5, "the cuts tear something: {torn}");
 }
 
 /// Written, not synced, killed, recovered, and then the power fails.
