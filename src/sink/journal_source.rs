@@ -39,3 +39,112 @@ impl GrantSource for JournalSource {
         Ok(Some(batch.last))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::{Terms, Users};
+    use crate::ids::{CampaignId, LogId, Millis, Seat, User};
+    use crate::journal::{Appendfsync, Hooks, Journal, Open, Options, RealDisk, Room};
+    use crate::metrics::Figures;
+    use crate::watermark::Watermarks;
+    use std::path::Path;
+    use std::sync::mpsc::{Receiver, sync_channel};
+    use std::time::Duration;
+
+    /// Segments small enough that a few hundred grants fill several.
+    const OPTIONS: Options = Options {
+        segment_bytes: 4096,
+        block_bytes: 512,
+        batch_bytes_max: 1024,
+        appendfsync: Appendfsync::Always,
+        known_durable: Lsn::ZERO,
+    };
+
+    struct Gate {
+        journal: Journal<Open>,
+        watermarks: Arc<Watermarks>,
+        figures: Arc<Figures>,
+        progress: Receiver<()>,
+        log: LogId,
+    }
+
+    fn gate(data: &Path) -> Gate {
+        let (told, progress) = sync_channel(1);
+        let (watermarks, figures) = (Arc::<Watermarks>::default(), Arc::<Figures>::default());
+        let hooks = Hooks {
+            watermarks: Arc::clone(&watermarks),
+            figures: Arc::clone(&figures),
+            on_progress: Arc::new(move || drop(told.try_send(()))),
+            on_failure: Arc::new(|error| panic!("{error}")),
+        };
+        let closed = Journal::open(Arc::new(RealDisk), data, OPTIONS).unwrap();
+        let log = closed.log_id();
+        let (journal, _) = closed.replay_into(&mut |_, _| {}, hooks, &mut |_| {}).unwrap();
+        Gate { journal, watermarks, figures, progress, log }
+    }
+
+    impl Gate {
+        fn append(&mut self, event: &Event<'_>) {
+            loop {
+                match self.journal.room(200) {
+                    Room::Ready => break,
+                    Room::Wait => {
+                        self.journal.seal(Millis(1));
+                        if self.journal.room(200) == Room::Wait {
+                            drop(self.progress.recv_timeout(Duration::from_secs(1)));
+                        }
+                    }
+                    Room::Refused(why) => panic!("{why}"),
+                }
+            }
+            self.journal.append(event, false);
+        }
+
+        fn grant(&mut self, seats: std::ops::RangeInclusive<u32>) {
+            for seat in seats {
+                let (campaign, user) = (CampaignId(0), User::Int(1000 + i64::from(seat)));
+                self.append(&Event::Granted { campaign, seat: Seat::new(seat), user, at: Millis(1) });
+            }
+        }
+
+        fn sink(&self, data: &Path, campaigns: Vec<crate::sink::Campaign>) -> crate::sink::SinkHandle {
+            let at = crate::sink::LedgerAt::Sqlite(data.join("ledger.db"));
+            let options = crate::sink::Options {
+                ledger: crate::sink::LedgerSettings::new(at),
+                pace: crate::sink::Pace { rows_per_second: None, commits_per_second: None },
+                log: self.log,
+                owner: "test".into(),
+            };
+            let events = Box::new(JournalSource::new(Arc::new(RealDisk), data));
+            let (watermarks, figures) = (Arc::clone(&self.watermarks), Arc::clone(&self.figures));
+            crate::sink::start(options, watermarks, figures, events, campaigns).unwrap()
+        }
+    }
+
+    #[test]
+    fn a_ledger_follows_a_journal_over_segments_and_restarts() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut first = gate(dir.path());
+        let sink = first.sink(dir.path(), Vec::new());
+        let terms = Terms { limit: 1000, open: None, close: None, users: Users::Int, shadow: false };
+        first.append(&Event::CampaignCreated { id: CampaignId(0), name: b"spring", terms, at: Millis(1) });
+        first.grant(1..=300);
+        first.journal.finish(Millis(2)).unwrap();
+        assert!(sink.stop(Duration::from_secs(60)));
+
+        let mut second = gate(dir.path());
+        assert_eq!(second.log, first.log);
+        let campaign =
+            crate::sink::Campaign { id: CampaignId(0), name: "spring".into(), users: Users::Int, shadow: false };
+        second.grant(301..=500);
+        let sink = second.sink(dir.path(), vec![campaign]);
+        second.journal.finish(Millis(3)).unwrap();
+        assert!(sink.stop(Duration::from_secs(60)));
+
+        let ledger = rusqlite::Connection::open(dir.path().join("ledger.db")).unwrap();
+        let sql = "SELECT count(*), max(seat), sum(user_id = seat + 1000), sum(seq = seat + 1) FROM coupon_grant";
+        let found: [i64; 4] = ledger.query_row(sql, [], |r| Ok([r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?])).unwrap();
+        assert_eq!(found, [500; 4], "rows, highest seat, right users, right positions");
+    }
+}
