@@ -1,4 +1,4 @@
-//! Rehearsals over a socket. The honest ones run against the gate that COUPON_GATE_REHEARSE_TARGET names, if it names one
+//! Rehearsals over a socket. The honest ones run against the gate that TEST_REHEARSE_TARGET names, if it names one
 //! (`redis://127.0.0.1:6379`, no ledger held back), else against the fake one.
 
 use std::net::TcpListener;
@@ -8,7 +8,7 @@ use super::fake::{self, Fake, Lie};
 use super::truth::Check;
 use super::{RehearseError, RehearseOptions, Report, Target, run};
 
-const REAL_GATE: &str = "COUPON_GATE_REHEARSE_TARGET";
+const REAL_GATE: &str = "TEST_REHEARSE_TARGET";
 
 fn target(port: u16, password: Option<&str>) -> Target {
     Target { port, password: password.map(str::to_string), ..Target::default() }
