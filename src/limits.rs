@@ -81,6 +81,9 @@ pub const SEGMENT_BYTES_MAX: u64 = 1 << 30;
 /// A batch of the journal: when it is this long, requests wait for the disk.
 pub const BATCH_BYTES_MAX: usize = 36 << 20;
 
+/// The events of one command, with what they take beside their keys and values.
+pub const GROUP_BYTES_MAX: usize = BATCH_BYTES_MAX - BLOCK_BYTES as usize;
+
 const _: () = assert!(REQUEST_BYTES_MAX < BATCH_BYTES_MAX, "a group never spans two batches");
 const _: () = assert!((BATCH_BYTES_MAX as u64) < SEGMENT_BYTES_MIN, "a batch never spans two segments");
 const _: () = assert!(

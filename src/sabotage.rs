@@ -52,3 +52,26 @@ pub use switches::{arm, disarm, on};
 pub const fn on(_which: Sabotage) -> bool {
     false
 }
+
+/// A switch breaks the whole process, and tests share one: whoever relies on kept promises holds this meanwhile.
+#[cfg(test)]
+pub mod peace {
+    use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+
+    static PEACE: RwLock<()> = RwLock::new(());
+
+    /// No promise is broken while this is held.
+    pub fn keep() -> RwLockReadGuard<'static, ()> {
+        PEACE.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `scene` with `promise` broken, alone in the process.
+    #[cfg(feature = "sabotage")]
+    pub fn broken<T>(promise: super::Sabotage, scene: impl FnOnce() -> T) -> T {
+        let _alone = PEACE.write().unwrap_or_else(PoisonError::into_inner);
+        super::arm(promise);
+        let result = scene();
+        super::disarm(promise);
+        result
+    }
+}

@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 
 use crate::admin::{self, AdminError};
 use crate::banner::banner;
-use crate::core::Core;
+use crate::core::{Core, Users};
 use crate::exit::Exit;
 use crate::ids::{LogId, Lsn};
 use crate::journal::{
@@ -116,7 +116,7 @@ pub fn run(settings: ServeSettings) -> Result<Exit, ServeError> {
     };
 
     let listening: Vec<Listen> = listeners.iter().map(|listener| listen(listener.address())).collect();
-    let facts = facts(&settings, &listening, max_clients, log, ledger.is_some());
+    let facts = facts(&settings, &listening, max_clients, log, ledger.as_ref());
     let floor = replayed.newest_at.max(core.newest_at());
     let gate = Gate::new(core, journal, floor, watermarks, Arc::clone(&figures), facts, wake.clone());
     print!("{}", banner(&settings, &listening, admin.as_ref().map(admin::AdminHandle::address), new));
@@ -269,7 +269,13 @@ fn start_sink(
         .map_err(ServeError::Sink)
 }
 
-fn facts(settings: &ServeSettings, listening: &[Listen], max_clients: usize, log: LogId, has_ledger: bool) -> Facts {
+fn facts(
+    settings: &ServeSettings,
+    listening: &[Listen],
+    max_clients: usize,
+    log: LogId,
+    ledger: Option<&LedgerSettings>,
+) -> Facts {
     let mut run_id = [0; 20];
     getrandom::fill(&mut run_id).expect("the system has random numbers");
     let tcp = listening.iter().filter_map(|listen| match listen {
@@ -290,8 +296,9 @@ fn facts(settings: &ServeSettings, listening: &[Listen], max_clients: usize, log
             Appendfsync::No => "no",
         },
         answers_are_durable: settings.appendfsync == Appendfsync::Always,
-        has_ledger,
-        ledger: if has_ledger { settings.ledger.to_string() } else { "none".to_owned() },
+        has_ledger: ledger.is_some(),
+        ledger_carries_any: ledger.is_none_or(|ledger| ledger.carries(Users::Any)),
+        ledger: if ledger.is_some() { settings.ledger.to_string() } else { "none".to_owned() },
         port: tcp.clone().next().map_or(0, |address| address.port()),
         bind: tcp.map(|address| address.ip().to_string()).collect::<Vec<_>>().join(" "),
         unix_socket: unix.unwrap_or_default(),

@@ -19,6 +19,8 @@ pub struct Facts {
     pub answers_are_durable: bool,
     /// A ledger is being filled.
     pub has_ledger: bool,
+    /// The ledger, if there is one, has a column for users of `USERS ANY` campaigns.
+    pub ledger_carries_any: bool,
     /// `--ledger` without its password, or `none`.
     pub ledger: String,
     /// The first TCP port, 0 where there is none.

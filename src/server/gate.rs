@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use crate::core::{Command, Core, Decision, Event, Group, Refusal, Reply, View};
+use crate::core::{Command, Core, Decision, Event, Group, Refusal, Reply, Users, View};
 use crate::ids::{Lsn, Millis};
 use crate::journal::{self, Answerable, Journal, Open, Room};
 use crate::limits;
@@ -16,6 +16,10 @@ use crate::server::tally::Tally;
 use crate::server::{Facts, Wake};
 use crate::watermark::Watermarks;
 use crate::wire::{self, Protocol};
+
+const TOO_LARGE: &str = "this command changes too much at once for one batch of the journal; split it";
+const ANY_NOT_CARRIED: &str = "USERS ANY: the ledger's user column is bigint and cannot hold such users; start the gate \
+     with --ledger-users text and a ledger made for it, or create the campaign with USERS INT";
 
 /// Who decides, what is decided, and who waits for it to be on disk.
 pub struct Gate {
@@ -161,6 +165,13 @@ impl Gate {
     /// Decides `command`, writes its events to the open batch and its answer to `out`.
     pub fn run(&mut self, command: Command<'_>, protocol: Protocol, out: &mut Vec<u8>) -> Ran {
         let told_of = if let Command::CampaignInfo { campaign } = command { Some(campaign) } else { None };
+        if let Command::Create { terms, .. } = &command
+            && terms.users == Users::Any
+            && !terms.shadow
+            && !self.facts.ledger_carries_any
+        {
+            return refuse(Refusal::Err(ANY_NOT_CARRIED), protocol, out);
+        }
         let (claim, depends) = match self.core.decide(command, &self.view) {
             Decision::Answer { mut reply, depends } => {
                 if let (Some(campaign), Reply::Map(rows)) = (told_of, &mut reply)
@@ -172,7 +183,11 @@ impl Gate {
                 (reply.claim(), depends)
             }
             Decision::Record { group, reply } => {
-                match self.journal.room(group.events().iter().map(journal::record_bytes_max).sum()) {
+                let bytes = group.events().iter().map(journal::record_bytes_max).sum();
+                if bytes > limits::GROUP_BYTES_MAX {
+                    return refuse(Refusal::Err(TOO_LARGE), protocol, out);
+                }
+                match room(&mut self.journal, bytes, self.view.now) {
                     Room::Ready => {}
                     Room::Wait => return Ran::NoRoom,
                     Room::Refused(reason) => {
@@ -215,7 +230,8 @@ impl Gate {
     fn expire_due(&mut self) {
         for (db, key) in self.core.due(self.view.now, limits::EXPIRES_PER_TURN) {
             let group = Group::One(Event::KeyRemoved { db, key: &key, expired: true });
-            if self.journal.room(group.events().iter().map(journal::record_bytes_max).sum()) != Room::Ready {
+            let bytes = group.events().iter().map(journal::record_bytes_max).sum();
+            if room(&mut self.journal, bytes, self.view.now) != Room::Ready {
                 return;
             }
             self.write(&group);
@@ -253,6 +269,17 @@ impl Gate {
         self.figures.connected_clients.set(self.clients.len() as u64);
         self.stats.publish(&self.figures, self.clock.uptime());
         self.tally.publish(&self.core, &self.figures);
+    }
+}
+
+/// Asks for room; where the open batch is full and nothing is in flight, it goes first.
+fn room(journal: &mut Journal<Open>, bytes: usize, now: Millis) -> Room {
+    match journal.room(bytes) {
+        Room::Wait => {
+            journal.seal(now);
+            journal.room(bytes)
+        }
+        room @ (Room::Ready | Room::Refused(_)) => room,
     }
 }
 

@@ -14,6 +14,8 @@ mod listen;
 mod session;
 mod stats;
 mod tally;
+#[cfg(test)]
+mod tests;
 mod turn;
 mod usage;
 

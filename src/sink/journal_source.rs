@@ -75,7 +75,9 @@ mod tests {
         let hooks = Hooks {
             watermarks: Arc::clone(&watermarks),
             figures: Arc::clone(&figures),
-            on_progress: Arc::new(move || drop(told.try_send(()))),
+            on_progress: Arc::new(move || {
+                let _full = told.try_send(());
+            }),
             on_failure: Arc::new(|error| panic!("{error}")),
         };
         let closed = Journal::open(Arc::new(RealDisk), data, OPTIONS).unwrap();
@@ -92,7 +94,7 @@ mod tests {
                     Room::Wait => {
                         self.journal.seal(Millis(1));
                         if self.journal.room(200) == Room::Wait {
-                            drop(self.progress.recv_timeout(Duration::from_secs(1)));
+                            let _late = self.progress.recv_timeout(Duration::from_secs(1));
                         }
                     }
                     Room::Refused(why) => panic!("{why}"),

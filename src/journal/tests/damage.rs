@@ -241,10 +241,9 @@ fn a_batch_exchanged_for_another_breaks_the_chain() {
 #[cfg(feature = "sabotage")]
 #[test]
 fn ignoring_the_chain_is_noticed() {
-    let _alone = CALM.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-    crate::sabotage::arm(crate::sabotage::Sabotage::IgnoreChain);
-    let found = start(&exchanged_batch(), always()).map(|run| run.events.len());
-    crate::sabotage::disarm(crate::sabotage::Sabotage::IgnoreChain);
+    let found = crate::sabotage::peace::broken(crate::sabotage::Sabotage::IgnoreChain, || {
+        start(&exchanged_batch(), always()).map(|run| run.events.len())
+    });
     assert_eq!(found, Ok(3));
 }
 

@@ -8,7 +8,7 @@ mod running;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, RwLockReadGuard};
 use std::time::Duration;
 
 use super::memory::MemoryDisk;
@@ -20,11 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const NOW: Millis = Millis(1_000);
 const BLOCK: u64 = 128;
 
-/// Sabotage is for the whole process: who arms a switch writes here, every other test reads.
-static CALM: RwLock<()> = RwLock::new(());
-
 fn calm() -> RwLockReadGuard<'static, ()> {
-    CALM.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    crate::sabotage::peace::keep()
 }
 
 fn options(appendfsync: Appendfsync) -> Options {

@@ -173,16 +173,8 @@ fn a_first_start_that_was_killed_is_begun_again() {
 #[cfg(feature = "sabotage")]
 mod sabotaged {
     use super::*;
-    use crate::sabotage::{Sabotage, arm, disarm};
-
-    /// Breaks one promise, alone in the process.
-    fn broken<T>(which: Sabotage, test: impl FnOnce() -> T) -> T {
-        let _alone = CALM.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        arm(which);
-        let result = test();
-        disarm(which);
-        result
-    }
+    use crate::sabotage::Sabotage;
+    use crate::sabotage::peace::broken;
 
     #[test]
     fn trusting_the_page_cache_is_noticed() {

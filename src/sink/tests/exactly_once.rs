@@ -179,13 +179,10 @@ fn users_of_any_kind_are_text() {
 #[cfg(feature = "sabotage")]
 mod sabotaged {
     use super::*;
-    use crate::sabotage::{Sabotage, arm, disarm};
+    use crate::sabotage::{Sabotage, peace};
 
     fn broken(promise: Sabotage, scene: impl FnOnce(&Bench)) {
-        let _alone = WORLD.write().unwrap_or_else(PoisonError::into_inner);
-        arm(promise);
-        scene(&Bench::in_any_world());
-        disarm(promise);
+        peace::broken(promise, || scene(&Bench::in_any_world()));
     }
 
     #[test]

@@ -5,7 +5,7 @@ mod start;
 mod trouble;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, RwLockReadGuard};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -28,9 +28,6 @@ const AT: i64 = 1_732_259_723_123;
 
 /// Events of one batch of the journal in memory: small, so that batches and transactions do not match.
 const EVENTS_PER_BATCH: usize = 7;
-
-/// A sabotage breaks the whole process: it waits until no other test of the sink runs.
-static WORLD: RwLock<()> = RwLock::new(());
 
 /// Cuts a transaction short, once, at one step.
 #[derive(Clone, Debug, Default)]
@@ -91,7 +88,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Bench {
-        Bench { _world: Some(WORLD.read().unwrap_or_else(PoisonError::into_inner)), ..Bench::in_any_world() }
+        Bench { _world: Some(crate::sabotage::peace::keep()), ..Bench::in_any_world() }
     }
 
     fn in_any_world() -> Bench {

@@ -1,0 +1,298 @@
+//! Sessions and the gate over a disk in memory whose sync can be held back: no sockets, no waiting for time.
+
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, RwLockReadGuard};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::core::Core;
+use crate::ids::{LogId, Lsn, Millis};
+use crate::journal::memory::MemoryDisk;
+use crate::journal::{Appendfsync, Hooks, Journal, Options};
+use crate::sabotage::peace;
+use crate::server::gate::Gate;
+use crate::server::session::Session;
+use crate::server::{Facts, Wake};
+
+/// Long enough for any machine; only a failing test waits so long.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A gate whose turns the test ends.
+struct World {
+    gate: Gate,
+    disk: MemoryDisk,
+    moved: Receiver<()>,
+    _peace: Option<RwLockReadGuard<'static, ()>>,
+}
+
+impl World {
+    fn new() -> World {
+        World { _peace: Some(peace::keep()), ..World::in_any_world() }
+    }
+
+    fn in_any_world() -> World {
+        let disk = MemoryDisk::default();
+        let (tell, moved) = sync_channel(64);
+        let wake = Wake::default();
+        let told = wake.clone();
+        let hooks = Hooks {
+            watermarks: Arc::default(),
+            figures: Arc::default(),
+            on_progress: Arc::new(move || {
+                told.journal_moved();
+                // A full channel tells as much as a longer one.
+                let _full = tell.try_send(());
+            }),
+            on_failure: Arc::new(|error| panic!("the disk does what it should: {error}")),
+        };
+        let options = Options {
+            segment_bytes: 64 << 10,
+            block_bytes: 128,
+            batch_bytes_max: 16 << 10,
+            appendfsync: Appendfsync::Always,
+            known_durable: Lsn::ZERO,
+        };
+        let mut core = Core::new(7);
+        let journal = Journal::open(Arc::new(disk.clone()), Path::new("/data"), options).expect("an empty disk");
+        let (journal, _) = journal.replay(&mut core, hooks.clone(), &mut |_| ()).expect("an empty journal");
+        let gate = Gate::new(core, journal, Millis(0), hooks.watermarks, hooks.figures, facts(), wake);
+        World { gate, disk, moved, _peace: None }
+    }
+
+    fn client(&mut self) -> Session {
+        let client = self.gate.clients.open("test:1".to_owned(), "gate:1".to_owned(), 0, self.gate.now());
+        Session::new(client, true)
+    }
+
+    /// Ends turns until everything that was decided is on disk.
+    fn settle(&mut self) {
+        self.gate.end_turn();
+        while !self.gate.is_settled() {
+            self.moved.recv_timeout(PATIENCE).expect("the journal moves on");
+            self.gate.end_turn();
+        }
+    }
+
+    /// Waits until a turn's end brings what `done` waits for.
+    fn turn_until(&mut self, mut done: impl FnMut(&mut Gate) -> bool) {
+        self.gate.end_turn();
+        while !done(&mut self.gate) {
+            self.moved.recv_timeout(PATIENCE).expect("the journal moves on");
+            self.gate.end_turn();
+        }
+    }
+
+    fn say(&mut self, session: &mut Session, line: &str) {
+        session.read(&mut self.gate, format!("{line}\r\n").as_bytes());
+        self.gate.end_turn();
+    }
+
+    /// What may leave, as one line.
+    fn heard(&mut self, session: &mut Session) -> String {
+        session.resume(&mut self.gate);
+        self.gate.end_turn();
+        let bytes = session.held.release(self.gate.answerable()).to_vec();
+        session.held.sent(bytes.len());
+        String::from_utf8(bytes).expect("text").replace("\r\n", " ").trim_end().to_owned()
+    }
+
+    /// Says, settles, hears.
+    fn ask(&mut self, session: &mut Session, line: &str) -> String {
+        self.say(session, line);
+        self.settle();
+        self.heard(session)
+    }
+
+    fn hold_sync(&self, hold: bool) {
+        self.disk.faults(|faults| faults.hold_sync = hold);
+    }
+}
+
+fn facts() -> Facts {
+    Facts {
+        password: None,
+        max_clients: 10,
+        appendfsync: "always",
+        answers_are_durable: true,
+        has_ledger: false,
+        ledger_carries_any: true,
+        ledger: "none".to_owned(),
+        port: 0,
+        bind: String::new(),
+        unix_socket: String::new(),
+        data: "/data".to_owned(),
+        log_id: LogId([7; 16]),
+        run_id: String::new(),
+        stop: Rc::new(Notify::new()),
+    }
+}
+
+const GRANTED: &str = "*3 +GRANTED :1 :0";
+const ALREADY: &str = "*3 +ALREADY :1 :0";
+const SOLD_OUT: &str = "*3 +SOLDOUT :0 :0";
+
+/// Four clients while no sync returns: what each of them hears meanwhile, and then.
+fn while_the_sync_is_held(world: &mut World) -> ([String; 5], [String; 5]) {
+    let [mut winner, mut loser, mut again, mut reader, mut other] = [(); 5].map(|()| world.client());
+    world.ask(&mut winner, "GATE.CREATE quiet LIMIT 0");
+    world.ask(&mut winner, "GATE.CREATE busy LIMIT 1");
+    world.hold_sync(true);
+    world.say(&mut winner, "GATE.CLAIM busy 1");
+    world.say(&mut loser, "GATE.CLAIM busy 2");
+    world.say(&mut again, "GATE.CLAIM busy 1");
+    world.say(&mut reader, "GATE.LIST");
+    world.say(&mut other, "GATE.CLAIM quiet 5");
+    let mut clients = [winner, loser, again, reader, other];
+    let meanwhile = clients.each_mut().map(|client| world.heard(client));
+    world.hold_sync(false);
+    world.settle();
+    (meanwhile, clients.each_mut().map(|client| world.heard(client)))
+}
+
+#[test]
+fn no_answer_precedes_its_fsync() {
+    let (meanwhile, then) = while_the_sync_is_held(&mut World::new());
+    assert_eq!(
+        meanwhile,
+        ["", "", "", "", SOLD_OUT],
+        "a quiet campaign refuses while the disk is busy; nobody else hears"
+    );
+    assert_eq!(then, [GRANTED, SOLD_OUT, ALREADY, "*2 $4 busy $5 quiet", ""]);
+}
+
+#[cfg(feature = "sabotage")]
+#[test]
+fn answering_at_staged_is_noticed() {
+    let (meanwhile, _) =
+        peace::broken(crate::sabotage::Sabotage::ReplyAtStaged, || while_the_sync_is_held(&mut World::in_any_world()));
+    assert_eq!(meanwhile[..3], [GRANTED, SOLD_OUT, ALREADY], "the check above would fail");
+}
+
+#[test]
+fn a_refusal_waits_behind_the_grant_before_it() {
+    let mut world = World::new();
+    let mut client = world.client();
+    world.ask(&mut client, "GATE.CREATE quiet LIMIT 0");
+    world.ask(&mut client, "GATE.CREATE busy LIMIT 1");
+    world.hold_sync(true);
+    world.say(&mut client, "GATE.CLAIM busy 1\r\nGATE.CLAIM quiet 1\r\nPING");
+    assert_eq!(world.heard(&mut client), "");
+    world.hold_sync(false);
+    world.settle();
+    assert_eq!(world.heard(&mut client), format!("{GRANTED} {SOLD_OUT} +PONG"));
+}
+
+#[test]
+fn the_absence_of_a_key_waits_for_the_sync_of_what_removed_it() {
+    let mut world = World::new();
+    let [mut writer, mut reader] = [(); 2].map(|()| world.client());
+    world.ask(&mut writer, "SET key value");
+    world.hold_sync(true);
+    world.say(&mut writer, "DEL key");
+    world.say(&mut reader, "GET key");
+    assert_eq!(world.heard(&mut reader), "");
+    world.hold_sync(false);
+    world.settle();
+    assert_eq!(world.heard(&mut reader), "$-1");
+}
+
+#[test]
+fn a_hot_counter_costs_one_record_a_batch() {
+    let mut world = World::new();
+    let mut client = world.client();
+    world.ask(&mut client, "SET other 1");
+    let before = world.gate.core.applied();
+    let lines =
+        "INCR hot\r\n".repeat(100) + "PEXPIREAT hot 99999999999999\r\n" + &"INCR hot\r\n".repeat(100) + "GET hot";
+    let heard = world.ask(&mut client, &lines);
+    assert!(heard.starts_with(":1 :2 :3 ") && heard.ends_with(":199 :200 $3 200"), "{heard}");
+    assert_eq!(world.gate.core.applied().get() - before.get(), 3, "a record, the deadline, a record");
+}
+
+#[test]
+fn without_room_writes_are_refused_refusals_go_on_and_room_heals() {
+    let mut world = World::new();
+    let mut client = world.client();
+    world.ask(&mut client, "GATE.CREATE full LIMIT 1");
+    world.ask(&mut client, "GATE.CLAIM full 1");
+    world.disk.faults(|faults| faults.room = Some(0));
+    let value = "x".repeat(1000);
+    let mut kept = 0;
+    loop {
+        let heard = world.ask(&mut client, &format!("SET key{kept} {value}"));
+        if heard.starts_with("-MISCONF Errors writing to the journal") {
+            break;
+        }
+        assert_eq!(heard, "+OK");
+        kept += 1;
+        assert!(kept < 1000, "a full disk takes no more");
+    }
+    assert_eq!(world.ask(&mut client, "GATE.CLAIM full 2"), SOLD_OUT);
+    assert_eq!(world.ask(&mut client, "GATE.CLAIM full 1"), ALREADY);
+    assert_eq!(world.ask(&mut client, "EXISTS key0"), ":1");
+    world.disk.faults(|faults| faults.room = None);
+    let mut client = Some(client);
+    world.turn_until(|gate| {
+        let session = client.as_mut().expect("it stays");
+        session.read(gate, b"SET healed 1\r\n");
+        gate.end_turn();
+        session.held.buffer().starts_with(b"+OK") || {
+            session.held.seal(Lsn::ZERO);
+            let refused = session.held.release(gate.answerable()).len();
+            session.held.sent(refused);
+            false
+        }
+    });
+}
+
+#[test]
+fn a_key_past_its_deadline_is_removed_by_an_event() {
+    let mut world = World::new();
+    let mut client = world.client();
+    world.ask(&mut client, "SET key value");
+    world.ask(&mut client, "SET keeps value PXAT 99999999999999");
+    let now = world.gate.now().0;
+    let before = world.gate.core.applied();
+    world.ask(&mut client, &format!("PEXPIREAT key {}", now + 1));
+    world.turn_until(|gate| {
+        gate.tick();
+        gate.core.keyspaces().any(|(_, keys, _)| keys == 1) || gate.now().0 <= now + 1
+    });
+    while world.gate.core.keyspaces().all(|(_, keys, _)| keys != 1) {
+        world.gate.tick();
+        world.gate.end_turn();
+    }
+    assert_eq!(world.gate.core.applied().get() - before.get(), 2, "the deadline and the removal");
+    assert_eq!(world.gate.stats.expired_keys, 1);
+    assert_eq!(world.ask(&mut client, "GET key"), "$-1");
+}
+
+#[test]
+fn client_reply_silences_what_it_should() {
+    let mut world = World::new();
+    let mut client = world.client();
+    let heard = world.ask(
+        &mut client,
+        "CLIENT REPLY SKIP\r\nSET a 1\r\nGET a\r\nCLIENT REPLY OFF\r\nINCR a\r\nCLIENT REPLY ON\r\nGET a",
+    );
+    assert_eq!(heard, "$1 1 +OK $1 2");
+}
+
+#[test]
+fn half_a_request_waits_and_a_framing_error_ends_the_connection() {
+    let mut world = World::new();
+    let mut client = world.client();
+    for part in ["*2\r\n$4\r\nIN", "CR\r\n$1\r", "\nk\r\n*1\r\n$4\r\nPI"] {
+        client.read(&mut world.gate, part.as_bytes());
+        world.gate.end_turn();
+    }
+    world.settle();
+    assert_eq!(world.heard(&mut client), ":1");
+    client.read(&mut world.gate, b"NG\r\n*1\r\n!3\r\nPING\r\n");
+    world.gate.end_turn();
+    assert_eq!(world.heard(&mut client), "+PONG -ERR Protocol error: expected '$', got '!'");
+    assert!(client.closing);
+}
