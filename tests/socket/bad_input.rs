@@ -24,7 +24,8 @@ fn refused(gate: &Gate, bytes: &[u8], error: &str) {
         Err(error) => panic!("no answer: {error}"),
     }
     assert!(client.is_closed_by_peer(), "who speaks no RESP is closed");
-    assert_eq!(gate.client().call("PING").to_string(), "PONG");
+    let witness = gate.client().call("PING");
+    assert!(witness.to_string() == "PONG" || witness.is_error("NOAUTH"), "{witness}");
 }
 
 #[test]
@@ -210,7 +211,9 @@ fn noise_is_no_danger() {
         let _ = client.stream().shutdown(Shutdown::Write);
         while client.read().is_ok() {}
     }
-    assert_eq!(gate.client().call("GATE.CLAIM spring 1").items().unwrap()[..2].len(), 2);
+    // The pieces may have claimed seats for others, or none.
+    let again = gate.client().call("GATE.CLAIM spring 1");
+    assert_eq!(again.items().unwrap()[..2], [Reply::Status("ALREADY".into()), Reply::Int(1)], "{again}");
     assert_eq!(gate.client().call("GATE.STATUS spring 1").items().unwrap().len(), 1);
 }
 
