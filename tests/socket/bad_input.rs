@@ -145,7 +145,7 @@ fn who_sends_all_and_shuts_his_side_still_hears_every_answer() {
 fn values_go_up_to_16_mebibytes_and_no_further() {
     let mut gate = Gate::start(&[]);
     let mut client = gate.client();
-    let longest: Vec<u8> = (0..VALUE_BYTES_MAX).map(|index| (index * 31 >> 3) as u8).collect();
+    let longest: Vec<u8> = (0..VALUE_BYTES_MAX).map(|index| ((index * 31) >> 3) as u8).collect();
     assert_eq!(client.call_args(&[b"SET".as_slice(), b"longest", &longest]).to_string(), "OK");
     assert_eq!(client.call_args(&[b"SET".as_slice(), &longest[..(1 << 20)], b"long key"]).to_string(), "OK");
     let mut longer = longest.clone();

@@ -6,6 +6,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,
+    clippy::wildcard_enum_match_arm,
     reason = "a test looks at a real process from outside: it watches the clock, starts threads and stops at the first surprise"
 )]
 
