@@ -4,7 +4,7 @@
 use crate::client::Client;
 use crate::conversation::{Fault, Reply, Script, Step, folder};
 use crate::gate::Gate;
-use crate::level::Luck;
+use crate::level::{Luck, rounds};
 
 /// The default ledger holds integers; these conversations also have users of any kind.
 const NO_LEDGER: [&str; 2] = ["--ledger", "none"];
@@ -68,12 +68,16 @@ fn greet(gate: &Gate, protocol: i64) -> Client {
     client
 }
 
-/// `FLUSHALL` is refused over campaigns, so that each script of ours has a gate of its own.
+/// Each script finds nothing there: `FLUSHALL` sees to it, or, where campaigns forbid it, a gate of its own.
 fn play_folder(name: &str, options: &[&str], protocol: i64, mut luck: Option<Luck>) {
     let mut surprises = Vec::new();
+    let mut gate = Gate::start(options);
     for script in folder(name) {
-        let kill_one_in = luck.as_mut().map(|luck| (12, luck.fork()));
-        surprises.extend(play(&script, &mut Gate::start(options), Plan { protocol, kill_one_in }));
+        if gate.client().call("FLUSHALL").to_string() != "OK" {
+            gate = Gate::start(options);
+        }
+        let kill_one_in = luck.as_mut().map(|luck| (rounds(40, 10) as u64, luck.fork()));
+        surprises.extend(play(&script, &mut gate, Plan { protocol, kill_one_in }));
     }
     none(surprises);
 }
