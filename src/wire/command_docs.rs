@@ -1,8 +1,7 @@
 //! What the server tells of its commands: the replies of `COMMAND`, made from the table.
 
-use crate::core::{Refusal, Reply};
+use crate::core::{Refusal, Reply, glob_matches};
 use crate::wire::args::Args;
-use crate::wire::glob;
 use crate::wire::help;
 use crate::wire::refusals::SYNTAX;
 use crate::wire::spec::{Arg, Categories, CommandSpec, ConnectionCommand, Flags, KeySpec};
@@ -88,7 +87,10 @@ fn command_list(args: &Args<'_>) -> Result<Reply<'static>, Refusal> {
     }
     let value = args.get(4);
     match args.get(3) {
-        kind if kind.eq_ignore_ascii_case(b"pattern") => Ok(names(&|spec| glob::matches(value, spec.name.as_bytes()))),
+        kind if kind.eq_ignore_ascii_case(b"pattern") => {
+            let pattern = value.to_ascii_lowercase();
+            Ok(names(&|spec| glob_matches(&pattern, spec.name.as_bytes())))
+        }
         kind if kind.eq_ignore_ascii_case(b"aclcat") => {
             Ok(names(&|spec| categories(spec).any(|name| name.as_bytes().eq_ignore_ascii_case(value))))
         }

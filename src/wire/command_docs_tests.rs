@@ -74,6 +74,7 @@ fn command_list_filters() {
     let all = table::commands().len();
     assert!(answer3(&["COMMAND", "LIST"]).starts_with(&format!("*{all} ")));
     assert_eq!(answer3(&["COMMAND", "LIST", "FILTERBY", "PATTERN", "GETRA*"]), "*1 $8 getrange ");
+    assert_eq!(answer3(&["COMMAND", "LIST", "FILTERBY", "PATTERN", r"getr[A-C]\NGE"]), "*1 $8 getrange ");
     assert_eq!(
         answer3(&["COMMAND", "LIST", "FILTERBY", "PATTERN", "config|*"]),
         "*4 $10 config|get $10 config|set $16 config|resetstat $11 config|help "

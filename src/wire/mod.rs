@@ -9,7 +9,6 @@ mod args;
 mod command_docs;
 mod connection_table;
 mod gate_table;
-pub mod glob;
 mod help;
 mod inline;
 mod keys_table;
