@@ -5,7 +5,7 @@ use bigdecimal::{BigDecimal, RoundingMode};
 
 use crate::core::reply::Refusal;
 
-/// Redis's word for what is no integer.
+/// `ERR value is not an integer or out of range`
 pub const NOT_AN_INTEGER: Refusal = Refusal::Err("value is not an integer or out of range");
 
 const NOT_A_FLOAT: Refusal = Refusal::Err("value is not a valid float");
@@ -140,10 +140,15 @@ mod tests {
             ("01", None),
             ("-0", None),
             ("-01", None),
+            ("00", None),
+            ("--1", None),
             (" 1", None),
             ("1 ", None),
             ("1.0", None),
             ("1a", None),
+            ("1e3", None),
+            ("0x1", None),
+            ("\x001", None),
             ("a", None),
         ] {
             assert_eq!(parse_integer(text.as_bytes()), expected, "{text:?}");

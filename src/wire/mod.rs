@@ -45,8 +45,7 @@ mod table_tests;
 
 pub use args::Args;
 pub use command_docs::describe;
-pub use numbers::{integer, unsigned};
-pub use refusals::arity;
+pub use refusals::{SYNTAX, arity};
 pub use reply::{
     Protocol, array_header, bulk, encode, error, int, map_header, null, push_header, set_header, simple, verbatim,
 };

@@ -1,8 +1,7 @@
 //! Requests on string values, as commands of the core. The row's arity is checked before.
 
-use crate::core::{Command, Deadline, Refusal, Set, SetAnswer, SetIf};
-use crate::wire::numbers;
-use crate::wire::refusals::{self, NOT_AN_INTEGER};
+use crate::core::{Command, Deadline, NOT_AN_INTEGER, Refusal, Set, SetAnswer, SetIf, parse_integer};
+use crate::wire::refusals;
 use crate::wire::spec::Request;
 use crate::wire::table;
 
@@ -12,7 +11,7 @@ pub(super) type Parsed<'a> = Result<Command<'a>, Refusal>;
 /// Argument `index` as an integer.
 #[inline]
 pub(super) fn integer(request: &Request<'_>, index: usize) -> Result<i64, Refusal> {
-    numbers::integer(request.args.get(index)).ok_or(NOT_AN_INTEGER)
+    parse_integer(request.args.get(index)).ok_or(NOT_AN_INTEGER)
 }
 
 /// `GET key`

@@ -1,10 +1,10 @@
 //! Requests on keys of any type, as commands of the core.
 
-use crate::core::{Command, Deadline, ExpireIf, Refusal, TtlForm};
+use crate::core::{Command, Deadline, ExpireIf, NOT_AN_INTEGER, Refusal, TtlForm, parse_integer};
 use crate::ids::Db;
 use crate::wire::numbers;
 use crate::wire::parse::{Parsed, integer, keys};
-use crate::wire::refusals::{NOT_AN_INTEGER, SYNTAX, quoted};
+use crate::wire::refusals::{SYNTAX, quoted};
 use crate::wire::spec::Request;
 
 /// Keys that one `SCAN` looks at, unless told otherwise.
@@ -45,7 +45,7 @@ pub(super) fn scan<'a>(request: &Request<'a>) -> Parsed<'a> {
         if word.eq_ignore_ascii_case(b"match") {
             pattern = Some(value);
         } else if word.eq_ignore_ascii_case(b"count") {
-            let number = numbers::integer(value).ok_or(NOT_AN_INTEGER)?;
+            let number = parse_integer(value).ok_or(NOT_AN_INTEGER)?;
             count = u64::try_from(number).ok().filter(|&count| count > 0).ok_or(SYNTAX)?;
         } else if word.eq_ignore_ascii_case(b"type") {
             kind = Some(value);

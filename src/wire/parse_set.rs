@@ -1,9 +1,8 @@
 //! The options of `SET` and `GETEX`. As in Redis, an option may be said twice, but not beside one that it rules out.
 
-use crate::core::{Command, Deadline, Refusal, Set, SetAnswer, SetIf};
-use crate::wire::numbers;
+use crate::core::{Command, Deadline, NOT_AN_INTEGER, Refusal, Set, SetAnswer, SetIf, parse_integer};
 use crate::wire::parse::Parsed;
-use crate::wire::refusals::{NOT_AN_INTEGER, SYNTAX};
+use crate::wire::refusals::SYNTAX;
 use crate::wire::spec::Request;
 
 /// `SET key value [NX | XX] [GET] [EX s | PX ms | EXAT s | PXAT ms | KEEPTTL]`
@@ -116,7 +115,7 @@ fn timed(word: &[u8]) -> Result<Kind, Refusal> {
 /// The amount is read after all options are: a wrong option is told before a wrong number, as in Redis.
 fn deadline(expiry: Option<Expiry<'_>>, otherwise: Deadline, command: &'static str) -> Result<Deadline, Refusal> {
     let Some(Expiry { kind, amount }) = expiry else { return Ok(otherwise) };
-    let amount = || numbers::integer(amount).ok_or(NOT_AN_INTEGER);
+    let amount = || parse_integer(amount).ok_or(NOT_AN_INTEGER);
     Ok(match kind {
         Kind::InSeconds => Deadline::In { amount: amount()?, seconds: true, command },
         Kind::InMillis => Deadline::In { amount: amount()?, seconds: false, command },

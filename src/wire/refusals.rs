@@ -8,9 +8,7 @@ use crate::wire::spec::CommandSpec;
 const QUOTED_BYTES_MAX: usize = 128;
 
 /// `ERR syntax error`
-pub(super) const SYNTAX: Refusal = Refusal::Err("syntax error");
-/// `ERR value is not an integer or out of range`
-pub(super) const NOT_AN_INTEGER: Refusal = Refusal::Err("value is not an integer or out of range");
+pub const SYNTAX: Refusal = Refusal::Err("syntax error");
 
 /// Too few or too many arguments for `spec`.
 #[cold]

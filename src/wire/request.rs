@@ -10,13 +10,13 @@
 
 use std::fmt;
 
+use crate::core::parse_integer;
 use crate::limits::{
     INLINE_BYTES_MAX, LENGTH_LINE_BYTES_MAX, REQUEST_ARGS_MAX, REQUEST_BYTES_MAX, UNAUTHENTICATED_ARGS_MAX,
     UNAUTHENTICATED_BULK_BYTES_MAX, VALUE_BYTES_MAX,
 };
 use crate::wire::args::{Args, Span};
 use crate::wire::inline;
-use crate::wire::numbers;
 
 const _: () = assert!(REQUEST_BYTES_MAX < u32::MAX as usize, "a span of a request fits 32 bits");
 
@@ -294,7 +294,7 @@ fn long_length_line(rest: &[u8], at: usize) -> Line {
     let Some(end) = head.iter().position(|&byte| byte == b'\r') else {
         return if head.len() == LENGTH_LINE_BYTES_MAX { Line::TooLong } else { Line::Incomplete };
     };
-    match (rest.get(end + 1), numbers::integer(&head[..end])) {
+    match (rest.get(end + 1), parse_integer(&head[..end])) {
         (None, _) => Line::Incomplete,
         (Some(b'\n'), Some(value)) => Line::Number { value, next: at + end + 2 },
         _ => Line::Malformed,

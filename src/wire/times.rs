@@ -2,9 +2,8 @@
 
 use jiff::Timestamp;
 
-use crate::core::Refusal;
+use crate::core::{Refusal, parse_integer};
 use crate::ids::Millis;
-use crate::wire::numbers;
 use crate::wire::refusals::quoted;
 
 /// 2001-09-09: what is smaller was meant as seconds.
@@ -32,7 +31,7 @@ pub(super) fn time(option: &str, text: &[u8]) -> Result<Millis, Refusal> {
 }
 
 fn millis(option: &str, text: &[u8]) -> Result<Millis, Refusal> {
-    match numbers::integer(text) {
+    match parse_integer(text) {
         Some(time @ MILLIS_MIN..=MILLIS_MAX) => Ok(Millis(time)),
         Some(time @ 0..MILLIS_MIN) => Err(Refusal::ErrText(format!(
             "{option} {time} looks like seconds: give unix milliseconds ({time}000), or ISO 8601 with an offset"

@@ -3,13 +3,13 @@
 use std::cell::Cell;
 use std::fmt::Write;
 
-use crate::core::{Refusal, Reply};
+use crate::core::{NOT_AN_INTEGER, Refusal, Reply, parse_integer};
 use crate::ids::Millis;
 use crate::server::clients::Client;
-use crate::server::commands::{Answered, NOT_AN_INTEGER, SYNTAX, integer, text};
+use crate::server::commands::{Answered, text};
 use crate::server::gate::Gate;
 use crate::server::session::{Answers, Session};
-use crate::wire::Args;
+use crate::wire::{Args, SYNTAX};
 
 pub fn get_name(session: &Session) -> Answered<'static> {
     let name = session.client.name.borrow().clone();
@@ -52,8 +52,8 @@ pub fn list(gate: &Gate, args: &Args<'_>) -> Answered<'static> {
                 ids = Some(Vec::new());
             }
         } else if option.eq_ignore_ascii_case(b"id") && args.len() > 3 {
-            let wrong = |_| Refusal::Err("Invalid client ID");
-            ids = Some(values.map(|id| integer(id).map_err(wrong)).collect::<Result<Vec<_>, _>>()?);
+            let wanted = values.map(|id| parse_integer(id).ok_or(Refusal::Err("Invalid client ID")));
+            ids = Some(wanted.collect::<Result<Vec<_>, _>>()?);
         } else {
             return Err(SYNTAX);
         }
@@ -119,10 +119,10 @@ pub fn kill(session: &mut Session, gate: &Gate, args: &Args<'_>) -> Answered<'st
     for at in (options..args.len()).step_by(2) {
         let (option, value) = (text(args.get(at)).to_ascii_lowercase(), args.get(at + 1));
         match option.as_str() {
-            "id" => match integer(value) {
-                Ok(wanted) if wanted > 0 => id = Some(wanted as u64),
-                Ok(_) => return Err(Refusal::Err("client-id should be greater than 0")),
-                Err(_) => return Err(NOT_AN_INTEGER),
+            "id" => match parse_integer(value) {
+                Some(wanted) if wanted > 0 => id = Some(wanted as u64),
+                Some(_) => return Err(Refusal::Err("client-id should be greater than 0")),
+                None => return Err(NOT_AN_INTEGER),
             },
             "addr" => addr = Some(text(value)),
             "laddr" => laddr = Some(text(value)),

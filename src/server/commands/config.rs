@@ -1,8 +1,8 @@
 //! `CONFIG`: the settings that clients and tools of Redis look at, under the names they know.
 
-use crate::core::{Refusal, Reply, glob_matches};
+use crate::core::{Refusal, Reply, glob_matches, parse_integer};
 use crate::limits;
-use crate::server::commands::{Answered, integer, text};
+use crate::server::commands::{Answered, text};
 use crate::server::gate::Gate;
 use crate::wire::Args;
 
@@ -54,7 +54,7 @@ pub fn set(gate: &mut Gate, args: &Args<'_>) -> Answered<'static> {
         };
         match name.as_str() {
             "maxclients" => {
-                let wanted = integer(value).ok().and_then(|wanted| usize::try_from(wanted).ok());
+                let wanted = parse_integer(value).and_then(|wanted| usize::try_from(wanted).ok());
                 let wanted = wanted.filter(|&wanted| wanted > 0);
                 max_clients = wanted.ok_or_else(|| failed("argument must be between 1 and 4294967295 inclusive"))?;
             }

@@ -1,10 +1,10 @@
 //! `HELLO` and `AUTH`: which protocol, and who is there.
 
-use crate::core::{Refusal, Reply};
-use crate::server::commands::{Answered, SYNTAX, client, integer, text};
+use crate::core::{Refusal, Reply, parse_integer};
+use crate::server::commands::{Answered, client, text};
 use crate::server::gate::Gate;
 use crate::server::session::Session;
-use crate::wire::{Args, Protocol};
+use crate::wire::{Args, Protocol, SYNTAX};
 
 /// The only user there is.
 const USER: &[u8] = b"default";
@@ -15,9 +15,8 @@ pub const REDIS_VERSION: &str = "7.2.4";
 pub fn hello(session: &mut Session, gate: &Gate, args: &Args<'_>) -> Answered<'static> {
     let mut protocol = session.protocol;
     if args.len() > 1 {
-        let version =
-            integer(args.get(1)).map_err(|_| Refusal::Err("Protocol version is not an integer or out of range"))?;
-        protocol = match version {
+        let version = parse_integer(args.get(1));
+        protocol = match version.ok_or(Refusal::Err("Protocol version is not an integer or out of range"))? {
             2 => Protocol::Resp2,
             3 => Protocol::Resp3,
             _ => return Err(Refusal::Line("NOPROTO unsupported protocol version".into())),

@@ -5,15 +5,12 @@ mod config;
 mod hello;
 mod info;
 
-use crate::core::{Refusal, Reply};
+use crate::core::{NOT_AN_INTEGER, Refusal, Reply, parse_integer};
 use crate::ids::{Db, Lsn};
 use crate::limits;
 use crate::server::gate::{Gate, Ran};
 use crate::server::session::{Answers, Session};
-use crate::wire::{self, Args, ConnectionCommand, Protocol};
-
-const SYNTAX: Refusal = Refusal::Err("syntax error");
-const NOT_AN_INTEGER: Refusal = Refusal::Err("value is not an integer or out of range");
+use crate::wire::{self, Args, ConnectionCommand, Protocol, SYNTAX};
 
 /// Carries out `command`; its answer goes to the session's held replies.
 pub fn run(session: &mut Session, gate: &mut Gate, command: ConnectionCommand, args: &Args<'_>) -> Ran {
@@ -94,7 +91,7 @@ fn reset(session: &mut Session, gate: &Gate) -> Answered<'static> {
 }
 
 fn select(session: &mut Session, args: &Args<'_>) -> Answered<'static> {
-    let index = integer(args.get(1))?;
+    let index = parse_integer(args.get(1)).ok_or(NOT_AN_INTEGER)?;
     let known = u8::try_from(index).ok().filter(|&db| usize::from(db) < limits::DATABASES);
     let db = known.ok_or(Refusal::Err("DB index is out of range"))?;
     session.db = Db(db);
@@ -120,11 +117,6 @@ fn shutdown(gate: &Gate, args: &Args<'_>) -> Answered<'static> {
     tracing::info!("a client asked for a shutdown");
     gate.facts.stop.notify_one();
     Ok(None)
-}
-
-/// A number as clients write it.
-fn integer(text: &[u8]) -> Result<i64, Refusal> {
-    std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).ok_or(NOT_AN_INTEGER)
 }
 
 /// A client's word as text.
