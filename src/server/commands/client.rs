@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::fmt::Write;
 
-use crate::core::{NOT_AN_INTEGER, Refusal, Reply, parse_integer};
+use crate::core::{Refusal, Reply, parse_integer};
 use crate::ids::Millis;
 use crate::server::clients::Client;
 use crate::server::commands::{Answered, text};
@@ -119,11 +119,10 @@ pub fn kill(session: &mut Session, gate: &Gate, args: &Args<'_>) -> Answered<'st
     for at in (options..args.len()).step_by(2) {
         let (option, value) = (text(args.get(at)).to_ascii_lowercase(), args.get(at + 1));
         match option.as_str() {
-            "id" => match parse_integer(value) {
-                Some(wanted) if wanted > 0 => id = Some(wanted as u64),
-                Some(_) => return Err(Refusal::Err("client-id should be greater than 0")),
-                None => return Err(NOT_AN_INTEGER),
-            },
+            "id" => {
+                let wanted = parse_integer(value).filter(|&wanted| wanted > 0);
+                id = Some(wanted.ok_or(Refusal::Err("client-id should be greater than 0"))? as u64);
+            }
             "addr" => addr = Some(text(value)),
             "laddr" => laddr = Some(text(value)),
             "type" => nobody |= !is_normal(value)?,
