@@ -29,8 +29,6 @@ mod times;
 #[cfg(test)]
 mod command_docs_tests;
 #[cfg(test)]
-mod oracle;
-#[cfg(test)]
 mod parse_gate_tests;
 #[cfg(test)]
 mod parse_tests;
