@@ -87,9 +87,37 @@ fn documented_arity(spec: &CommandSpec) -> i32 {
 }
 
 #[test]
+fn a_name_with_a_byte_changed_is_found_only_if_it_stands_in_the_table() {
+    let top: Vec<&CommandSpec> = commands().iter().filter(|spec| spec.container().is_none()).collect();
+    let searched = |name: &[u8]| top.iter().find(|spec| spec.name.as_bytes().eq_ignore_ascii_case(name));
+    for spec in &top {
+        let longer = [spec.name.as_bytes(), b"x"].concat();
+        for (place, len) in (0..longer.len()).flat_map(|place| [(place, longer.len()), (place, longer.len() - 1)]) {
+            for byte in 0..=u8::MAX {
+                let mut name = longer.clone();
+                name[place] = byte;
+                name.truncate(len);
+                let found = lookup(&name).map(|row| row.index);
+                assert_eq!(found, searched(&name).map(|row| row.index), "{}", name.escape_ascii());
+            }
+        }
+    }
+}
+
+#[test]
 fn strange_names_are_not_found() {
-    let strange: [&[u8]; 8] =
-        [b"", b"\0", b"get\0", b"ge", b"gett", b"client|id", b"a name beyond sixteen bytes", b"\xff\xfe"];
+    let strange: [&[u8]; 10] = [
+        b"",
+        b"\0",
+        b"get\0",
+        b"ge",
+        b"gett",
+        b"client|id",
+        b"gate.clate.claim",
+        b"flushallflushall",
+        b"a name beyond sixteen bytes",
+        b"\xff\xfe",
+    ];
     for name in strange {
         assert!(lookup(name).is_none(), "{}", name.escape_ascii());
     }
