@@ -62,18 +62,21 @@ impl DirectoryLock {
         #[expect(clippy::disallowed_methods, reason = "waiting for another process has a deadline")]
         let now = Instant::now;
         let deadline = now() + wait;
+        let mut told = false;
         loop {
             match file.try_lock() {
                 Ok(()) => break,
                 Err(TryLockError::Error(error)) => return Err(failed(error)),
                 Err(TryLockError::WouldBlock) if now() < deadline => {
+                    if !std::mem::replace(&mut told, true) {
+                        let holder = holder(&mut file).map_err(failed)?;
+                        tracing::info!("waiting for {holder} to leave {}", dir.display());
+                    }
                     #[expect(clippy::disallowed_methods, reason = "the system has no lock with a deadline")]
                     std::thread::sleep(RETRY.min(wait));
                 }
                 Err(TryLockError::WouldBlock) => {
-                    let mut holder = String::new();
-                    file.read_to_string(&mut holder).map_err(failed)?;
-                    let holder = if holder.is_empty() { "another process" } else { holder.trim() }.to_owned();
+                    let holder = holder(&mut file).map_err(failed)?;
                     return Err(LockError::Held { path, holder });
                 }
             }
@@ -83,6 +86,14 @@ impl DirectoryLock {
         writeln!(file, "pid {} since {since:.0}", std::process::id()).map_err(failed)?;
         Ok(DirectoryLock { _file: file })
     }
+}
+
+/// What the holder wrote about itself.
+fn holder(file: &mut File) -> io::Result<String> {
+    let mut holder = String::new();
+    file.rewind()?;
+    file.read_to_string(&mut holder)?;
+    Ok(if holder.is_empty() { "another process" } else { holder.trim() }.to_owned())
 }
 
 #[cfg(test)]

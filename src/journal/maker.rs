@@ -108,7 +108,10 @@ impl Shared {
                     self.phase.store(READY, Ordering::Release);
                     drop(desk);
                     hooks.figures.journal_bytes.add(segment_bytes);
-                    hooks.figures.journal_trouble.set("");
+                    if !hooks.figures.journal_trouble.get().is_empty() {
+                        hooks.figures.journal_trouble.set("");
+                        tracing::info!("there is room for the journal again; writes are taken");
+                    }
                     (hooks.on_progress)();
                 }
                 Err(error) => {
@@ -118,6 +121,10 @@ impl Shared {
                     hooks.figures.journal_trouble.set(desk.trouble.clone());
                     drop(desk);
                     if news {
+                        tracing::error!(
+                            "{error}; when the open segment is full, writes will be refused (MISCONF) until there is room; \
+                             trying again twice a second"
+                        );
                         (hooks.on_progress)();
                     }
                     if !stopped() {

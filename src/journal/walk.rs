@@ -234,7 +234,8 @@ impl<'a> Walk<'a> {
             mark = mark.max(durable_named(rest, &header, header.salt, Some(header.owner)));
         }
         if last.len < header.segment_bytes && !(stop.ends_journal && stop.offset == last.len) {
-            return Err(last.rot(stop.offset, self.next, mark, "the file is shorter than it was made"));
+            let what = if stop.offset < last.len { stop.what } else { "the file is shorter than it was made" };
+            return Err(last.rot(stop.offset, self.next, mark, what));
         }
         let mut behind = Vec::new();
         for (index, this) in found.iter().enumerate().skip(1) {

@@ -78,8 +78,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Poll::Pending => break,
             }
         }
-        // What the last read decided may leave at once: a refusal, a read.
+        // What the last read decided may leave at once: a refusal, a read. That can be what requests waited for.
         let _blocked = self.write(cx)?;
+        if self.session.can_resume() {
+            cx.waker().wake_by_ref();
+        }
         self.wait(cx);
         Poll::Pending
     }

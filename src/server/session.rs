@@ -91,11 +91,15 @@ impl Session {
 
     /// Goes on with what was read before, if what it waited for has come.
     pub fn resume(&mut self, gate: &mut Gate) {
-        if self.waits == Waits::Input || (self.waits == Waits::Output && self.is_slow()) {
-            return;
+        if self.can_resume() || self.waits == Waits::Room {
+            gate.begin_turn();
+            self.run_input(gate);
         }
-        gate.begin_turn();
-        self.run_input(gate);
+    }
+
+    /// Requests waited for answers to leave, and enough have left.
+    pub fn can_resume(&self) -> bool {
+        self.waits == Waits::Output && !self.is_slow()
     }
 
     /// More bytes may be read: nothing that was read waits for room or for the client to read.
@@ -200,6 +204,8 @@ impl Session {
     }
 
     fn run_command(&mut self, gate: &mut Gate, spec: &'static CommandSpec, args: &Args<'_>) -> Ran {
+        self.client.last_command.set(spec.name);
+        self.client.last_at.set(gate.now());
         let ran = match spec.handler {
             Handler::Core(parse) => match parse(&Request { db: self.db, args: *args, draw: gate.draw() }) {
                 Ok(command) => gate.run(command, self.protocol, self.held.buffer()),
@@ -210,8 +216,6 @@ impl Session {
         };
         if ran != Ran::NoRoom {
             gate.stats.call(spec);
-            self.client.last_command.set(spec.name);
-            self.client.last_at.set(gate.now());
         }
         ran
     }

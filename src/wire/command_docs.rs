@@ -43,6 +43,7 @@ pub fn describe(command: ConnectionCommand, args: &Args<'_>) -> Option<Reply<'st
         | Run::ConfigGet
         | Run::ConfigSet
         | Run::ConfigResetStat
+        | Run::ClusterDisabled
         | Run::Time
         | Run::Shutdown => return None,
     })

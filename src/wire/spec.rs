@@ -63,6 +63,8 @@ pub enum ConnectionCommand {
     ConfigSet,
     ConfigResetStat,
     ConfigHelp,
+    /// `CLUSTER`, `READONLY`, `READWRITE`: clients learn from the refusal that there is no cluster.
+    ClusterDisabled,
     Time,
     Shutdown,
     GateHelp,

@@ -40,6 +40,7 @@ pub fn run(session: &mut Session, gate: &mut Gate, command: ConnectionCommand, a
             gate.stats.reset();
             Ok(Some(Reply::Ok))
         }
+        Command::ClusterDisabled => Err(Refusal::Err("This instance has cluster support disabled")),
         Command::Time => Ok(Some(time(gate))),
         Command::Shutdown => shutdown(gate, args),
         Command::ClientHelp
