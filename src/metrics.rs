@@ -44,6 +44,38 @@ impl Trouble {
     }
 }
 
+/// Upper bounds of a [`Spread`]'s buckets, in microseconds: from an answer out of memory to a client's time-out.
+pub const SPREAD_BOUNDS_US: [u64; 16] = [
+    100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000, 2_000_000,
+    5_000_000, 10_000_000,
+];
+
+/// How long things took, as a Prometheus histogram tells it; cheap enough for every answer.
+#[derive(Debug, Default)]
+pub struct Spread {
+    counts: [Figure; SPREAD_BOUNDS_US.len() + 1],
+    sum_us: Figure,
+}
+
+impl Spread {
+    /// `count` things took `us` microseconds each.
+    pub fn add(&self, us: u64, count: u64) {
+        let bucket = SPREAD_BOUNDS_US.partition_point(|&bound| bound < us);
+        self.counts[bucket].add(count);
+        self.sum_us.add(us * count);
+    }
+
+    /// How many took at most each bound, then how many there were, and their sum in microseconds.
+    pub fn cumulated(&self) -> ([u64; SPREAD_BOUNDS_US.len()], u64, u64) {
+        let mut sum = 0;
+        let below = std::array::from_fn(|bucket| {
+            sum += self.counts[bucket].get();
+            sum
+        });
+        (below, sum + self.counts[SPREAD_BOUNDS_US.len()].get(), self.sum_us.get())
+    }
+}
+
 /// What the loop tells about one campaign.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CampaignFigures {
@@ -70,6 +102,8 @@ pub struct Figures {
     pub campaigns: DashMap<String, CampaignFigures>,
     /// Calls by command name, in the order of the command table.
     pub commands: DashMap<&'static str, u64>,
+    /// From a command's decision until its answer may leave.
+    pub command_seconds: Spread,
     /// Replay is done and claims are answered.
     pub ready: AtomicBool,
     /// Milliseconds on the process's own monotonic clock at the loop's last turn.

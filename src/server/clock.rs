@@ -41,9 +41,20 @@ impl GateClock {
         self.last
     }
 
-    /// Milliseconds since the clock was started: for figures and idle times, not for decisions.
+    /// Since the clock was started: for figures and idle times, not for decisions.
     pub fn uptime(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    /// The same in microseconds.
+    pub fn uptime_us(&self) -> u64 {
+        self.uptime().as_micros() as u64
+    }
+
+    /// Lets time pass at once.
+    #[cfg(test)]
+    pub fn pass(&mut self, time: Duration) {
+        self.base_ns += time.as_nanos() as i128;
     }
 
     /// Follows the wall a little; answers by how many milliseconds the gate is ahead of it. Call about ten times a

@@ -123,7 +123,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn write(&mut self, cx: &mut Context<'_>) -> io::Result<Poll<()>> {
         let gate = &mut *self.gate.borrow_mut();
         loop {
-            let bytes = self.session.held.release(gate.answerable());
+            let bytes = gate.release(&mut self.session.held);
             if bytes.is_empty() {
                 self.stall = None;
                 return Ok(Poll::Ready(()));

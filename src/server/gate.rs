@@ -11,6 +11,7 @@ use crate::limits;
 use crate::metrics::Figures;
 use crate::server::clients::Clients;
 use crate::server::clock::GateClock;
+use crate::server::held::HeldReplies;
 use crate::server::stats::Stats;
 use crate::server::tally::Tally;
 use crate::server::{Facts, Wake};
@@ -44,6 +45,8 @@ pub struct Gate {
     /// Ends the turn: seals the batch, lets answers go.
     turn: Wake,
     answerable: Answerable,
+    /// When the loop last looked at its clock, in microseconds since it began.
+    now_us: u64,
     /// The state of the generator behind [`Gate::draw`].
     draws: u64,
     /// Connections whose first held answer depends on this.
@@ -93,6 +96,7 @@ impl Gate {
             in_turn: false,
             turn,
             answerable,
+            now_us: 0,
             draws: 1,
             waiting: Vec::new(),
             crowded: Vec::new(),
@@ -102,6 +106,16 @@ impl Gate {
     /// The loop's time, read once a turn.
     pub fn now(&self) -> Millis {
         self.view.now
+    }
+
+    /// When this turn began, or answers were last let go: microseconds since the loop began.
+    pub fn now_us(&self) -> u64 {
+        self.now_us
+    }
+
+    /// What of `held` may leave now.
+    pub fn release<'h>(&self, held: &'h mut HeldReplies) -> &'h [u8] {
+        held.release(&self.answerable, self.now_us, &self.figures.command_seconds)
     }
 
     /// Since the loop began.
@@ -121,6 +135,7 @@ impl Gate {
             return;
         }
         self.in_turn = true;
+        self.now_us = self.clock.uptime_us();
         self.view = View {
             now: self.clock.now(),
             durable: if self.facts.answers_are_durable { Lsn::new(u64::MAX) } else { self.watermarks.durable.get() },
@@ -140,6 +155,7 @@ impl Gate {
         let answerable = self.journal.answerable();
         if answerable.lsn() != self.answerable.lsn() {
             self.answerable = answerable;
+            self.now_us = self.clock.uptime_us();
             self.waiting.retain(|(depends, waker)| {
                 let held = !answerable.covers(*depends);
                 if !held {
@@ -257,6 +273,12 @@ impl Gate {
     /// Nothing staged, nothing held.
     pub fn is_settled(&self) -> bool {
         self.answerable.covers(self.core.applied())
+    }
+
+    /// Lets time pass at once.
+    #[cfg(test)]
+    pub fn pass(&mut self, time: Duration) {
+        self.clock.pass(time);
     }
 
     /// Seals and closes the journal.

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use crate::ids::Lsn;
 use crate::journal::Answerable;
+use crate::metrics::Spread;
 
 /// Bytes that were sent and still stand at the front are dropped once there are this many.
 const COMPACT_BYTES: usize = 64 << 10;
@@ -21,12 +22,17 @@ pub struct HeldReplies {
     sent: usize,
     free: usize,
     marks: VecDeque<Mark>,
+    /// Answers that waited for nothing and have not been counted.
+    free_answers: u64,
 }
 
 #[derive(Debug)]
 struct Mark {
     end: usize,
     depends: Lsn,
+    /// When the first of its answers was decided, in microseconds on the loop's own clock.
+    decided_us: u64,
+    answers: u64,
 }
 
 impl HeldReplies {
@@ -35,22 +41,32 @@ impl HeldReplies {
         &mut self.bytes
     }
 
-    /// What was written since the last seal leaves once `depends` is answerable, and not before what stands in front.
-    pub fn seal(&mut self, depends: Lsn) {
+    /// The answer written since the last seal leaves once `depends` is answerable, and not before what stands in front.
+    pub fn seal(&mut self, depends: Lsn, decided_us: u64) {
         let end = self.bytes.len();
         match self.marks.back_mut() {
-            Some(last) if depends <= last.depends => last.end = end,
-            None if depends == Lsn::ZERO => self.free = end,
-            _ => self.marks.push_back(Mark { end, depends }),
+            Some(last) if depends <= last.depends => {
+                last.end = end;
+                last.answers += 1;
+            }
+            None if depends == Lsn::ZERO => {
+                self.free = end;
+                self.free_answers += 1;
+            }
+            _ => self.marks.push_back(Mark { end, depends, decided_us, answers: 1 }),
         }
     }
 
-    /// The bytes that may leave now.
-    pub fn release(&mut self, answerable: &Answerable) -> &[u8] {
+    /// The bytes that may leave now, at `now_us`; `took` learns how long their answers were held.
+    pub fn release(&mut self, answerable: &Answerable, now_us: u64, took: &Spread) -> &[u8] {
+        if self.free_answers > 0 {
+            took.add(0, std::mem::take(&mut self.free_answers));
+        }
         while let Some(mark) = self.marks.front() {
             if !answerable.covers(mark.depends) {
                 break;
             }
+            took.add(now_us.saturating_sub(mark.decided_us), mark.answers);
             self.free = mark.end;
             self.marks.pop_front();
         }

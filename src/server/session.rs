@@ -168,7 +168,7 @@ impl Session {
         if error.is_answered() {
             gate.stats.error_replies += 1;
             refuse(Refusal::Line(error.to_string().into()), self.protocol, self.held.buffer());
-            self.held.seal(Lsn::ZERO);
+            self.held.seal(Lsn::ZERO, gate.now_us());
         }
         self.closing = true;
     }
@@ -190,7 +190,7 @@ impl Session {
         if skipped && self.answers == Answers::SkipNext {
             self.answers = Answers::On;
         }
-        self.held.seal(depends);
+        self.held.seal(depends, gate.now_us());
         ran
     }
 

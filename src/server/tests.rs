@@ -94,7 +94,7 @@ impl World {
     fn heard(&mut self, session: &mut Session) -> String {
         session.resume(&mut self.gate);
         self.gate.end_turn();
-        let bytes = session.held.release(self.gate.answerable()).to_vec();
+        let bytes = self.gate.release(&mut session.held).to_vec();
         session.held.sent(bytes.len());
         String::from_utf8(bytes).expect("text").replace("\r\n", " ").trim_end().to_owned()
     }
@@ -161,6 +161,17 @@ fn no_answer_precedes_its_fsync() {
         "a quiet campaign refuses while the disk is busy; nobody else hears"
     );
     assert_eq!(then, [GRANTED, SOLD_OUT, ALREADY, "*2 $4 busy $5 quiet", ""]);
+}
+
+#[test]
+fn every_answer_is_counted_with_the_time_it_was_held() {
+    let mut world = World::new();
+    let mut client = world.client();
+    world.ask(&mut client, "SET a 1");
+    world.ask(&mut client, "INCR a\r\nINCR a\r\nPING\r\nGET a");
+    world.ask(&mut client, "PING");
+    let (_, answers, _) = world.gate.figures.command_seconds.cumulated();
+    assert_eq!(answers, 6);
 }
 
 #[cfg(feature = "sabotage")]
@@ -240,8 +251,8 @@ fn without_room_writes_are_refused_refusals_go_on_and_room_heals() {
         session.read(gate, b"SET healed 1\r\n");
         gate.end_turn();
         session.held.buffer().starts_with(b"+OK") || {
-            session.held.seal(Lsn::ZERO);
-            let refused = session.held.release(gate.answerable()).len();
+            session.held.seal(Lsn::ZERO, 0);
+            let refused = gate.release(&mut session.held).len();
             session.held.sent(refused);
             false
         }
@@ -254,17 +265,15 @@ fn a_key_past_its_deadline_is_removed_by_an_event() {
     let mut client = world.client();
     world.ask(&mut client, "SET key value");
     world.ask(&mut client, "SET keeps value PXAT 99999999999999");
-    let now = world.gate.now().0;
     let before = world.gate.core.applied();
-    world.ask(&mut client, &format!("PEXPIREAT key {}", now + 1));
-    world.turn_until(|gate| {
-        gate.tick();
-        gate.core.keyspaces().any(|(_, keys, _)| keys == 1) || gate.now().0 <= now + 1
-    });
-    while world.gate.core.keyspaces().all(|(_, keys, _)| keys != 1) {
-        world.gate.tick();
-        world.gate.end_turn();
-    }
+    world.ask(&mut client, "EXPIRE key 60");
+    world.gate.pass(Duration::from_secs(59));
+    world.gate.tick();
+    assert_eq!(world.gate.stats.expired_keys, 0);
+    world.gate.end_turn();
+    world.gate.pass(Duration::from_secs(2));
+    world.gate.tick();
+    world.settle();
     assert_eq!(world.gate.core.applied().get() - before.get(), 2, "the deadline and the removal");
     assert_eq!(world.gate.stats.expired_keys, 1);
     assert_eq!(world.ask(&mut client, "GET key"), "$-1");
