@@ -65,7 +65,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 }
                 break;
             }
-            if !self.session.may_read() {
+            if !self.session.may_read() || self.gate.borrow().is_stopping() {
                 break;
             }
             if budget == 0 {
@@ -132,6 +132,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(Ok(count)) => {
                     self.session.held.sent(count);
+                    self.session.client.output_bytes.set(self.session.held.len());
                     gate.stats.output_bytes += count as u64;
                     self.stall = None;
                 }

@@ -42,6 +42,7 @@ pub struct Gate {
     clock: GateClock,
     view: View,
     in_turn: bool,
+    stopping: bool,
     /// Ends the turn: seals the batch, lets answers go.
     turn: Wake,
     answerable: Answerable,
@@ -94,6 +95,7 @@ impl Gate {
             clock,
             view: View::default(),
             in_turn: false,
+            stopping: false,
             turn,
             answerable,
             now_us: 0,
@@ -268,6 +270,16 @@ impl Gate {
     /// Wakes `waker` when a request that found no room may try again.
     pub fn wait_for_room(&mut self, waker: Waker) {
         self.crowded.push(waker);
+    }
+
+    /// Nothing is decided from here on; what was decided is still answered.
+    pub fn stop(&mut self) {
+        self.stopping = true;
+    }
+
+    /// The process is about to end.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping
     }
 
     /// Nothing staged, nothing held.

@@ -140,7 +140,7 @@ impl Session {
         let mut scanner = std::mem::take(&mut self.scanner);
         let mut ran = 0;
         self.waits = Waits::Input;
-        while !self.closing {
+        while !self.closing && !gate.is_stopping() {
             if self.is_slow() {
                 self.waits = Waits::Output;
                 break;

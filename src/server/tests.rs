@@ -280,6 +280,20 @@ fn a_key_past_its_deadline_is_removed_by_an_event() {
 }
 
 #[test]
+fn a_gate_that_stops_answers_what_was_decided_and_decides_nothing_more() {
+    let mut world = World::new();
+    let mut client = world.client();
+    world.hold_sync(true);
+    world.say(&mut client, "INCR a");
+    world.gate.stop();
+    world.say(&mut client, "INCR a");
+    world.hold_sync(false);
+    world.settle();
+    assert_eq!(world.heard(&mut client), ":1");
+    assert_eq!(world.gate.core.applied(), Lsn::new(1));
+}
+
+#[test]
 fn client_reply_silences_what_it_should() {
     let mut world = World::new();
     let mut client = world.client();

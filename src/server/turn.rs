@@ -70,6 +70,7 @@ pub fn run(
             () = asked.notified() => {}
         }
         doors.into_iter().for_each(|door| door.abort());
+        gate.borrow_mut().stop();
         let _late = tokio::time::timeout(patience, settled(&gate)).await;
         turns.abort();
         ticks.abort();
