@@ -12,6 +12,7 @@ use std::io::IsTerminal;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -107,7 +108,9 @@ pub fn run(settings: ServeSettings) -> Result<Exit, ServeError> {
     };
 
     let wake = Wake::default();
-    let mut core = Core::new(getrandom::u64().expect("the system has random numbers"));
+    let mut secret = [0; 16];
+    getrandom::fill(&mut secret).expect("the system has random numbers");
+    let mut core = Core::new(u128::from_le_bytes(secret));
     let hooks = hooks(&watermarks, &figures, &wake);
     let (journal, replayed, log) = replay(&settings, ledger.as_ref(), &mut core, hooks)?;
     let sink = match &ledger {
@@ -160,8 +163,17 @@ fn hooks(watermarks: &Arc<Watermarks>, figures: &Arc<Figures>, wake: &Wake) -> H
 }
 
 /// After a failed write or sync nobody knows what is on disk: the way back is a restart and its recovery.
-#[expect(clippy::disallowed_methods, reason = "no answer may leave after this, from any thread")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "no answer may leave after this, from any thread, and no pipe may hold the end up"
+)]
 fn end_at_once(error: &JournalError) {
+    let patience = || {
+        std::thread::sleep(Duration::from_secs(1));
+        std::process::exit(Exit::Storage as i32);
+    };
+    // Where there is no thread to be had either, the words below are all there is to wait for.
+    let _watchdog = std::thread::Builder::new().name("end".into()).spawn(patience);
     eprintln!(
         "coupon-gate: {error}\n\
          coupon-gate: nothing is answered from here on; see to the disk, then start again: recovery keeps every answer given"
@@ -290,6 +302,7 @@ fn facts(
     Facts {
         password: settings.password.as_ref().map(|password| password.reveal().to_owned()),
         max_clients,
+        clients_ceiling: max_clients,
         appendfsync: match settings.appendfsync {
             Appendfsync::Always => "always",
             Appendfsync::Everysec => "everysec",

@@ -13,7 +13,7 @@ use coupon_gate::wire::{self, Args, Handler, Protocol, Request, Scan, Scanner};
 /// The core, and the line of events that made it what it is.
 struct World {
     core: Core,
-    seed: u64,
+    seed: u128,
     events: Vec<Event<'static>>,
     now: Millis,
     protocol: Protocol,

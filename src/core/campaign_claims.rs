@@ -29,7 +29,8 @@ impl Core {
         let remaining = campaign.remaining();
         let reply = |outcome, remaining| Reply::Claim(Claim { campaign: id, outcome, remaining, flat });
         if let Some(seat) = campaign.roster.seat_of(self.scatter, user) {
-            return answer(reply(Outcome::Already(seat), remaining), campaign.roster.row(seat).lsn);
+            // The seat is the user's own; how many remain is everybody's.
+            return answer(reply(Outcome::Already(seat), remaining), campaign.lsn);
         }
         let terms = campaign.terms;
         let refusal = match (terms.open, terms.close) {

@@ -6,6 +6,7 @@ use crate::core::keys::{Entry, Look, Value};
 use crate::core::reply::{Decision, Refusal, Reply};
 use crate::core::{Core, View, answer, refuse, shown};
 use crate::ids::{Db, Lsn, Millis};
+use crate::limits;
 
 /// Keys looked at for a `RANDOMKEY` before it gives up on finding one whose deadline has not passed.
 const DRAWS_MAX: usize = 16;
@@ -30,9 +31,13 @@ impl Core {
     /// `MGET`: a campaign is null, as every other type is in Redis.
     pub(super) fn get_many<'s, 'a>(&'s self, db: Db, keys: &[&[u8]], view: &View) -> Decision<'s, 'a> {
         let mut newest = Lsn::ZERO;
+        let mut bytes = 0;
         let values = keys.iter().map(|key| {
             let (reply, depends) = match self.look(db, key, view.now) {
-                Look::Plain(entry) => (entry.reply(), entry.lsn),
+                Look::Plain(entry) => {
+                    bytes += entry.text().len();
+                    (entry.reply(), entry.lsn)
+                }
                 Look::Missing { depends, .. } => (Reply::Null, depends),
                 Look::Campaign(_, entry) => (Reply::Null, entry.lsn),
             };
@@ -40,6 +45,9 @@ impl Core {
             reply
         });
         let values = values.collect();
+        if bytes > limits::OUTPUT_CLOSE_BYTES {
+            return refuse(Refusal::Err("the values together are longer than an answer may be; ask for fewer"), newest);
+        }
         answer(Reply::Array(values), newest)
     }
 

@@ -29,9 +29,9 @@ pub use numbers::{NOT_AN_INTEGER, parse_integer};
 pub use reply::{Claim, Decision, Outcome, Refusal, Reply};
 
 use std::fmt;
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 
-use foldhash::quality::FixedState;
+use siphasher::sip::SipHasher13;
 
 use crate::core::campaigns::Campaigns;
 use crate::core::discarded::Discarded;
@@ -66,10 +66,11 @@ pub struct Core {
 }
 
 impl Core {
-    /// An empty state. `seed` scatters the hash tables, so that nobody can aim at one slot of them.
-    pub fn new(seed: u64) -> Core {
+    /// An empty state. `secret` scatters the hash tables, so that nobody can aim at one slot of them; nothing that can be
+    /// observed depends on it, but the order of `SCAN` and `KEYS`.
+    pub fn new(secret: u128) -> Core {
         Core {
-            scatter: Scatter::new(seed),
+            scatter: Scatter::new(secret),
             applied: Lsn::ZERO,
             removed: Lsn::ZERO,
             newest_at: Millis(0),
@@ -195,23 +196,24 @@ impl fmt::Debug for Core {
     }
 }
 
-/// How names and users are scattered over the tables.
-#[derive(Clone, Copy, Debug)]
-struct Scatter(u64);
+/// How names and users are scattered over the tables: SipHash-1-3 under a secret key, so that nobody can choose names
+/// that meet in one place, not even who sees the cursors of `SCAN`.
+#[derive(Clone, Copy)]
+struct Scatter(SipHasher13);
 
 impl Scatter {
-    fn new(seed: u64) -> Scatter {
-        Scatter(seed)
+    fn new(secret: u128) -> Scatter {
+        Scatter(SipHasher13::new_with_keys((secret >> 64) as u64, secret as u64))
     }
 
     fn bytes(self, bytes: &[u8]) -> u64 {
-        let mut hasher = FixedState::with_seed(self.0).build_hasher();
-        hasher.write(bytes);
-        hasher.finish()
+        self.0.hash(bytes)
     }
 
     fn of<T: Hash + ?Sized>(self, what: &T) -> u64 {
-        FixedState::with_seed(self.0).hash_one(what)
+        let mut hasher = self.0;
+        what.hash(&mut hasher);
+        hasher.finish()
     }
 }
 

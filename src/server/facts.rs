@@ -13,6 +13,8 @@ pub struct Facts {
     pub password: Option<String>,
     /// `--max-clients`, as far as the system allows.
     pub max_clients: usize,
+    /// How far `CONFIG SET maxclients` may go: descriptors were made ready for so many at the start.
+    pub clients_ceiling: usize,
     /// `always`, `everysec` or `no`.
     pub appendfsync: &'static str,
     /// With `always`, whatever an answer tells of is on disk when it leaves.

@@ -42,8 +42,12 @@ impl HeldReplies {
     }
 
     /// The answer written since the last seal leaves once `depends` is answerable, and not before what stands in front.
+    /// Silence leaves no mark: it waits for nothing, and nothing waits behind it.
     pub fn seal(&mut self, depends: Lsn, decided_us: u64) {
         let end = self.bytes.len();
+        if end == self.marks.back().map_or(self.free, |last| last.end) {
+            return;
+        }
         match self.marks.back_mut() {
             Some(last) if depends <= last.depends => {
                 last.end = end;
@@ -78,6 +82,7 @@ impl HeldReplies {
         self.sent += count;
         assert!(self.sent <= self.free, "no answer leaves before its release");
         if self.sent == self.bytes.len() {
+            assert!(self.marks.is_empty(), "what is held has not left");
             self.bytes.clear();
             self.bytes.shrink_to(COMPACT_BYTES);
             (self.sent, self.free) = (0, 0);

@@ -30,10 +30,16 @@ struct World {
 
 impl World {
     fn new() -> World {
-        World { _peace: Some(peace::keep()), ..World::in_any_world() }
+        World::build(Some(peace::keep()))
     }
 
+    /// A world in which somebody else sees to peace, or breaks it.
+    #[cfg(feature = "sabotage")]
     fn in_any_world() -> World {
+        World::build(None)
+    }
+
+    fn build(peace: Option<RwLockReadGuard<'static, ()>>) -> World {
         let disk = MemoryDisk::default();
         let (tell, moved) = sync_channel(64);
         let wake = Wake::default();
@@ -59,7 +65,7 @@ impl World {
         let journal = Journal::open(Arc::new(disk.clone()), Path::new("/data"), options).expect("an empty disk");
         let (journal, _) = journal.replay(&mut core, hooks.clone(), &mut |_| ()).expect("an empty journal");
         let gate = Gate::new(core, journal, Millis(0), hooks.watermarks, hooks.figures, facts(), wake);
-        World { gate, disk, moved, _peace: None }
+        World { gate, disk, moved, _peace: peace }
     }
 
     fn client(&mut self) -> Session {
@@ -103,6 +109,11 @@ impl World {
     fn ask(&mut self, session: &mut Session, line: &str) -> String {
         self.say(session, line);
         self.settle();
+        while session.waits_for_room() {
+            self.moved.recv_timeout(PATIENCE).expect("room comes, or the word that there is none");
+            session.resume(&mut self.gate);
+            self.settle();
+        }
         self.heard(session)
     }
 
@@ -111,10 +122,18 @@ impl World {
     }
 }
 
+/// The journal's thread must not wait for a sync that nobody will let go.
+impl Drop for World {
+    fn drop(&mut self) {
+        self.hold_sync(false);
+    }
+}
+
 fn facts() -> Facts {
     Facts {
         password: None,
         max_clients: 10,
+        clients_ceiling: 10,
         appendfsync: "always",
         answers_are_durable: true,
         has_ledger: false,
@@ -302,6 +321,48 @@ fn client_reply_silences_what_it_should() {
         "CLIENT REPLY SKIP\r\nSET a 1\r\nGET a\r\nCLIENT REPLY OFF\r\nINCR a\r\nCLIENT REPLY ON\r\nGET a",
     );
     assert_eq!(heard, "$1 1 +OK $1 2");
+}
+
+#[test]
+fn a_silenced_write_lets_nothing_behind_it_leave_early() {
+    for silence in ["CLIENT REPLY SKIP", "CLIENT REPLY OFF"] {
+        let mut world = World::new();
+        let mut client = world.client();
+        world.ask(&mut client, "GATE.CREATE busy LIMIT 1");
+        world.hold_sync(true);
+        // One batch is in flight, the next one is open.
+        world.say(&mut client, &format!("PING a-long-word-that-leaves-at-once\r\n{silence}\r\nSET a 1"));
+        assert_eq!(world.heard(&mut client), "$31 a-long-word-that-leaves-at-once", "{silence}");
+        world.say(&mut client, "SET a 2\r\nCLIENT REPLY ON\r\nGATE.CLAIM busy 1");
+        // Without the end of a turn the open batch stays where it is, whatever the disk does.
+        let first = Lsn::new(2);
+        world.hold_sync(false);
+        while world.gate.watermarks.durable.get() < first {
+            world.moved.recv_timeout(PATIENCE).expect("the first batch is synced");
+        }
+        world.hold_sync(true);
+        world.gate.end_turn();
+        let early = world.heard(&mut client);
+        assert!(!early.contains("GRANTED"), "{silence}: {early}");
+        world.hold_sync(false);
+        world.settle();
+        assert!(world.heard(&mut client).ends_with(GRANTED), "{silence}");
+    }
+}
+
+#[test]
+fn a_repeated_claim_tells_of_no_seat_that_is_not_on_disk() {
+    let mut world = World::new();
+    let [mut winner, mut other] = [(); 2].map(|()| world.client());
+    world.ask(&mut winner, "GATE.CREATE busy LIMIT 2");
+    world.ask(&mut winner, "GATE.CLAIM busy 1");
+    world.hold_sync(true);
+    world.say(&mut other, "GATE.CLAIM busy 2");
+    world.say(&mut winner, "GATE.CLAIM busy 1");
+    assert_eq!(world.heard(&mut winner), "", "`remaining` counts the other's seat");
+    world.hold_sync(false);
+    world.settle();
+    assert_eq!(world.heard(&mut winner), ALREADY);
 }
 
 #[test]

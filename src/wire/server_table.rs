@@ -101,7 +101,11 @@ pub(super) const ROWS: &[CommandSpec] = &[
             Arg::word("abort", "ABORT").optional(),
         ],
     ),
-    server("cluster", -2, Run::ClusterDisabled).doc("3.0.0", "Says that there is no cluster.", &[]),
+    server("cluster", -2, Run::ClusterDisabled).doc(
+        "3.0.0",
+        "Says that there is no cluster.",
+        &[Arg::string("subcommand"), Arg::string("arg").optional().multiple()],
+    ),
     server("readonly", 1, Run::ClusterDisabled).flags(&[Flags::FAST]).category(Categories::CONNECTION).doc(
         "3.0.0",
         "Says that there is no cluster.",

@@ -1,6 +1,7 @@
 //! `CLIENT`: who is connected, under which name, and how to be rid of him.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use crate::core::{Refusal, Reply, parse_integer};
@@ -49,11 +50,11 @@ pub fn list(gate: &Gate, args: &Args<'_>) -> Answered<'static> {
         let (option, values) = (args.get(2), args.iter().skip(3));
         if option.eq_ignore_ascii_case(b"type") && args.len() == 4 {
             if !is_normal(args.get(3))? {
-                ids = Some(Vec::new());
+                ids = Some(BTreeSet::new());
             }
         } else if option.eq_ignore_ascii_case(b"id") && args.len() > 3 {
             let wanted = values.map(|id| parse_integer(id).ok_or(Refusal::Err("Invalid client ID")));
-            ids = Some(wanted.collect::<Result<Vec<_>, _>>()?);
+            ids = Some(wanted.collect::<Result<BTreeSet<_>, _>>()?);
         } else {
             return Err(SYNTAX);
         }

@@ -55,8 +55,10 @@ pub fn set(gate: &mut Gate, args: &Args<'_>) -> Answered<'static> {
         match name.as_str() {
             "maxclients" => {
                 let wanted = parse_integer(value).and_then(|wanted| usize::try_from(wanted).ok());
-                let wanted = wanted.filter(|&wanted| wanted > 0);
-                max_clients = wanted.ok_or_else(|| failed("argument must be between 1 and 4294967295 inclusive"))?;
+                let wanted = wanted.filter(|wanted| (1..=gate.facts.clients_ceiling).contains(wanted));
+                max_clients = wanted.ok_or_else(|| {
+                    failed(&format!("argument must be between 1 and {} inclusive", gate.facts.clients_ceiling))
+                })?;
             }
             "requirepass" => password = Some(text(value)).filter(|password| !password.is_empty()),
             _ if known.iter().any(|(setting, _)| *setting == name) => {
