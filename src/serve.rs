@@ -9,6 +9,7 @@
 
 use std::fmt;
 use std::io::IsTerminal;
+use std::os::unix::fs::FileTypeExt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -132,7 +133,9 @@ pub fn run(settings: ServeSettings) -> Result<Exit, ServeError> {
         tracing::warn!("the ledger is behind the journal; the next start goes on where it is");
     }
     for listen in &listening {
-        if let Listen::Unix(path) = listen {
+        if let Listen::Unix(path) = listen
+            && std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket())
+        {
             // The next start removes a socket file that nobody answers on.
             let _best_effort = std::fs::remove_file(path);
         }
@@ -303,6 +306,8 @@ fn facts(
         password: settings.password.as_ref().map(|password| password.reveal().to_owned()),
         max_clients,
         clients_ceiling: max_clients,
+        needs_password: settings.protected_mode
+            && tcp.clone().any(|address| !address.ip().to_canonical().is_loopback()),
         appendfsync: match settings.appendfsync {
             Appendfsync::Always => "always",
             Appendfsync::Everysec => "everysec",

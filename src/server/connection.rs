@@ -79,7 +79,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
         }
         // What the last read decided may leave at once: a refusal, a read. That can be what requests waited for.
-        let _blocked = self.write(cx)?;
+        let blocked = self.write(cx)?.is_pending();
+        if blocked && self.stalled(cx) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         if self.session.can_resume() {
             cx.waker().wake_by_ref();
         }

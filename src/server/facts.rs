@@ -11,6 +11,8 @@ use crate::ids::LogId;
 pub struct Facts {
     /// `--password`; nobody needs one where it is `None`.
     pub password: Option<String>,
+    /// Reachable from other machines in protected mode: the password can be changed and not taken away.
+    pub needs_password: bool,
     /// `--max-clients`, as far as the system allows.
     pub max_clients: usize,
     /// How far `CONFIG SET maxclients` may go: descriptors were made ready for so many at the start.

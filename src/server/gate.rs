@@ -42,6 +42,8 @@ pub struct Gate {
     clock: GateClock,
     view: View,
     in_turn: bool,
+    /// More deadlines have passed than one turn removes keys for.
+    more_due: bool,
     stopping: bool,
     /// Ends the turn: seals the batch, lets answers go.
     turn: Wake,
@@ -95,6 +97,7 @@ impl Gate {
             clock,
             view: View::default(),
             in_turn: false,
+            more_due: false,
             stopping: false,
             turn,
             answerable,
@@ -170,6 +173,9 @@ impl Gate {
             self.crowded.drain(..).for_each(Waker::wake);
         }
         self.core.sweep(limits::FREED_PER_TURN);
+        if self.more_due {
+            self.begin_turn();
+        }
     }
 
     /// About ten times a second: time, closing batches, figures.
@@ -246,7 +252,10 @@ impl Gate {
 
     /// Some keys whose deadline has passed are removed, as events of their own.
     fn expire_due(&mut self) {
-        for (db, key) in self.core.due(self.view.now, limits::EXPIRES_PER_TURN) {
+        self.more_due = false;
+        let due = self.core.due(self.view.now, limits::EXPIRES_PER_TURN);
+        let more = due.len() == limits::EXPIRES_PER_TURN;
+        for (db, key) in due {
             let group = Group::One(Event::KeyRemoved { db, key: &key, expired: true });
             let bytes = group.events().iter().map(journal::record_bytes_max).sum();
             if room(&mut self.journal, bytes, self.view.now) != Room::Ready {
@@ -255,6 +264,7 @@ impl Gate {
             self.write(&group);
             self.stats.expired_keys += 1;
         }
+        self.more_due = more;
     }
 
     /// The answer to whoever asks the journal how far it is.

@@ -10,6 +10,9 @@ use crate::metrics::Spread;
 /// Bytes that were sent and still stand at the front are dropped once there are this many.
 const COMPACT_BYTES: usize = 64 << 10;
 
+/// Marks that a connection keeps room for when all has left.
+const COMPACT_MARKS: usize = 64;
+
 /// The answers of one connection, in order.
 ///
 /// ```text
@@ -85,6 +88,7 @@ impl HeldReplies {
             assert!(self.marks.is_empty(), "what is held has not left");
             self.bytes.clear();
             self.bytes.shrink_to(COMPACT_BYTES);
+            self.marks.shrink_to(COMPACT_MARKS);
             (self.sent, self.free) = (0, 0);
         } else if self.sent >= COMPACT_BYTES && self.sent >= self.bytes.len() / 2 {
             self.bytes.drain(..self.sent);

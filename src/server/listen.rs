@@ -5,7 +5,8 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
-use std::path::PathBuf;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -92,9 +93,11 @@ fn bind_tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
-/// A socket file that nobody answers on was left by a process that was killed.
-fn bind_unix(path: &PathBuf) -> io::Result<std::os::unix::net::UnixListener> {
-    if path.exists() && std::os::unix::net::UnixStream::connect(path).is_err() {
+/// A socket file that nobody answers on was left by a process that was killed; any other file is somebody's.
+fn bind_unix(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+    let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+    if is_socket && std::os::unix::net::UnixStream::connect(path).is_err_and(refused) {
         std::fs::remove_file(path)?;
     }
     let listener = std::os::unix::net::UnixListener::bind(path)?;

@@ -20,10 +20,19 @@ struct Counts {
     figures: CampaignFigures,
     /// What the other threads were told last.
     told: CampaignFigures,
-    /// Told under its own name, not as `other`.
-    has_series: bool,
+    /// Where it is told.
+    series: Series,
     /// Waits in `touched`.
     touched: bool,
+}
+
+/// Under which name a campaign is told; settled when it is told first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Series {
+    #[default]
+    Unsettled,
+    Own,
+    Other,
 }
 
 impl Tally {
@@ -75,20 +84,23 @@ impl Tally {
             counts.touched = false;
             let Some(facts) = core.campaign(campaign) else { continue };
             let name = String::from_utf8_lossy(facts.name).into_owned();
-            if facts.dropped {
-                if counts.has_series {
-                    figures.campaigns.remove(&name);
-                }
-                continue;
+            if counts.series == Series::Unsettled {
+                let room = figures.campaigns.len() < limits::FIGURES_CAMPAIGNS_MAX;
+                counts.series = if room && name != OTHER { Series::Own } else { Series::Other };
             }
-            counts.has_series |= figures.campaigns.len() < limits::FIGURES_CAMPAIGNS_MAX;
-            let mut told = counts.figures;
-            (told.granted, told.remaining) = (u64::from(facts.granted), u64::from(facts.remaining));
+            let told = CampaignFigures {
+                granted: u64::from(facts.granted),
+                remaining: u64::from(facts.remaining),
+                ..counts.figures
+            };
+            let told = if facts.dropped { CampaignFigures::default() } else { told };
             let before = std::mem::replace(&mut counts.told, told);
-            if counts.has_series {
-                figures.campaigns.insert(name, told);
-            } else {
-                add_difference(&mut figures.campaigns.entry(OTHER.to_owned()).or_default(), told, before);
+            match counts.series {
+                Series::Own if facts.dropped => drop(figures.campaigns.remove(&name)),
+                Series::Own => drop(figures.campaigns.insert(name, told)),
+                Series::Unsettled | Series::Other => {
+                    add_difference(&mut figures.campaigns.entry(OTHER.to_owned()).or_default(), told, before);
+                }
             }
         }
     }

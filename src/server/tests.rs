@@ -134,6 +134,7 @@ fn facts() -> Facts {
         password: None,
         max_clients: 10,
         clients_ceiling: 10,
+        needs_password: false,
         appendfsync: "always",
         answers_are_durable: true,
         has_ledger: false,
@@ -310,6 +311,38 @@ fn a_gate_that_stops_answers_what_was_decided_and_decides_nothing_more() {
     world.settle();
     assert_eq!(world.heard(&mut client), ":1");
     assert_eq!(world.gate.core.applied(), Lsn::new(1));
+}
+
+#[test]
+fn a_crowd_of_deadlines_is_worked_off_without_waiting_for_a_tick() {
+    let mut world = World::new();
+    let mut client = world.client();
+    let sets: String = (0..1000).map(|key| format!("SET key{key} v EX 60\r\n")).collect();
+    world.ask(&mut client, sets.trim_end());
+    world.gate.pass(Duration::from_secs(61));
+    world.gate.tick();
+    world.turn_until(|gate| gate.stats.expired_keys == 1000);
+}
+
+#[test]
+fn campaigns_beyond_the_bound_are_told_together() {
+    let mut world = World::new();
+    let mut client = world.client();
+    let count = crate::limits::FIGURES_CAMPAIGNS_MAX + 10;
+    for campaign in 0..count {
+        world.ask(&mut client, &format!("GATE.CREATE c{campaign} LIMIT 5\r\nGATE.CLAIM c{campaign} 1"));
+    }
+    world.ask(&mut client, "GATE.CREATE other LIMIT 5\r\nGATE.CLAIM other 1");
+    let sum = |world: &mut World| {
+        world.gate.end_turn();
+        world.gate.tick();
+        let granted: u64 = world.gate.figures.campaigns.iter().map(|entry| entry.granted).sum();
+        (world.gate.figures.campaigns.len(), granted)
+    };
+    let count = count as u64;
+    assert_eq!(sum(&mut world), (crate::limits::FIGURES_CAMPAIGNS_MAX + 1, count + 1));
+    world.ask(&mut client, "GATE.DROP c3 FORCE\r\nGATE.DROP c1005 FORCE\r\nGATE.CLAIM c1009 2");
+    assert_eq!(sum(&mut world), (crate::limits::FIGURES_CAMPAIGNS_MAX, count));
 }
 
 #[test]

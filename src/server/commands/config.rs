@@ -60,6 +60,9 @@ pub fn set(gate: &mut Gate, args: &Args<'_>) -> Answered<'static> {
                     failed(&format!("argument must be between 1 and {} inclusive", gate.facts.clients_ceiling))
                 })?;
             }
+            "requirepass" if value.is_empty() && gate.facts.needs_password => {
+                return Err(failed("protected mode: other machines can reach this gate; give a password"));
+            }
             "requirepass" => password = Some(text(value)).filter(|password| !password.is_empty()),
             _ if known.iter().any(|(setting, _)| *setting == name) => {
                 return Err(failed("can't set immutable config; it is a setting of the command line and its file"));
