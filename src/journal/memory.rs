@@ -21,6 +21,7 @@ struct Node {
 struct State {
     names: BTreeMap<PathBuf, usize>,
     durable_names: BTreeMap<PathBuf, usize>,
+    synced_dirs: BTreeSet<PathBuf>,
     nodes: Vec<Node>,
     faults: Faults,
 }
@@ -32,6 +33,8 @@ pub(crate) struct Faults {
     pub hold_sync: bool,
     /// `sync_data` fails, and forgets what it should have written.
     pub fail_sync: bool,
+    /// `sync_dir` fails.
+    pub fail_sync_dir: bool,
     /// `write_at` fails.
     pub fail_write: bool,
     /// Bytes that all files together may have.
@@ -99,6 +102,11 @@ impl MemoryDisk {
         }
         state.durable_names = state.names.clone();
         MemoryDisk::with(state)
+    }
+
+    /// The directories that were synced.
+    pub fn synced_dirs(&self) -> BTreeSet<PathBuf> {
+        self.state().synced_dirs.clone()
     }
 
     /// All files with their bytes.
@@ -183,9 +191,14 @@ impl Disk for MemoryDisk {
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut state = self.state();
         state.change()?;
+        if state.faults.fail_sync_dir {
+            return Err(io::Error::other("the disk does not sync directories"));
+        }
+        state.synced_dirs.insert(dir.to_path_buf());
         let State { names, durable_names, .. } = &mut *state;
-        durable_names.retain(|name, _| !name.starts_with(dir));
-        durable_names.extend(names.iter().filter(|(name, _)| name.starts_with(dir)).map(|(n, i)| (n.clone(), *i)));
+        let here = |name: &Path| name.parent() == Some(dir);
+        durable_names.retain(|name, _| !here(name));
+        durable_names.extend(names.iter().filter(|(name, _)| here(name)).map(|(n, i)| (n.clone(), *i)));
         Ok(())
     }
 }

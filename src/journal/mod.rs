@@ -126,8 +126,8 @@ impl Journal<Closed> {
         let dir = segment::directory(data);
         disk.create_dir_all(&dir).map_err(|error| JournalError::io("making", &dir, &error))?;
         disk.sync_dir(data).map_err(|error| JournalError::io("syncing", data, &error))?;
-        if let Some(above) = data.parent() {
-            // Where it may not even be opened, the data directory was made by somebody else, long ago.
+        for above in data.ancestors().skip(1) {
+            // Any of them may be new. Where one may not even be opened, it was made by somebody else, long ago.
             let _ = disk.sync_dir(if above.as_os_str().is_empty() { Path::new(".") } else { above });
         }
         let log = match recover::log_id(disk.as_ref(), &dir)? {

@@ -72,7 +72,12 @@ pub(super) fn make(
         let _ = disk.remove(&part);
     }
     let made = made?;
-    disk.sync_dir(dir)?;
+    if made.is_some()
+        && let Err(error) = disk.sync_dir(dir)
+    {
+        let _ = disk.remove(&whole);
+        return Err(error);
+    }
     Ok(made)
 }
 
@@ -122,7 +127,16 @@ pub(super) fn header(file: &dyn DiskFile, path: &Path, number: u64) -> Result<Op
 
 #[cfg(test)]
 mod tests {
+    use super::super::memory::MemoryDisk;
     use super::*;
+
+    #[test]
+    fn a_segment_whose_name_cannot_be_synced_leaves_nothing_behind() {
+        let disk = MemoryDisk::default();
+        disk.faults(|faults| faults.fail_sync_dir = true);
+        assert!(make(&disk, Path::new("/j"), 1, 4096, &|| false).is_err());
+        assert_eq!(disk.files().len(), 0);
+    }
 
     #[test]
     fn only_numbered_names_are_segments() {

@@ -22,6 +22,18 @@ fn what_was_appended_is_replayed_after_a_clean_stop() {
 }
 
 #[test]
+fn every_directory_above_the_journal_is_synced() {
+    let _calm = calm();
+    for (dir, above) in
+        [("/a/b/c", &["/a/b/c/journal", "/a/b/c", "/a/b", "/a", "/"][..]), ("a/b", &["a/b/journal", "a/b", "a", "."])]
+    {
+        let disk = MemoryDisk::default();
+        start_in(&disk, Path::new(dir), always()).expect("a new journal");
+        assert_eq!(disk.synced_dirs(), above.iter().map(PathBuf::from).collect());
+    }
+}
+
+#[test]
 fn a_clean_stop_leaves_a_small_directory() {
     let _calm = calm();
     let dir = tempfile::tempdir().expect("a directory");
