@@ -6,8 +6,8 @@
 //! segment   | header, zeros | batch, zeros | batch, zeros | ... | zeros          each | is a block boundary
 //! header    "CGSEGMT1" format u16  block_bytes u32  segment_bytes u64  number u64  term u64  owner 16  log 16
 //!           salt u32  next_salt u32  first_lsn u64  durable u64  prev_end u64  prev_chain u32  at i64  crc u32
-//! batch     "CGBATCH1" format u16  flags u16 (bit 0: final)  term u64  owner 16  first_lsn u64  count u32
-//!           body_len u32  durable u64  at i64  prev_chain u32  crc u32  body
+//! batch     "CGBATCH1" format u16  flags u16 (bit 0: final, bit 1: all before it synced)  term u64  owner 16
+//!           first_lsn u64  count u32  body_len u32  durable u64  at i64  prev_chain u32  crc u32  body
 //! ```
 //!
 //! A batch's checksum is seeded with the salt of its segment, so that bytes inside a value cannot pass for a batch.
@@ -25,6 +25,8 @@ const SEGMENT_CRC_AT: usize = SEGMENT_HEADER_BYTES - 4;
 const BATCH_CRC_AT: usize = BATCH_HEADER_BYTES - 4;
 /// The file was cut behind this batch: a clean stop.
 const FINAL: u16 = 1;
+/// Damage before this batch is no torn write.
+const SYNCED_BEFORE: u16 = 2;
 
 /// What the first block of a segment says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +54,8 @@ pub(super) struct SegmentHeader {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BatchHeader {
     pub ends_journal: bool,
+    /// Everything before it in the journal, the header of its segment too, was synced when it was written.
+    pub synced_before: bool,
     pub term: u64,
     pub owner: [u8; 16],
     /// The position of its first event; of an empty batch the next position.
@@ -148,7 +152,9 @@ impl BatchHeader {
         let mut pen = Pen(batch, 0);
         pen.put(BATCH_MAGIC);
         pen.put(&FORMAT.to_le_bytes());
-        pen.put(&(if self.ends_journal { FINAL } else { 0 }).to_le_bytes());
+        let ends_journal = if self.ends_journal { FINAL } else { 0 };
+        let synced_before = if self.synced_before { SYNCED_BEFORE } else { 0 };
+        pen.put(&(ends_journal | synced_before).to_le_bytes());
         pen.put(&self.term.to_le_bytes());
         pen.put(&self.owner);
         pen.put(&self.first_lsn.get().to_le_bytes());
@@ -169,8 +175,10 @@ impl BatchHeader {
             return None;
         }
         let mut eye = Eye(bytes, 10);
+        let flags = u16::from_le_bytes(eye.next());
         Some(BatchHeader {
-            ends_journal: u16::from_le_bytes(eye.next()) & FINAL != 0,
+            ends_journal: flags & FINAL != 0,
+            synced_before: flags & SYNCED_BEFORE != 0,
             term: u64::from_le_bytes(eye.next()),
             owner: eye.next(),
             first_lsn: Lsn::new(u64::from_le_bytes(eye.next())),
@@ -197,7 +205,7 @@ impl BatchHeader {
             return Err(BadHeader::Damaged);
         }
         let (format, flags) = (u16::from_le_bytes([bytes[8], bytes[9]]), u16::from_le_bytes([bytes[10], bytes[11]]));
-        if format != FORMAT || flags & !FINAL != 0 {
+        if format != FORMAT || flags & !(FINAL | SYNCED_BEFORE) != 0 {
             return Err(BadHeader::Newer(format));
         }
         Ok(header)
@@ -260,6 +268,7 @@ mod tests {
     fn batch() -> BatchHeader {
         BatchHeader {
             ends_journal: false,
+            synced_before: true,
             term: 2,
             owner: [0xaa; 16],
             first_lsn: Lsn::new(10),
@@ -288,8 +297,8 @@ mod tests {
         let mut bytes = [0; 128];
         bytes[BATCH_HEADER_BYTES..BATCH_HEADER_BYTES + 5].copy_from_slice(b"hello");
         let crc = batch().write(&mut bytes[..BATCH_HEADER_BYTES + 5], 0x0102_0304);
-        let golden = "4347424154434831 0100 0000 0200000000000000 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa 0a00000000000000 \
-            02000000 05000000 0900000000000000 4e00000000000000 44332211 a8d4d76c 68656c6c6f";
+        let golden = "4347424154434831 0100 0200 0200000000000000 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa 0a00000000000000 \
+            02000000 05000000 0900000000000000 4e00000000000000 44332211 3a183e58 68656c6c6f";
         assert_eq!(hex(&bytes[..BATCH_HEADER_BYTES + 5]), golden.replace(' ', ""));
         assert_eq!(BatchHeader::read(&bytes, 0x0102_0304, 128), Ok(BatchHeader { crc, ..batch() }));
         assert_eq!(BatchHeader::read(&bytes, 0x0102_0305, 128), Err(BadHeader::Damaged), "another salt");

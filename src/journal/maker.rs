@@ -21,13 +21,26 @@ pub(super) struct Spare {
     pub file: Arc<dyn DiskFile>,
 }
 
+/// A segment behind which another one was begun: what lies behind its batches can go.
+pub(super) struct Rolled {
+    pub file: Arc<dyn DiskFile>,
+    pub path: PathBuf,
+    pub end: u64,
+}
+
+enum Work {
+    Make(u64),
+    Cut(Rolled),
+}
+
 /// The loop's hold on the helper.
 pub(super) struct Maker {
-    shared: Arc<Shared>,
+    helper: Arc<Helper>,
     thread: Option<JoinHandle<()>>,
 }
 
-struct Shared {
+/// What the helper and those who give it work share.
+pub(super) struct Helper {
     phase: AtomicU8,
     stop: AtomicBool,
     desk: Mutex<Desk>,
@@ -37,6 +50,7 @@ struct Shared {
 struct Desk {
     next: u64,
     spare: Option<Spare>,
+    rolled: Vec<Rolled>,
     trouble: String,
 }
 
@@ -49,58 +63,70 @@ impl Maker {
         segment_bytes: u64,
         hooks: Hooks,
     ) -> Result<Maker, JournalError> {
-        let shared = Arc::new(Shared {
+        let helper = Arc::new(Helper {
             phase: AtomicU8::new(MAKING),
             stop: AtomicBool::new(false),
-            desk: Mutex::new(Desk { next, spare: None, trouble: String::new() }),
+            desk: Mutex::new(Desk { next, spare: None, rolled: Vec::new(), trouble: String::new() }),
             changed: Condvar::new(),
         });
-        let work = Arc::clone(&shared);
+        let work = Arc::clone(&helper);
         let path = dir.clone();
         let thread = std::thread::Builder::new()
             .name("journal-maker".into())
             .spawn(move || work.run(disk.as_ref(), &dir, segment_bytes, &hooks))
             .map_err(|error| JournalError::io("starting the maker of", &path, &error))?;
-        Ok(Maker { shared, thread: Some(thread) })
+        Ok(Maker { helper, thread: Some(thread) })
+    }
+
+    /// Where the journal thread leaves work.
+    pub fn helper(&self) -> Arc<Helper> {
+        Arc::clone(&self.helper)
     }
 
     /// Whether a segment can be taken, will be, or why not.
     pub fn room(&self) -> Room {
-        match self.shared.phase.load(Ordering::Acquire) {
+        match self.helper.phase.load(Ordering::Acquire) {
             READY => Room::Ready,
             MAKING => Room::Wait,
-            _ => Room::Refused(self.shared.desk.lock().unwrap_or_else(PoisonError::into_inner).trouble.clone()),
+            _ => Room::Refused(self.helper.desk.lock().unwrap_or_else(PoisonError::into_inner).trouble.clone()),
         }
     }
 
     /// Takes the segment and has the next one made.
     pub fn take(&self) -> Option<Spare> {
-        let mut desk = self.shared.desk.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut desk = self.helper.desk.lock().unwrap_or_else(PoisonError::into_inner);
         let spare = desk.spare.take()?;
-        self.shared.phase.store(MAKING, Ordering::Release);
+        self.helper.phase.store(MAKING, Ordering::Release);
         drop(desk);
-        self.shared.changed.notify_all();
+        self.helper.changed.notify_all();
         Some(spare)
     }
 
     /// Ends the helper; answers the segment that nobody took.
     pub fn stop(&mut self) -> Option<Spare> {
-        self.shared.stop.store(true, Ordering::Release);
-        drop(self.shared.desk.lock().unwrap_or_else(PoisonError::into_inner));
-        self.shared.changed.notify_all();
+        self.helper.stop.store(true, Ordering::Release);
+        drop(self.helper.desk.lock().unwrap_or_else(PoisonError::into_inner));
+        self.helper.changed.notify_all();
         if let Some(thread) = self.thread.take() {
             thread.join().expect("the maker does not panic");
         }
-        self.shared.desk.lock().unwrap_or_else(PoisonError::into_inner).spare.take()
+        self.helper.desk.lock().unwrap_or_else(PoisonError::into_inner).spare.take()
     }
 }
 
-impl Shared {
+impl Helper {
     fn run(&self, disk: &dyn Disk, dir: &Path, segment_bytes: u64, hooks: &Hooks) {
         let stopped = || self.stop.load(Ordering::Acquire);
-        while let Some(number) = self.wanted() {
+        while let Some(work) = self.wanted() {
+            let number = match work {
+                Work::Make(number) => number,
+                Work::Cut(rolled) => {
+                    cut(&rolled, hooks);
+                    continue;
+                }
+            };
             match segment::make(disk, dir, number, segment_bytes, &stopped) {
-                Ok(None) => return,
+                Ok(None) => {}
                 Ok(Some(file)) => {
                     let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
                     desk.next = number + 1;
@@ -136,11 +162,33 @@ impl Shared {
         }
     }
 
-    /// Waits until a segment is wanted; `None` is the end.
-    fn wanted(&self) -> Option<u64> {
+    /// Gives back the zeros behind the batches of a segment, by and by. A file that is shorter than it was made cannot
+    /// be the last one: so the loss of all that follow is noticed. To be called when the next header is synced.
+    pub fn cut(&self, rolled: Rolled) {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner).rolled.push(rolled);
+        self.changed.notify_all();
+    }
+
+    /// Waits until there is work; `None` is the end.
+    fn wanted(&self) -> Option<Work> {
         let desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
-        let idle = |desk: &mut Desk| desk.spare.is_some() && !self.stop.load(Ordering::Acquire);
-        let desk = self.changed.wait_while(desk, idle).unwrap_or_else(PoisonError::into_inner);
-        (!self.stop.load(Ordering::Acquire)).then_some(desk.next)
+        let stopped = || self.stop.load(Ordering::Acquire);
+        let idle = |desk: &mut Desk| desk.spare.is_some() && desk.rolled.is_empty() && !stopped();
+        let mut desk = self.changed.wait_while(desk, idle).unwrap_or_else(PoisonError::into_inner);
+        match desk.rolled.pop() {
+            Some(rolled) => Some(Work::Cut(rolled)),
+            None => (!stopped()).then_some(Work::Make(desk.next)),
+        }
+    }
+}
+
+/// Nothing depends on it: where it fails, the file stays as long as it was.
+fn cut(rolled: &Rolled, hooks: &Hooks) {
+    match rolled.file.len().and_then(|len| rolled.file.set_len(rolled.end).map(|()| len)) {
+        Ok(len) => {
+            let bytes = &hooks.figures.journal_bytes;
+            bytes.set(bytes.get().saturating_sub(len.saturating_sub(rolled.end)));
+        }
+        Err(error) => tracing::warn!("{}", JournalError::io("cutting", &rolled.path, &error)),
     }
 }

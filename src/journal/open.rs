@@ -209,6 +209,8 @@ impl Open {
             chain: segment.prev_chain,
             appendfsync: options.appendfsync,
             shared: Arc::clone(&shared),
+            maker: open.maker.helper(),
+            rolled: None,
             jobs: todo,
             done: finished,
         };

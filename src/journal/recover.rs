@@ -2,8 +2,8 @@
 //!
 //! Let *mark* be the highest position that anything found names as durable. The header of a segment is written only
 //! when all before it is synced, so damage before a later sound header is rot. In the last segment damage at or below
-//! the mark is rot; above it the tail is torn and cut, even if sound batches follow: without sync order nothing else is
-//! promised. Nothing is changed before the verdict.
+//! the mark is rot, and so is damage before a batch that says that all before it was synced; else the tail is torn and
+//! cut, even if sound batches follow: without sync order nothing else is promised. Nothing is changed before the verdict.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! What the journal's threads share, and the background sync of `everysec` and `no`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -30,6 +30,8 @@ pub(super) struct Shared {
     failed: AtomicBool,
     failure: Mutex<Option<JournalError>>,
     unsynced: Mutex<Unsynced>,
+    /// One sync at a time: the system tells only one of two of a failed write, and the other must not move `durable`.
+    syncing: Mutex<()>,
     changed: Condvar,
 }
 
@@ -54,6 +56,7 @@ impl Shared {
             failed: AtomicBool::new(false),
             failure: Mutex::new(None),
             unsynced: Mutex::new(Unsynced { file, path, written: last, writes: 0, synced: 0, stop: false }),
+            syncing: Mutex::new(()),
             changed: Condvar::new(),
         }
     }
@@ -70,14 +73,17 @@ impl Shared {
 
     /// Tells of a failed write or sync, once for all threads.
     pub fn fail(&self, error: JournalError) {
-        if !self.failed.swap(true, Ordering::AcqRel) {
-            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        if failure.is_none() {
+            *failure = Some(error.clone());
+            self.failed.store(true, Ordering::Release);
+            drop(failure);
             (self.hooks.on_failure)(error);
         }
     }
 
     /// What was written up to `written` lies in `file` and is not synced.
-    pub fn note_written(&self, file: &Arc<dyn DiskFile>, path: &std::path::Path, written: Lsn) {
+    pub fn note_written(&self, file: &Arc<dyn DiskFile>, path: &Path, written: Lsn) {
         let mut unsynced = self.unsynced.lock().unwrap_or_else(PoisonError::into_inner);
         if !Arc::ptr_eq(&unsynced.file, file) {
             unsynced.file = Arc::clone(file);
@@ -87,13 +93,19 @@ impl Shared {
         unsynced.writes += 1;
     }
 
-    /// Syncs what was written and moves `durable` over it. The sync itself holds no lock.
+    /// Whether nothing that was written waits for its sync.
+    pub fn all_synced(&self) -> bool {
+        let unsynced = self.unsynced.lock().unwrap_or_else(PoisonError::into_inner);
+        unsynced.synced == unsynced.writes
+    }
+
+    /// Syncs what was written and moves `durable` over it. Nobody who writes waits for the sync.
     pub fn sync_now(&self) -> Result<(), JournalError> {
         let unsynced = self.unsynced.lock().unwrap_or_else(PoisonError::into_inner);
         let (file, path) = (Arc::clone(&unsynced.file), unsynced.path.clone());
         let (written, writes) = (unsynced.written, unsynced.writes);
         drop(unsynced);
-        self.timed_sync(file.as_ref()).map_err(|error| JournalError::io("syncing", &path, &error))?;
+        self.timed_sync(file.as_ref(), &path)?;
         let mut unsynced = self.unsynced.lock().unwrap_or_else(PoisonError::into_inner);
         unsynced.synced = unsynced.synced.max(writes);
         if written > self.hooks.watermarks.durable.get() && !self.has_failed() {
@@ -102,14 +114,22 @@ impl Shared {
         Ok(())
     }
 
-    /// Syncs and notes how long that took.
-    pub fn timed_sync(&self, file: &dyn DiskFile) -> std::io::Result<()> {
+    /// Syncs, unless anything has failed before, and notes how long that took. Tells of its own failure.
+    pub fn timed_sync(&self, file: &dyn DiskFile, path: &Path) -> Result<(), JournalError> {
+        let _alone = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.has_failed() {
+            return Err(self.failure().unwrap_or(JournalError::Stopped));
+        }
         if sabotage::on(Sabotage::SkipFsync) {
             return Ok(());
         }
         #[expect(clippy::disallowed_methods, reason = "the length of a sync is a figure; nothing is decided by it")]
         let started = Instant::now();
-        file.sync_data()?;
+        if let Err(error) = file.sync_data() {
+            let error = JournalError::io("syncing", path, &error);
+            self.fail(error.clone());
+            return Err(error);
+        }
         self.fsyncs.record(started.elapsed().as_secs_f64());
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::batch::{BATCH_HEADER_BYTES, BadHeader, BatchHeader, SegmentHeader, all_zero};
+use super::batch::{BATCH_HEADER_BYTES, BadHeader, BatchHeader, SegmentHeader};
 use super::record::{BadRecord, Records};
 use super::recover::{ReplayProgress, TornTail};
 use super::{Disk, JournalError, segment};
@@ -230,10 +230,16 @@ impl<'a> Walk<'a> {
         let mut mark = self.mark.max(known_durable);
         let rest = at(bytes, stop.offset).unwrap_or_default();
         let mut torn = torn_at(last, stop.offset, self.next, bytes);
-        if !all_zero(rest) {
-            mark = mark.max(durable_named(rest, &header, header.salt, Some(header.owner)));
+        let mut synced_behind = false;
+        for batch in sound(rest, &header, header.salt).filter(|batch| batch.owner == header.owner) {
+            mark = mark.max(batch.durable);
+            synced_behind |= batch.synced_before;
         }
         if last.len < header.segment_bytes && !(stop.ends_journal && stop.offset == last.len) {
+            if let Some(next) = found.get(1).filter(|_| stop.offset == last.len) {
+                // It was cut where its batches end: when the next header was synced.
+                return Err(next.rot(0, self.next, mark.max(self.next.prev()), "the segment header is damaged"));
+            }
             let what = if stop.offset < last.len { stop.what } else { "the file is shorter than it was made" };
             return Err(last.rot(stop.offset, self.next, mark, what));
         }
@@ -249,12 +255,23 @@ impl<'a> Walk<'a> {
                 // A segment is begun only when all of the one before it is synced, its header too.
                 return Err(found[1].rot(0, self.next, mark, "the segment header is damaged"));
             }
-            mark = mark.max(durable_named(&behind, &header, header.next_salt, None));
+            for batch in sound(&behind, &header, header.next_salt) {
+                mark = mark.max(batch.durable);
+                // All before a segment is synced before its header is written; what a start begins, with its header.
+                synced_behind |= batch.synced_before || batch.owner != header.owner || torn.is_some();
+            }
             torn = torn.or(Some(here));
         }
+        if synced_behind {
+            mark = mark.max(self.next.prev());
+        }
         match torn {
-            Some(torn) if self.next <= mark && !sabotage::on(Sabotage::IgnoreMark) => {
-                let what = if torn.path == last.path { stop.what } else { "the segment header is damaged" };
+            Some(torn) if (self.next <= mark || synced_behind) && !sabotage::on(Sabotage::IgnoreMark) => {
+                let what = match (torn.path == last.path, self.next <= mark) {
+                    (true, true) => stop.what,
+                    (true, false) => "what was synced before a later batch was written is damaged",
+                    (false, _) => "the segment header is damaged",
+                };
                 Err(JournalError::Rot { path: torn.path, offset: torn.offset, lsn: torn.lsn, mark, what })
             }
             torn => Ok(torn),
@@ -267,15 +284,11 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// The highest durable position that any sound batch in `bytes` names, wherever it stands.
-fn durable_named(bytes: &[u8], header: &SegmentHeader, salt: u32, owner: Option<[u8; 16]>) -> Lsn {
+/// All sound batches under `salt` in `bytes`, wherever they stand.
+fn sound<'a>(bytes: &'a [u8], header: &SegmentHeader, salt: u32) -> impl Iterator<Item = BatchHeader> + 'a {
     let block = header.block_bytes as usize;
-    let sound = |start: usize| {
-        let batch = BatchHeader::peek(&bytes[start..])?;
-        let ours = owner.is_none_or(|owner| owner == batch.owner);
-        (ours && BatchHeader::read(&bytes[start..], salt, block as u64).is_ok()).then_some(batch.durable)
-    };
-    (0..bytes.len()).step_by(block).filter_map(sound).max().unwrap_or_default()
+    let starts = (0..bytes.len()).step_by(block);
+    starts.filter_map(move |start| BatchHeader::read(&bytes[start..], salt, block as u64).ok())
 }
 
 pub(super) fn at(bytes: &[u8], offset: u64) -> Option<&[u8]> {

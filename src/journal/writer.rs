@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender};
 
 use super::batch::{BATCH_HEADER_BYTES, BatchHeader, SegmentHeader};
-use super::maker::Spare;
+use super::maker::{self, Rolled, Spare};
 use super::sync::Shared;
 use super::{Appendfsync, DiskFile, JournalError, random, segment};
 use crate::ids::{Lsn, Millis};
@@ -35,6 +35,9 @@ pub(super) struct Writer {
     pub chain: u32,
     pub appendfsync: Appendfsync,
     pub shared: Arc<Shared>,
+    pub maker: Arc<maker::Helper>,
+    /// The segment before the open one, until the header of the open one is known to be synced.
+    pub rolled: Option<Rolled>,
     pub jobs: Receiver<Job>,
     pub done: SyncSender<Vec<u8>>,
 }
@@ -73,9 +76,15 @@ impl Writer {
             }
             None => false,
         };
+        // The header of a segment goes to the disk together with the first batch.
+        let synced_before = !opened && self.shared.all_synced();
+        if synced_before && let Some(rolled) = self.rolled.take() {
+            self.maker.cut(rolled);
+        }
         let durable = self.shared.hooks.watermarks.durable.get();
         let header = BatchHeader {
             ends_journal: job.ends_journal,
+            synced_before,
             term: self.segment.term,
             owner: self.segment.owner,
             first_lsn: job.first_lsn,
@@ -99,7 +108,7 @@ impl Writer {
     /// Moves the marks over what was written.
     fn cover(&mut self, last: Lsn, ends_journal: bool) -> Result<(), JournalError> {
         if self.appendfsync == Appendfsync::Always || ends_journal {
-            self.shared.timed_sync(self.file.as_ref()).map_err(|error| self.io("syncing", &error))?;
+            self.shared.timed_sync(self.file.as_ref(), &self.path)?;
             self.shared.hooks.watermarks.durable.advance(last);
         } else {
             self.shared.note_written(&self.file, &self.path, last);
@@ -109,15 +118,16 @@ impl Writer {
         }
         if ends_journal {
             self.file.set_len(self.end).map_err(|error| self.io("cutting", &error))?;
-            self.file.sync_data().map_err(|error| self.io("syncing", &error))?;
+            self.shared.timed_sync(self.file.as_ref(), &self.path)?;
         }
         Ok(())
     }
 
     /// Goes on in a fresh segment. What lies in the one before is synced: by its own batches, or just now.
     fn open(&mut self, spare: Spare, job: &Job) -> Result<(), JournalError> {
-        self.path = segment::path(&self.dir, spare.number);
-        self.file = spare.file;
+        let path = std::mem::replace(&mut self.path, segment::path(&self.dir, spare.number));
+        let file = std::mem::replace(&mut self.file, spare.file);
+        self.rolled = Some(Rolled { file, path, end: self.end });
         self.segment = SegmentHeader {
             number: spare.number,
             salt: self.segment.next_salt,

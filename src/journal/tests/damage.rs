@@ -76,6 +76,90 @@ fn damage_before_a_closing_batch_is_rot() {
 }
 
 #[test]
+fn a_damaged_closing_batch_before_an_answered_one_is_rot() {
+    let _calm = calm();
+    let disk = MemoryDisk::default();
+    let mut run = start(&disk, always()).expect("a new journal");
+    run.commit(1);
+    run.idle(&disk);
+    run.commit(1);
+    drop(run);
+    let (damaged, path, offset) = damaged(&disk, 1, 90);
+    let what = "what was synced before a later batch was written is damaged";
+    let rot = JournalError::Rot { path, offset: offset as u64, lsn: Lsn::new(2), mark: Lsn::new(1), what };
+    assert_eq!(refused(&damaged), rot);
+    let mut files = disk.files();
+    let (path, offset) = place(&files, 1);
+    files.get_mut(&path).unwrap()[offset..offset + BLOCK as usize].fill(0);
+    assert_eq!(refused(&MemoryDisk::of(&files)), rot, "zeros are damage as well");
+}
+
+#[test]
+fn damage_before_a_batch_that_was_written_after_a_sync_is_rot_with_everysec_too() {
+    let _calm = calm();
+    let disk = MemoryDisk::default();
+    let mut run = start(&disk, options(Appendfsync::Everysec)).expect("a new journal");
+    let first = run.commit(1);
+    run.hooks.watermarks.durable.wait_past(first.prev(), PATIENCE);
+    run.idle(&disk);
+    wait_for("a batch behind a synced closing one", || {
+        run.commit(1);
+        batches(&disk.files()).iter().skip(2).any(|(_, _, header)| header.synced_before)
+    });
+    drop(run);
+    let (damaged, ..) = damaged(&disk, 1, 90);
+    assert!(matches!(refused(&damaged), JournalError::Rot { .. }));
+}
+
+#[test]
+fn a_damaged_header_of_a_segment_that_a_start_began_is_rot_if_a_batch_follows() {
+    let _calm = calm();
+    for appendfsync in [Appendfsync::Always, Appendfsync::Everysec] {
+        let disk = MemoryDisk::default();
+        start(&disk, always()).expect("a new journal").commit(1);
+        start(&disk, options(appendfsync)).expect("sound").commit(1);
+        let mut files = disk.files();
+        let salt = batch::SegmentHeader::read(&files[&seg(1)]).unwrap().next_salt;
+        files.get_mut(&seg(2)).unwrap()[50] ^= 1;
+        let rot = refused(&MemoryDisk::of(&files));
+        let what = "the segment header is damaged";
+        let mark = Lsn::new(1);
+        assert_eq!(rot, JournalError::Rot { path: seg(2), offset: 0, lsn: Lsn::new(2), mark, what });
+        // A power cut may have made the segment before as long as it was.
+        files.get_mut(&seg(1)).unwrap().resize(4096, 0);
+        assert_eq!(refused(&MemoryDisk::of(&files)), rot);
+        // Even if it does not say that all before it was synced.
+        let bytes = files.get_mut(&seg(2)).unwrap();
+        let at = BLOCK as usize;
+        let header = BatchHeader::peek(&bytes[at..]).unwrap();
+        assert!(header.synced_before);
+        let end = at + BATCH_HEADER_BYTES + header.body_len as usize;
+        BatchHeader { synced_before: false, durable: Lsn::ZERO, ..header }.write(&mut bytes[at..end], salt);
+        assert_eq!(refused(&MemoryDisk::of(&files)), rot);
+    }
+}
+
+#[test]
+fn the_loss_of_all_segments_behind_a_roll_is_noticed() {
+    let _calm = calm();
+    let disk = MemoryDisk::default();
+    let mut run = start(&disk, always()).expect("a new journal");
+    for _ in 0..3 {
+        run.commit(1_800);
+    }
+    assert_eq!(disk.files()[&seg(1)].len(), 4096, "the next header is not known to be synced");
+    run.commit(1);
+    wait_for("the cut", || disk.files()[&seg(1)].len() < 4096);
+    let events = run.events.clone();
+    let mut files = disk.after_kill().files();
+    drop(run);
+    assert_eq!(start(&MemoryDisk::of(&files), always()).expect("sound").events, events);
+    files.retain(|path, _| *path == seg(1));
+    let JournalError::Rot { path, lsn, what, .. } = refused(&MemoryDisk::of(&files)) else { panic!("rot") };
+    assert_eq!((path, lsn, what), (seg(1), Lsn::new(3), "the file is shorter than it was made"));
+}
+
+#[test]
 fn damage_below_what_the_ledger_has_seen_is_rot() {
     let _calm = calm();
     let (disk, _) = three_batches();
@@ -120,6 +204,7 @@ fn a_batch_forged_inside_a_value_is_not_taken_for_one() {
         let mut forged = vec![0; BATCH_HEADER_BYTES];
         let header = BatchHeader {
             ends_journal: false,
+            synced_before: true,
             term: 1,
             owner: [0; 16],
             first_lsn: Lsn::new(3),
@@ -234,8 +319,8 @@ fn exchanged_batch() -> MemoryDisk {
 #[test]
 fn a_batch_exchanged_for_another_breaks_the_chain() {
     let _calm = calm();
-    let run = start(&exchanged_batch(), always()).expect("above the mark: torn");
-    assert_eq!((run.events.len(), run.replayed.torn.map(|torn| torn.lsn)), (2, Some(Lsn::new(3))));
+    let rot = refused(&exchanged_batch());
+    assert!(matches!(rot, JournalError::Rot { lsn, .. } if lsn == Lsn::new(3)), "{rot}");
 }
 
 #[cfg(feature = "sabotage")]
