@@ -33,6 +33,8 @@ pub(crate) struct Faults {
     pub hold_sync: bool,
     /// `sync_data` fails, and forgets what it should have written.
     pub fail_sync: bool,
+    /// `read_at` fails where it touches this byte of this file.
+    pub unreadable: Option<(PathBuf, usize)>,
     /// `sync_dir` fails.
     pub fail_sync_dir: bool,
     /// `write_at` fails.
@@ -208,6 +210,12 @@ impl DiskFile for MemoryFile {
         let state = self.disk.state();
         let bytes = state.nodes[self.node].cached.get(offset as usize..).unwrap_or_default();
         let len = bytes.len().min(into.len());
+        if let Some((path, byte)) = &state.faults.unreadable
+            && state.names.get(path) == Some(&self.node)
+            && (offset as usize..offset as usize + len).contains(byte)
+        {
+            return Err(rustix::io::Errno::IO.into());
+        }
         into[..len].copy_from_slice(&bytes[..len]);
         Ok(len)
     }

@@ -5,10 +5,11 @@
 //! the mark is rot, and so is damage before a batch that says that all before it was synced; else the tail is torn and
 //! cut, even if sound batches follow: without sync order nothing else is promised. Nothing is changed before the verdict.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::batch::{SegmentHeader, all_zero};
+use super::batch::{BATCH_HEADER_BYTES, BatchHeader, SegmentHeader, all_zero};
 use super::open::Start;
 use super::walk::{Found, Stop, Walk, at, survey, torn_at};
 use super::{Disk, DiskFile, JournalError, Options, random, segment};
@@ -101,7 +102,21 @@ pub(super) fn recover(
         bytes: walk.accepted,
         torn,
     };
-    let (file, number) = fresh_file(disk.as_ref(), dir, &found, kept, options)?;
+    let number = kept as u64 + 1;
+    let file = match spare_file(disk.as_ref(), dir, &found, kept, options)? {
+        Some(file) => file,
+        None => {
+            let make = || segment::make(disk.as_ref(), dir, number, options.segment_bytes, &|| false);
+            let mut made = make();
+            let full = made.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::StorageFull);
+            if full && let Some(last) = found[..kept].last() {
+                end = close(disk.as_ref(), last, &mut walk, end)?;
+                made = make();
+            }
+            let made = made.map_err(|error| JournalError::io("making", &segment::path(dir, number), &error))?;
+            made.expect("nothing stops the making of this one")
+        }
+    };
     let header = SegmentHeader {
         block_bytes: u32::try_from(options.block_bytes).expect("a block is at most 64 KiB"),
         segment_bytes: options.segment_bytes,
@@ -144,6 +159,39 @@ fn cut(disk: &dyn Disk, found: &Found, end: u64) -> Result<(), JournalError> {
     cut.map_err(|error| JournalError::io("cutting", &found.path, &error))
 }
 
+/// Ends the last segment as a clean stop does, where the disk has no room for a next one: then its zeros can go before.
+/// Answers its new end.
+fn close(disk: &dyn Disk, found: &Found, walk: &mut Walk<'_>, end: u64) -> Result<u64, JournalError> {
+    let segment = found.header.expect("what is kept has a sound header");
+    let closed = end + u64::from(segment.block_bytes);
+    if found.len <= closed {
+        return Ok(end);
+    }
+    let header = BatchHeader {
+        ends_journal: true,
+        synced_before: true,
+        term: segment.term,
+        owner: segment.owner,
+        first_lsn: walk.next,
+        count: 0,
+        body_len: 0,
+        durable: walk.next.prev(),
+        at: walk.newest_at,
+        prev_chain: walk.chain,
+        crc: 0,
+    };
+    let mut block = vec![0; segment.block_bytes as usize];
+    walk.chain = header.write(&mut block[..BATCH_HEADER_BYTES], segment.salt);
+    let written = disk.open_to_write(&found.path).and_then(|file| {
+        file.write_at(&block, end)?;
+        file.sync_data()?;
+        file.set_len(closed)?;
+        file.sync_data()
+    });
+    written.map_err(|error| JournalError::io("closing", &found.path, &error))?;
+    Ok(closed)
+}
+
 /// A journal without a sound header: new, or killed while its first header was written. No batch can be there then.
 fn never_begun(found: &[Found], options: &Options, walk: &mut Walk<'_>) -> Result<Option<TornTail>, JournalError> {
     let Some(first) = found.first() else { return Ok(None) };
@@ -167,16 +215,15 @@ fn rewrite(disk: &dyn Disk, found: &Found, bytes: &[u8], range: std::ops::Range<
     file.sync_data().map_err(|error| JournalError::io("syncing", path, &error))
 }
 
-/// The file of the segment behind the `kept` ones: a spare that nobody used, or a new one. What else lies there goes.
-fn fresh_file(
+/// The file of the segment behind the `kept` ones, if there is a spare that nobody used. What else lies there goes.
+fn spare_file(
     disk: &dyn Disk,
     dir: &Path,
     found: &[Found],
     kept: usize,
     options: &Options,
-) -> Result<(Arc<dyn DiskFile>, u64), JournalError> {
+) -> Result<Option<Arc<dyn DiskFile>>, JournalError> {
     segment::remove_unfinished(disk, dir)?;
-    let number = kept as u64 + 1;
     let mut spare = false;
     if let Some(next) = found.get(kept) {
         let mut bytes = Vec::new();
@@ -189,12 +236,9 @@ fn fresh_file(
         disk.remove(&useless.path).map_err(|error| JournalError::io("removing", &useless.path, &error))?;
         disk.sync_dir(dir).map_err(|error| JournalError::io("syncing", dir, &error))?;
     }
-    let path = segment::path(dir, number);
-    let file = if spare {
-        Some(disk.open_to_write(&path).map_err(|error| JournalError::io("opening", &path, &error))?)
-    } else {
-        let made = segment::make(disk, dir, number, options.segment_bytes, &|| false);
-        made.map_err(|error| JournalError::io("making", &path, &error))?
-    };
-    Ok((file.expect("nothing stops the making of this one"), number))
+    if !spare {
+        return Ok(None);
+    }
+    let path = &found[kept].path;
+    disk.open_to_write(path).map(Some).map_err(|error| JournalError::io("opening", path, &error))
 }

@@ -160,6 +160,31 @@ fn the_loss_of_all_segments_behind_a_roll_is_noticed() {
 }
 
 #[test]
+fn what_the_disk_cannot_read_is_damage_like_any_other() {
+    let _calm = calm();
+    let disk = MemoryDisk::default();
+    let mut run = start(&disk, always()).expect("a new journal");
+    for len in [250, 380, 1] {
+        run.commit(len);
+    }
+    let events = run.events.clone();
+    drop(run);
+    let places: Vec<_> = batches(&disk.files()).iter().map(|(_, offset, _)| *offset).collect();
+    assert_eq!(places, [128, 512, 1024], "each batch begins another sector");
+    let with = |path, byte| {
+        let disk = disk.after_kill();
+        disk.faults(|faults| faults.unreadable = Some((path, byte)));
+        disk
+    };
+    let torn = start(&with(seg(1), 1024), always()).expect("torn");
+    assert_eq!(torn.events, events[..2]);
+    assert_eq!(torn.replayed.torn.clone().map(|torn| torn.offset), Some(1024));
+    let JournalError::Rot { path, offset, lsn, .. } = refused(&with(seg(1), 600)) else { panic!("rot") };
+    assert_eq!((path, offset, lsn), (seg(1), 512, Lsn::new(2)));
+    assert!(refused(&with(seg(1), 0)).is_damage());
+}
+
+#[test]
 fn damage_below_what_the_ledger_has_seen_is_rot() {
     let _calm = calm();
     let (disk, _) = three_batches();

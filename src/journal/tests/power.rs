@@ -129,6 +129,38 @@ fn what_a_failed_sync_left_in_the_page_cache_is_written_again() {
 }
 
 #[test]
+fn a_full_disk_at_start_gets_back_the_zeros_of_the_last_segment_first() {
+    let _calm = calm();
+    let disk = MemoryDisk::default();
+    let mut run = start(&disk, options(Appendfsync::No)).expect("a new journal");
+    run.commit(1);
+    run.commit(300);
+    let written = run.events.clone();
+    for torn in [false, true] {
+        let mut files = disk.after_kill().files();
+        files.retain(|path, _| *path == seg(1));
+        if torn {
+            files.get_mut(&seg(1)).unwrap()[300] ^= 1;
+        }
+        let events = &written[..if torn { 1 } else { 2 }];
+        let crashed = MemoryDisk::of(&files);
+        for left in 0.. {
+            let disk = crashed.after_kill();
+            disk.faults(|faults| (faults.room, faults.changes_left) = (Some(5_300), Some(left)));
+            let ended = start(&disk, always()).is_ok();
+            for again in [disk.after_kill(), disk.after_power_cut(|| left.is_multiple_of(2))] {
+                again.faults(|faults| faults.room = Some(5_300));
+                assert_eq!(start(&again, always()).expect("sound").events, *events, "killed after {left} changes");
+            }
+            if ended {
+                assert!(left > 8, "make, close, cut, make: each can be the last");
+                break;
+            }
+        }
+    }
+}
+
+#[test]
 fn a_journal_restarted_many_times_grows_by_what_was_written() {
     let _calm = calm();
     let disk = MemoryDisk::default();
