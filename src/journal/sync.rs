@@ -171,3 +171,40 @@ pub(super) fn start(shared: &Arc<Shared>, appendfsync: Appendfsync) -> Result<Op
         .map(Some)
         .map_err(|error| JournalError::io("starting the sync of", &path, &error))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Disk;
+    use super::super::memory::MemoryDisk;
+    use super::*;
+
+    #[test]
+    fn after_a_failed_sync_another_one_moves_nothing_even_if_the_disk_would_let_it() {
+        let _calm = sabotage::peace::keep();
+        let disk = MemoryDisk::default();
+        let path = Path::new("/j/1");
+        let file = disk.create(path).expect("a new file");
+        let told = Arc::new(AtomicU64::new(0));
+        let telling = Arc::clone(&told);
+        let hooks = Hooks {
+            watermarks: Arc::default(),
+            figures: Arc::default(),
+            on_progress: Arc::new(|| ()),
+            on_failure: Arc::new(move |_| {
+                telling.fetch_add(1, Ordering::SeqCst);
+            }),
+        };
+        let shared = Shared::new(hooks, Arc::clone(&file), path.to_path_buf(), Lsn::ZERO);
+        shared.note_written(&file, path, Lsn::new(3));
+        assert!(!shared.all_synced());
+        disk.faults(|faults| faults.fail_sync = true);
+        let failed = shared.sync_now().expect_err("the disk does not sync");
+        disk.faults(|faults| faults.fail_sync = false);
+        assert_eq!(shared.sync_now(), Err(failed.clone()));
+        assert_eq!(shared.timed_sync(file.as_ref(), path), Err(failed.clone()));
+        assert_eq!(shared.hooks.watermarks.durable.get(), Lsn::ZERO);
+        assert!(!shared.all_synced());
+        shared.fail(failed);
+        assert_eq!(told.load(Ordering::SeqCst), 1, "told once");
+    }
+}
