@@ -76,6 +76,8 @@ pub struct Open {
     /// Where the next batch goes in the segment, behind what is in flight.
     end: u64,
     last_sealed_at: Option<Millis>,
+    /// See [`Journal::mark_time`].
+    time_wanted: bool,
 
     /// The other buffer, unless it is in flight.
     idle: Option<Vec<u8>>,
@@ -130,6 +132,12 @@ impl Journal<Open> {
         }
     }
 
+    /// An answer that the clock alone decided is about to leave: let the journal know soon how late it is, so that a
+    /// restart with a clock set back does not take the answer back.
+    pub fn mark_time(&mut self) {
+        self.state.time_wanted = true;
+    }
+
     /// To be called about each 100 ms: when all is idle, an empty batch raises the durable mark over the last one;
     /// one a minute keeps the newest time fresh.
     pub fn tick(&mut self, now: Millis) {
@@ -139,7 +147,8 @@ impl Journal<Open> {
             return;
         }
         let unmarked = open.shared.named.load(Ordering::Acquire) < open.shared.hooks.watermarks.durable.get().get();
-        if (unmarked || now.0 - last.0 >= MARK_EVERY_MS) && open.room_beyond(0) == Room::Ready {
+        let stale = open.time_wanted || now.0 - last.0 >= MARK_EVERY_MS;
+        if (unmarked || stale) && open.room_beyond(0) == Room::Ready {
             open.send(now, false);
         }
     }
@@ -191,6 +200,7 @@ impl Open {
             room_until: 0,
             end: options.block_bytes,
             last_sealed_at: None,
+            time_wanted: false,
             idle: Some(Vec::new()),
             jobs: Some(jobs),
             done,
@@ -277,6 +287,7 @@ impl Open {
             ends_journal,
         };
         self.begin_batch(next);
+        self.time_wanted = false;
         self.last_sealed_at = Some(now);
         if let Some(jobs) = &self.jobs {
             // A journal thread that has ended has said why through `on_failure`.

@@ -4,8 +4,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::io::Errno;
-
 use super::batch::{BadHeader, SegmentHeader};
 use super::{Disk, DiskFile, JournalError};
 
@@ -13,8 +11,6 @@ use super::{Disk, DiskFile, JournalError};
 const FILL_BYTES: usize = 256 << 10;
 /// Zero bytes written before a sync: what waits in the disk's queue stays short, for the batches of the other thread.
 const FILL_SYNC_BYTES: u64 = 1 << 20;
-/// What a disk can read or not read as one, at least.
-const SECTOR_BYTES: usize = 512;
 /// A header block is at most this long.
 pub(super) const BLOCK_BYTES_MAX: u64 = 64 << 10;
 
@@ -104,32 +100,11 @@ fn fill(disk: &dyn Disk, path: &Path, bytes: u64, stop: &dyn Fn() -> bool) -> io
     Ok(Some(file))
 }
 
-/// Reads at `offset` until `into` is full or the file ends. Sectors that the disk cannot read are damage like any other:
-/// they read as bytes that are no batch.
-pub(super) fn read(file: &dyn DiskFile, into: &mut [u8], offset: u64) -> io::Result<usize> {
-    let unreadable = |error: &io::Error| error.raw_os_error() == Some(Errno::IO.raw_os_error());
-    match file.read_at(into, offset) {
-        Err(error) if unreadable(&error) => {}
-        read => return read,
-    }
-    let mut done = 0;
-    for (sector, start) in into.chunks_mut(SECTOR_BYTES).zip((offset..).step_by(SECTOR_BYTES)) {
-        done += match file.read_at(sector, start) {
-            Err(error) if unreadable(&error) => {
-                sector.fill(0xff);
-                sector.len()
-            }
-            read => read?,
-        };
-    }
-    Ok(done)
-}
-
 /// The header of an open segment. `None`: there is none, or a damaged one.
 pub(super) fn header(file: &dyn DiskFile, path: &Path, number: u64) -> Result<Option<SegmentHeader>, JournalError> {
     let mut block = vec![0; 4096];
     let reread = |block: &mut Vec<u8>| {
-        let len = read(file, block, 0).map_err(|error| JournalError::io("reading", path, &error))?;
+        let len = file.read_at(block, 0).map_err(|error| JournalError::io("reading", path, &error))?;
         block.truncate(len);
         Ok(())
     };

@@ -47,7 +47,7 @@ impl Found {
         let len = usize::try_from(len.min(self.len)).map_err(|_| failed(std::io::ErrorKind::FileTooLarge.into()))?;
         into.clear();
         into.resize(len, 0);
-        let read = disk.open(&self.path).and_then(|file| segment::read(file.as_ref(), into, 0)).map_err(failed)?;
+        let read = disk.open(&self.path).and_then(|file| file.read_at(into, 0)).map_err(failed)?;
         into.truncate(read);
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use crate::core::{Command, Core, Decision, Event, Group, Refusal, Reply, Users, View};
+use crate::core::{Command, Core, Decision, Event, Group, Outcome, Refusal, Reply, Users, View};
 use crate::ids::{Lsn, Millis};
 use crate::journal::{self, Answerable, Journal, Open, Room};
 use crate::limits;
@@ -225,6 +225,9 @@ impl Gate {
         };
         if let Some(claim) = claim {
             self.tally.count(claim);
+        }
+        if self.more_due || claim.is_some_and(|claim| claim.outcome == Outcome::Closed) {
+            self.journal.mark_time();
         }
         Ran::Answered { depends }
     }

@@ -41,28 +41,10 @@ impl World {
 
     fn build(peace: Option<RwLockReadGuard<'static, ()>>) -> World {
         let disk = MemoryDisk::default();
-        let (tell, moved) = sync_channel(64);
         let wake = Wake::default();
-        let told = wake.clone();
-        let hooks = Hooks {
-            watermarks: Arc::default(),
-            figures: Arc::default(),
-            on_progress: Arc::new(move || {
-                told.journal_moved();
-                // A full channel tells as much as a longer one.
-                let _full = tell.try_send(());
-            }),
-            on_failure: Arc::new(|error| panic!("the disk does what it should: {error}")),
-        };
-        let options = Options {
-            segment_bytes: 64 << 10,
-            block_bytes: 128,
-            batch_bytes_max: 16 << 10,
-            appendfsync: Appendfsync::Always,
-            known_durable: Lsn::ZERO,
-        };
+        let (hooks, moved) = hooks(&wake);
         let mut core = Core::new(7);
-        let journal = Journal::open(Arc::new(disk.clone()), Path::new("/data"), options).expect("an empty disk");
+        let journal = Journal::open(Arc::new(disk.clone()), Path::new("/data"), OPTIONS).expect("an empty disk");
         let (journal, _) = journal.replay(&mut core, hooks.clone(), &mut |_| ()).expect("an empty journal");
         let gate = Gate::new(core, journal, Millis(0), hooks.watermarks, hooks.figures, facts(), wake);
         World { gate, disk, moved, _peace: peace }
@@ -120,6 +102,31 @@ impl World {
     fn hold_sync(&self, hold: bool) {
         self.disk.faults(|faults| faults.hold_sync = hold);
     }
+}
+
+const OPTIONS: Options = Options {
+    segment_bytes: 64 << 10,
+    block_bytes: 128,
+    batch_bytes_max: 16 << 10,
+    appendfsync: Appendfsync::Always,
+    known_durable: Lsn::ZERO,
+};
+
+/// Hooks that wake the loop, and a word for each time.
+fn hooks(wake: &Wake) -> (Hooks, Receiver<()>) {
+    let (tell, moved) = sync_channel(64);
+    let told = wake.clone();
+    let hooks = Hooks {
+        watermarks: Arc::default(),
+        figures: Arc::default(),
+        on_progress: Arc::new(move || {
+            told.journal_moved();
+            // A full channel tells as much as a longer one.
+            let _full = tell.try_send(());
+        }),
+        on_failure: Arc::new(|error| panic!("the disk does what it should: {error}")),
+    };
+    (hooks, moved)
 }
 
 /// The journal's thread must not wait for a sync that nobody will let go.
@@ -322,6 +329,30 @@ fn a_crowd_of_deadlines_is_worked_off_without_waiting_for_a_tick() {
     world.gate.pass(Duration::from_secs(61));
     world.gate.tick();
     world.turn_until(|gate| gate.stats.expired_keys == 1000);
+}
+
+#[test]
+fn who_heard_closed_is_not_followed_by_a_winner_after_a_restart_with_the_clock_set_back() {
+    let mut world = World::new();
+    let mut client = world.client();
+    world.gate.tick();
+    let close = world.gate.now().0 + 60_000;
+    world.ask(&mut client, &format!("GATE.CREATE spring LIMIT 5 CLOSE {close}"));
+    world.gate.tick();
+    world.gate.end_turn();
+    world.gate.pass(Duration::from_secs(61));
+    assert_eq!(world.ask(&mut client, "GATE.CLAIM spring 1"), "*3 +CLOSED :0 :5");
+    world.gate.tick();
+    world.gate.end_turn();
+    world.moved.try_iter().count();
+    let at = |world: &World| {
+        let disk = Arc::new(world.disk.after_kill());
+        let journal = Journal::open(disk, Path::new("/data"), OPTIONS).expect("sound");
+        journal.replay(&mut Core::new(8), hooks(&Wake::default()).0, &mut |_| ()).expect("sound").1.newest_at.0
+    };
+    while at(&world) < close {
+        world.moved.recv_timeout(PATIENCE).expect("the mark is written");
+    }
 }
 
 #[test]
