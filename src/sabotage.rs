@@ -19,6 +19,8 @@ pub enum Sabotage {
     PositionOutsideTransaction,
     /// The sink moves its position without looking whether it is still its own.
     NoCompareAndSet,
+    /// The sink resumes at its position whatever its journal says there.
+    ResumeUnchecked,
 }
 
 #[cfg(feature = "sabotage")]

@@ -102,8 +102,12 @@ pub trait Ledger: Send {
     /// The position of `source`; `None` before its first claim.
     fn position(&mut self, source: &Source) -> Result<Option<Position>, LedgerError>;
 
-    /// Makes `owner` the one that may store for `source`: epoch + 1. A new source starts at position 1.
-    fn claim(&mut self, source: &Source, owner: &str) -> Result<Position, LedgerError>;
+    /// Makes `owner` the one that may store for `source`, if its position still is `seen`: epoch + 1. A new source
+    /// starts at position 1.
+    fn claim(&mut self, source: &Source, owner: &str, seen: Option<&Position>) -> Result<Position, LedgerError>;
+
+    /// What stands where `row` of `source` belongs, in words; `None` if it is that row.
+    fn in_place_of(&mut self, source: &Source, row: &Row) -> Result<Option<String>, LedgerError>;
 
     /// One transaction: compare-and-set of the position, then the rows, then the operator's statement for each.
     /// Any error means: rolled back, or (a lost answer) as if; only the position tells.

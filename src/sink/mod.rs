@@ -11,6 +11,7 @@ mod directory; //      campaign numbers to names
 mod journal_source; // the journal as a source
 mod ledger; //         what a database must do to be a ledger
 mod pace; //           ceilings and back-off
+mod resume; //         the journal and the ledger belong together
 mod source; //         what the sink reads
 mod sqlite; //         the ledger in an SQLite file
 mod sqlite_open; //    its connection, tables and errors

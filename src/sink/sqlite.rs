@@ -158,9 +158,20 @@ impl Ledger for SqliteLedger {
         read_position(&self.opened()?.conn, source).map_err(|e| fault(&path, "read the position", &e))
     }
 
-    fn claim(&mut self, source: &Source, owner: &str) -> Result<Position, LedgerError> {
+    fn claim(&mut self, source: &Source, owner: &str, seen: Option<&Position>) -> Result<Position, LedgerError> {
         let path = self.options.path.clone();
-        claim(&mut self.opened()?.conn, source, owner).map_err(|e| fault(&path, "claim the position", &e))
+        let claimed = claim(&mut self.opened()?.conn, source, owner, seen);
+        claimed.map_err(|e| fault(&path, "claim the position", &e))?.ok_or_else(|| {
+            let moved = format!("ledger: {}: the position moved while it was claimed; it is read anew", path.display());
+            LedgerError::Unavailable(moved)
+        })
+    }
+
+    fn in_place_of(&mut self, source: &Source, row: &Row) -> Result<Option<String>, LedgerError> {
+        let (path, users) = (self.options.path.clone(), self.options.users);
+        let conn = &self.opened()?.conn;
+        let same = is_there(conn, users, source.log, row).map_err(|e| fault(&path, "read the last row", &e))?;
+        Ok((!same).then(|| row_in_place_of(conn, users, row).ok().flatten().unwrap_or_else(|| "no row".into())))
     }
 
     fn store(&mut self, batch: &Batch<'_>) -> Result<(), LedgerError> {
@@ -307,9 +318,19 @@ pub(super) fn read_position(conn: &Connection, source: &Source) -> rusqlite::Res
     .optional()
 }
 
-fn claim(conn: &mut Connection, source: &Source, owner: &str) -> rusqlite::Result<Position> {
+/// `None`: the position is not `seen` any more.
+fn claim(
+    conn: &mut Connection,
+    source: &Source,
+    owner: &str,
+    seen: Option<&Position>,
+) -> rusqlite::Result<Option<Position>> {
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let position = match read_position(&tx, source)? {
+    let there = read_position(&tx, source)?;
+    if there.as_ref() != seen {
+        return Ok(None);
+    }
+    let position = match there {
         Some(there) => {
             let sql = "UPDATE coupon_sink_position SET owner_epoch = ?1, owner = ?2, \
                        updated_at = strftime('%Y-%m-%d %H:%M:%f', 'now') WHERE source = ?3 AND kpart = ?4";
@@ -326,15 +347,25 @@ fn claim(conn: &mut Connection, source: &Source, owner: &str) -> rusqlite::Resul
         }
     };
     tx.commit()?;
-    Ok(position)
+    Ok(Some(position))
+}
+
+/// Whether the table has this very row.
+fn is_there(conn: &Connection, users: UserColumn, log: LogId, row: &Row) -> rusqlite::Result<bool> {
+    let sql = "SELECT count(*) FROM coupon_grant WHERE campaign = ?1 AND seat = ?2 \
+               AND user_id = ?3 AND granted_at = ?4 AND log_id = ?5 AND seq = ?6";
+    let (user, at, log) = (user_value(users, &row.user), utc(row.granted_at), log.to_string());
+    let values = params![&*row.campaign, row.seat, user, at, log, int(row.seq.get())];
+    conn.query_row(sql, values, |count| count.get::<_, i64>(0)).map(|count| count == 1)
 }
 
 /// The row that stands where `row` belongs, in words.
-fn row_in_place_of(tx: &Transaction<'_>, users: UserColumn, row: &Row) -> rusqlite::Result<Option<String>> {
+fn row_in_place_of(conn: &Connection, users: UserColumn, row: &Row) -> rusqlite::Result<Option<String>> {
     let sql = "SELECT seat, CAST(user_id AS TEXT), nth, log_id, seq FROM coupon_grant \
-               WHERE (campaign = ?1 AND seat = ?2) OR (user_id = ?3 AND campaign = ?1 AND nth = ?4) LIMIT 1";
+               WHERE (campaign = ?1 AND seat = ?2) OR (user_id = ?3 AND campaign = ?1 AND nth = ?4) \
+               ORDER BY seat <> ?2 LIMIT 1";
     let user = user_value(users, &row.user);
-    tx.query_row(sql, params![&*row.campaign, row.seat, user, row.nth], |there| {
+    conn.query_row(sql, params![&*row.campaign, row.seat, user, row.nth], |there| {
         let (seat, nth, seq): (i64, i64, i64) = (there.get(0)?, there.get(2)?, there.get(4)?);
         let (user, log): (String, String) = (there.get(1)?, there.get(3)?);
         Ok(format!("seat {seat} user {user} nth {nth} (log {log}, seq {seq})"))

@@ -7,10 +7,12 @@ use std::time::{Duration, Instant, SystemTime};
 use super::directory::Directory;
 use super::ledger::{Batch, Ledger, LedgerError, Position, Row, Source};
 use super::pace::{BACKOFF_MAX, Backoff, Pace};
+use super::resume;
 use super::source::{GrantSource, SourceError};
 use super::stop::{Stop, now};
 use crate::ids::Lsn;
 use crate::metrics::Figures;
+use crate::sabotage::{Sabotage, on};
 use crate::watermark::Watermarks;
 
 /// Rows of one transaction: beyond this, longer transactions gain nothing and hold locks longer.
@@ -21,6 +23,9 @@ const LAZY: Duration = Duration::from_secs(10);
 
 /// How long one wait for new events lasts before the word to stop is looked for.
 const GLANCE: Duration = Duration::from_millis(100);
+
+/// The longest rest after a failure once the word to stop has come: the time left is for trying.
+const REST_AT_THE_END: Duration = Duration::from_millis(500);
 
 /// How often a trouble that lasts is logged.
 const REMIND: Duration = Duration::from_secs(60);
@@ -51,6 +56,9 @@ pub(super) enum Place {
     Doubtful { held: Position, sent: Option<(u64, usize)> },
     /// Another sink owns it. When that one stands still while there is work, it is gone.
     Lost(Position),
+    /// The ledger was ahead of the journal, as this line says. Growth would hide that and heal nothing: only a start
+    /// with another data directory does.
+    Ahead(String),
 }
 
 /// What is read and not yet stored.
@@ -145,10 +153,11 @@ impl Worker {
                 }
                 Err(fault) => {
                     self.tell(&fault, &mut trouble);
-                    if asked.is_some() {
+                    if asked.is_some() && !fault.passes() {
                         break;
                     }
                     let rest = if fault.passes() { backoff.next(draw()) } else { BACKOFF_MAX };
+                    let rest = if asked.is_some() { rest.min(REST_AT_THE_END) } else { rest };
                     self.stop.rest_until(now() + rest);
                 }
             }
@@ -189,8 +198,24 @@ impl Worker {
         if matches!(self.place, Place::Held(_)) {
             return Ok(());
         }
+        if let Place::Ahead(line) = &self.place {
+            return Err(LedgerError::Contradiction(line.clone()).into());
+        }
         self.ledger.open()?;
         let there = self.ledger.position(&self.source)?;
+        // Behind the position, or what this process has stored since would look like too much.
+        let durable = self.watermarks.durable.get();
+        if let Some(there) = there.as_ref().filter(|_| !on(Sabotage::ResumeUnchecked))
+            && let Some(line) = resume::ahead(&self.source, there, durable)
+        {
+            self.place = Place::Ahead(line.clone());
+            return Err(LedgerError::Contradiction(line).into());
+        }
+        self.give_way(there.as_ref(), durable)?;
+        if let Some(there) = there.as_ref().filter(|_| !on(Sabotage::ResumeUnchecked)) {
+            let (ledger, events) = (self.ledger.as_mut(), self.events.as_mut());
+            resume::compare(ledger, events, &mut self.directory, (&self.source, there, durable))?;
+        }
         let held = match (&self.place, there) {
             (Place::Doubtful { held, sent }, Some(there)) if there.epoch == held.epoch => {
                 // A lost answer to COMMIT: the position says that the rows are in.
@@ -199,40 +224,29 @@ impl Worker {
                 }
                 there
             }
-            (Place::Doubtful { held, .. }, Some(there)) if there.epoch > held.epoch => {
-                let line = format!(
-                    "ledger: another sink took over {}: {} (epoch {}, this one had {}); this one waits until it falls silent",
-                    self.source.name, there.owner, there.epoch, held.epoch
-                );
-                self.place = Place::Lost(there);
-                return Err(LedgerError::TakenOver(line).into());
-            }
-            (Place::Lost(before), Some(there))
-                if *before != there || there.next > self.watermarks.durable.get().get() =>
-            {
-                let line = format!("ledger: {} is stored by another sink: {}", self.source.name, there.owner);
-                self.place = Place::Lost(there);
-                return Err(LedgerError::TakenOver(line).into());
-            }
-            (Place::Unknown | Place::Doubtful { .. } | Place::Lost(_) | Place::Held(_), _) => {
-                self.ledger.claim(&self.source, &self.owner)?
-            }
+            (_, there) => self.ledger.claim(&self.source, &self.owner, there.as_ref())?,
         };
-        let durable = self.watermarks.durable.get();
-        if held.next > durable.next().get() {
-            return Err(LedgerError::Contradiction(format!(
-                "ledger: it is ahead of the journal: {} is stored up to {}, the journal ends at {durable}; \
-                 the data directory is older than the ledger: nothing is stored until the right one is back",
-                self.source.name,
-                held.next - 1,
-            ))
-            .into());
-        }
         self.progress = Progress { read: Lsn::new(held.next).prev(), ..Progress::new() };
         self.events.seek(Lsn::new(held.next))?;
         self.seen(self.progress.read);
         self.place = Place::Held(held);
         Ok(())
+    }
+
+    /// To a newer sink, as long as it moves or there is nothing to do.
+    fn give_way(&mut self, there: Option<&Position>, durable: Lsn) -> Result<(), Fault> {
+        let line = match (&self.place, there) {
+            (Place::Doubtful { held, .. }, Some(there)) if there.epoch > held.epoch => format!(
+                "ledger: another sink took over {}: {} (epoch {}, this one had {}); this one waits until it falls silent",
+                self.source.name, there.owner, there.epoch, held.epoch
+            ),
+            (Place::Lost(before), Some(there)) if before != there || there.next > durable.get() => {
+                format!("ledger: {} is stored by another sink: {}", self.source.name, there.owner)
+            }
+            _ => return Ok(()),
+        };
+        self.place = there.map_or(Place::Unknown, |there| Place::Lost(there.clone()));
+        Err(LedgerError::TakenOver(line).into())
     }
 
     /// Reads until one transaction is full or nothing durable is left. Holds at most one journal batch more than that.

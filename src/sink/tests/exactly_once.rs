@@ -94,7 +94,8 @@ fn a_ledger_that_was_set_back_is_filled_again() {
     bench.grant(1..=50);
     let (mut worker, _) = bench.worker();
     drain(&mut worker).unwrap();
-    let back = "DELETE FROM coupon_grant WHERE seat > 20; UPDATE coupon_sink_position SET next_position = 22";
+    let back =
+        "DELETE FROM coupon_grant WHERE seat > 20; UPDATE coupon_sink_position SET next_position = 22, last_seq = 21";
     bench.sql().execute_batch(back).unwrap();
     bench.grant(51..=60);
     assert!(matches!(ledger_fault(worker.turn()), LedgerError::TakenOver(_)), "the position is not where it was left");
@@ -195,6 +196,23 @@ mod sabotaged {
             assert!(matches!(ledger_fault(worker.turn()), LedgerError::Unavailable(_)));
             let again = ledger_fault(worker.turn());
             assert!(matches!(again, LedgerError::Contradiction(_)), "the rows are sent a second time: {again}");
+        });
+    }
+
+    #[test]
+    fn a_sink_that_resumes_unchecked_is_noticed() {
+        broken(Sabotage::ResumeUnchecked, |bench| {
+            bench.spring();
+            bench.grant(1..=30);
+            drain(&mut bench.worker().0).unwrap();
+            let older = resume::grown_again(bench, 40);
+            drain(&mut older.worker().0).unwrap();
+            assert_eq!(older.number("SELECT max(seat) FROM coupon_grant"), 40, "it stores as if nothing had happened");
+            assert_eq!(
+                older.number("SELECT user_id FROM coupon_grant WHERE seat = 30"),
+                1030,
+                "and its own 30 is lost"
+            );
         });
     }
 

@@ -1,6 +1,7 @@
 //! The sink against real SQLite files, turned by hand where the moment matters and on its thread where it does not.
 
 mod exactly_once;
+mod resume;
 mod start;
 mod trouble;
 
