@@ -188,7 +188,11 @@ pub fn known_position(settings: &LedgerSettings, log: LogId) -> Option<Lsn> {
     match sqlite_open::peek(path, &Source::journal(log)) {
         Ok(position) => position.map(|position| Lsn::new(position.next).prev()),
         Err(error) => {
-            tracing::warn!("{error}; the journal is recovered without what the ledger knows");
+            tracing::warn!(
+                "{error}; the journal is recovered without what the ledger knows: that it is older than the ledger (a \
+                 restored copy) cannot be excluded, and then seats are granted again. The sink compares before it stores, \
+                 and stores nothing if it is"
+            );
             None
         }
     }

@@ -13,6 +13,9 @@ use super::sqlite::{SqliteOptions, read_position};
 /// How long one statement waits for another connection's lock; the sink's own back-off does the rest.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(250);
 
+/// How long the look before replay waits for such a lock: once a start, and what it learns protects the journal.
+const PEEK_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// An open database.
 pub(super) struct Opened {
     pub(super) conn: Connection,
@@ -50,10 +53,12 @@ pub(super) fn open(options: &SqliteOptions) -> Result<Opened, LedgerError> {
 
 /// The position of `source` in a database that may not be there yet; changes nothing.
 pub(super) fn peek(path: &Path, source: &Source) -> Result<Option<Position>, LedgerError> {
-    if !path.exists() {
+    let away = |e| LedgerError::Unavailable(format!("ledger: {}: cannot look for it: {e}", path.display()));
+    if !path.try_exists().map_err(away)? {
         return Ok(None);
     }
     let read = connect(path, OpenFlags::empty()).and_then(|conn| {
+        conn.busy_timeout(PEEK_TIMEOUT)?;
         let there = conn.table_exists(None, "coupon_sink_position")?;
         if there { read_position(&conn, source) } else { Ok(None) }
     });

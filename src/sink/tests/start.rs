@@ -143,3 +143,20 @@ fn the_known_position_is_asked_without_changing_anything() {
     assert_eq!(known_position(&bench.settings, LOG), Some(Lsn::new(5)));
     assert_eq!(known_position(&bench.settings, LogId([8; 16])), None, "another journal's");
 }
+
+#[test]
+fn the_known_position_is_waited_for_while_the_ledger_is_locked() {
+    let bench = Bench::new();
+    bench.spring();
+    bench.grant(1..=4);
+    drain(&mut bench.worker().0).unwrap();
+    let lock = bench.sql();
+    lock.execute_batch("PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE").unwrap();
+    std::thread::scope(|threads| {
+        let known = threads.spawn(|| known_position(&bench.settings, LOG));
+        let far = Lsn::new(u64::MAX - 1);
+        bench.watermarks.published.wait_past(far, Duration::from_millis(700));
+        lock.execute_batch("ROLLBACK").unwrap();
+        assert_eq!(known.join().unwrap(), Some(Lsn::new(5)));
+    });
+}
