@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::ids::{CampaignId, Db, Millis, Seat, User};
+use crate::ids::{CampaignId, Db, Lsn, Millis, Seat, User};
 
 /// One decided fact. Borrows from the request that caused it or from the journal's bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,6 +133,14 @@ pub enum Users {
 pub enum Group<'a> {
     /// The usual case, without an allocation.
     One(Event<'a>),
+    /// One `KeyCounted` of a key whose last change is `last`: where that is a count too and still in the open batch, it may
+    /// be amended instead.
+    Count {
+        /// The event.
+        event: Event<'a>,
+        /// The key's last change.
+        last: Lsn,
+    },
     /// Several, in order; never empty.
     Many(Vec<Event<'a>>),
 }
@@ -141,7 +149,7 @@ impl<'a> Group<'a> {
     /// The events in order.
     pub fn events(&self) -> &[Event<'a>] {
         match self {
-            Group::One(event) => std::slice::from_ref(event),
+            Group::One(event) | Group::Count { event, .. } => std::slice::from_ref(event),
             Group::Many(events) => events,
         }
     }

@@ -126,18 +126,22 @@ impl Core {
 
     /// `INCR` and its relatives. The way of a hot counter: two looks, no allocation.
     pub(super) fn add<'s, 'a>(&'s self, db: Db, key: &'a [u8], step: i64, view: &View) -> Decision<'s, 'a> {
-        let (value, depends, stale) = match self.look(db, key, view.now) {
+        let (value, depends, last, stale) = match self.look(db, key, view.now) {
             Look::Plain(entry) => match entry.integer() {
-                Some(value) => (value, entry.lsn, false),
+                Some(value) => (value, entry.lsn, Some(entry.lsn), false),
                 None => return refuse(NOT_AN_INTEGER, entry.lsn),
             },
-            Look::Missing { depends, stale } => (0, depends, stale),
+            Look::Missing { depends, stale } => (0, depends, None, stale),
             Look::Campaign(_, entry) => return is_campaign(entry),
         };
         let Some(value) = value.checked_add(step) else {
             return refuse(Refusal::Err("increment or decrement would overflow"), depends);
         };
-        record_anew(stale, Event::KeyCounted { db, key, value }, db, key, Reply::Int(value))
+        let (event, reply) = (Event::KeyCounted { db, key, value }, Reply::Int(value));
+        match last {
+            Some(last) => Decision::Record { group: Group::Count { event, last }, reply },
+            None => record_anew(stale, event, db, key, reply),
+        }
     }
 
     /// `INCRBYFLOAT`

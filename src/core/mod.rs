@@ -155,11 +155,6 @@ impl Core {
         self.newest_at
     }
 
-    /// The last change of a key: where a `KeyCounted` of it may be amended.
-    pub fn last_change(&self, db: Db, key: &[u8]) -> Option<Lsn> {
-        self.space(db).find(self.scatter, key).map(|entry| entry.lsn)
-    }
-
     /// The databases: number, keys, keys with a deadline.
     pub fn keyspaces(&self) -> impl Iterator<Item = (Db, usize, usize)> {
         (0..).map(Db).zip(&self.spaces).map(|(db, space)| (db, space.len(), space.with_deadline()))

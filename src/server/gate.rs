@@ -234,14 +234,13 @@ impl Gate {
 
     /// Stages and applies a group that has room; answers the last of its positions.
     fn write(&mut self, group: &Group<'_>) -> Lsn {
-        let events = group.events();
-        if let [event @ Event::KeyCounted { db, key, .. }] = events {
-            let last = self.core.last_change(*db, key);
-            if let Some(last) = last.filter(|&last| self.journal.amend(last, event)) {
-                self.core.evolve(last, event);
-                return last;
-            }
+        if let Group::Count { event, last } = group
+            && self.journal.amend(*last, event)
+        {
+            self.core.evolve(*last, event);
+            return *last;
         }
+        let events = group.events();
         let mut lsn = Lsn::ZERO;
         for (index, event) in events.iter().enumerate() {
             lsn = self.journal.append(event, index + 1 < events.len());

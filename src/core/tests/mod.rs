@@ -50,7 +50,7 @@ impl Gate {
     pub(super) fn events<'a>(&self, command: Command<'a>) -> Vec<Event<'a>> {
         match self.core.decide(command, &self.view) {
             Decision::Answer { reply, .. } => panic!("an answer: {reply:?}"),
-            Decision::Record { group: Group::One(event), .. } => vec![event],
+            Decision::Record { group: Group::One(event) | Group::Count { event, .. }, .. } => vec![event],
             Decision::Record { group: Group::Many(events), .. } => events,
         }
     }

@@ -2,7 +2,7 @@
 
 use super::campaigns::{TERMS, create};
 use super::{DB, Gate, NOW};
-use crate::core::{Core, Event, Terms, Users};
+use crate::core::{Command, Core, Decision, Event, Group, Terms, Users};
 use crate::ids::{CampaignId, Lsn, Millis, Seat, User};
 
 fn spring(limit: u32, users: Users) -> Core {
@@ -147,9 +147,11 @@ fn the_last_change_of_a_counter_is_amended_in_place() {
     let mut gate = Gate::new();
     gate.core.evolve(Lsn::new(1), &counted(b"n", 1));
     assert_eq!(gate.ask(create("spring", 1)), "CREATED");
-    assert_eq!(gate.core.last_change(DB, b"n"), Some(Lsn::new(1)));
-    gate.core.evolve(Lsn::new(1), &counted(b"n", 2));
-    assert_eq!((gate.core.applied(), gate.core.last_change(DB, b"n")), (Lsn::new(2), Some(Lsn::new(1))));
-    let read = gate.ask_fully(crate::core::Command::Get { db: DB, key: b"n" });
+    let again = gate.core.decide(Command::Add { db: DB, key: b"n", step: 1 }, &gate.view);
+    let Decision::Record { group: Group::Count { last, event }, .. } = again else { panic!("a count") };
+    assert_eq!((last, &event), (Lsn::new(1), &counted(b"n", 2)));
+    gate.core.evolve(last, &event);
+    assert_eq!(gate.core.applied(), Lsn::new(2));
+    let read = gate.ask_fully(Command::Get { db: DB, key: b"n" });
     assert_eq!(read, ("'2'".into(), Lsn::new(1), 0));
 }
