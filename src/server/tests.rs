@@ -342,17 +342,19 @@ fn who_heard_closed_is_not_followed_by_a_winner_after_a_restart_with_the_clock_s
     world.gate.end_turn();
     world.gate.pass(Duration::from_secs(61));
     assert_eq!(world.ask(&mut client, "GATE.CLAIM spring 1"), "*3 +CLOSED :0 :5");
-    world.gate.tick();
-    world.gate.end_turn();
-    world.moved.try_iter().count();
     let at = |world: &World| {
         let disk = Arc::new(world.disk.after_kill());
         let journal = Journal::open(disk, Path::new("/data"), OPTIONS).expect("sound");
         journal.replay(&mut Core::new(8), hooks(&Wake::default()).0, &mut |_| ()).expect("sound").1.newest_at.0
     };
-    while at(&world) < close {
-        world.moved.recv_timeout(PATIENCE).expect("the mark is written");
-    }
+    // A tick that finds a batch in flight leaves the mark to the next one.
+    let marked = (0..1000).any(|_| {
+        world.gate.tick();
+        world.gate.end_turn();
+        let _quiet = world.moved.recv_timeout(Duration::from_millis(10));
+        at(&world) >= close
+    });
+    assert!(marked, "a minute is too late");
 }
 
 #[test]
