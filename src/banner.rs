@@ -21,14 +21,18 @@ pub fn banner(
         Appendfsync::No => "appendfsync no: a power cut may lose the last seconds",
     };
     let ledger = match (&settings.ledger, settings.sink) {
-        (Ledger::Sqlite(_), Sink::Inside) => format!("{}, table coupon_grant", settings.ledger),
-        (Ledger::Sqlite(_), Sink::Off) => format!("{}, not filled (sink off)", settings.ledger),
-        (Ledger::None, Sink::Inside | Sink::Off) => "none".to_owned(),
+        (Ledger::None, _) => "none".to_owned(),
+        (_, Sink::Inside) => format!("{}, table coupon_grant", settings.ledger),
+        (_, Sink::Outside) => format!("{}, filled by a sink elsewhere", settings.ledger),
+        (_, Sink::Off) => format!("{}, not filled (sink off)", settings.ledger),
     };
     let admin = admin.map_or("none".to_owned(), |address| format!("http://{address}/metrics"));
     line(&mut text, &format!("coupon-gate {}", env!("CARGO_PKG_VERSION")));
     line(&mut text, &format!("  clients  {}", doors.join("  ")));
     line(&mut text, &format!("  data     {} ({kept})", settings.data.display()));
+    if let Some(kafka) = &settings.kafka {
+        line(&mut text, &format!("  stream   {} to {}", kafka.topic, kafka.brokers));
+    }
     line(&mut text, &format!("  ledger   {ledger}"));
     line(&mut text, &format!("  figures  {admin}"));
     if new && let Some(door) = listening.first() {

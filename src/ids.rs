@@ -107,8 +107,33 @@ pub enum User<'a> {
 }
 
 /// The random name of a data directory's journal: 16 bytes, written as 32 hex digits. Made once, with the directory.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LogId(pub [u8; 16]);
+
+impl LogId {
+    /// Stands for "no journal yet".
+    pub const NONE: LogId = LogId([0; 16]);
+}
+
+/// What is not 32 hex digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoLogId;
+
+impl std::str::FromStr for LogId {
+    type Err = NoLogId;
+
+    fn from_str(text: &str) -> Result<LogId, NoLogId> {
+        let mut log = [0; 16];
+        if text.len() != 32 || !text.is_ascii() {
+            return Err(NoLogId);
+        }
+        for (byte, digits) in log.iter_mut().zip(text.as_bytes().chunks(2)) {
+            let digits = std::str::from_utf8(digits).map_err(|_| NoLogId)?;
+            *byte = u8::from_str_radix(digits, 16).map_err(|_| NoLogId)?;
+        }
+        Ok(LogId(log))
+    }
+}
 
 impl fmt::Display for LogId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

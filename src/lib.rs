@@ -10,12 +10,15 @@ pub mod server; //    connections, held replies, the loop
 pub mod sink; //      every grant in the SQL ledger, once
 pub mod admin; //     metrics and health over HTTP
 pub mod rehearse; //  a crowd of our own, and the truth of every answer
+pub mod kafka; //     the topic, as the stream writes it and others read it
+pub mod ledger; //    the SQL tables, and the databases that hold them
 pub mod journal; //   every change on disk, in order, before its answer
 pub mod wire; //      RESP in and out, the command table
 pub mod core; //      who gets a seat: decide and evolve
 pub mod metrics; //   the figures that threads leave for each other
 pub mod watermark; // how far each part has come
 pub mod sabotage; //  promises broken on purpose, in tests only
+pub mod grant; //     what leaves the gate
 pub mod limits; //    every bound has a name and a reason
 pub mod ids; //       the words that must not be mixed up
 pub mod exit; //      how the process ends

@@ -17,6 +17,9 @@ fn main() -> ExitCode {
             logging::start(&settings.log, settings.log_format);
             serve::run(*settings).unwrap_or_else(|error| failed(&error, error.exit()))
         }
+        Ok(Command::Sink(_) | Command::Audit(_) | Command::CatchUp(_) | Command::DeadLetters(_) | Command::Ddl(_)) => {
+            failed(&"this command is not there yet", Exit::Usage)
+        }
         Ok(Command::Rehearse(settings)) => match rehearsed(&settings) {
             Ok(report) => {
                 let text = if settings.json { report.json() + "\n" } else { report.to_string() };

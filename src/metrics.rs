@@ -126,6 +126,39 @@ pub struct Figures {
     pub oldest_unstored_at: Figure,
     /// Why the ledger does not advance at the moment.
     pub ledger_trouble: Trouble,
+    /// Records of the source that were in the ledger already, since start.
+    pub ledger_duplicates: Figure,
+    /// Records of the source with headers that are not ours, since start.
+    pub foreign_records: Figure,
+    /// Rows a second that the sink allows itself at the moment; 0 is no ceiling.
+    pub ledger_pace: Figure,
+    /// Grants that are published (or durable, without Kafka) and not stored.
+    pub ledger_lag: Figure,
+    /// Records acknowledged by Kafka since start.
+    pub kafka_records: Figure,
+    /// Records on their way to Kafka.
+    pub kafka_in_flight: Figure,
+    /// Records found twice in the topic, since start.
+    pub kafka_duplicates: Figure,
+    /// Unix milliseconds of the oldest grant that is durable and not published; 0 is none.
+    pub oldest_unpublished_at: Figure,
+    /// Why the stream does not advance at the moment.
+    pub kafka_trouble: Trouble,
+    /// The journal is older than the world around it: claims are refused. `stale_because` says why.
+    pub stale: AtomicBool,
+    /// See `stale`.
+    pub stale_because: Trouble,
+}
+
+impl Figures {
+    /// The journal is older than the world around it, as `line` says: no claim is decided until the process is started
+    /// again. The first reason stays.
+    pub fn set_stale(&self, line: impl Into<String>) {
+        if !self.stale.load(Ordering::Acquire) {
+            self.stale_because.set(line);
+            self.stale.store(true, Ordering::Release);
+        }
+    }
 }
 
 /// A signed [`Figure`].

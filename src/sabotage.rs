@@ -21,6 +21,12 @@ pub enum Sabotage {
     NoCompareAndSet,
     /// The sink resumes at its position whatever its journal says there.
     ResumeUnchecked,
+    /// The stream resumes where its checkpoint says, without reading the tail of the topic back.
+    NoTailReadBack,
+    /// What was sent counts as published.
+    PublishedTakenForGranted,
+    /// A gate does not look whether Kafka or the ledger is ahead of its journal.
+    IgnoreTheWorld,
 }
 
 #[cfg(feature = "sabotage")]

@@ -28,10 +28,11 @@ use crate::ids::{LogId, Lsn};
 use crate::journal::{
     self, DirectoryLock, Hooks, Journal, JournalError, LockError, RealDisk, ReplayProgress, Replayed,
 };
+use crate::ledger::{LedgerAt, LedgerSettings, UserColumn};
 use crate::metrics::Figures;
 use crate::server::{self, Address, Facts, Gate, ListenError, Listener, Wake};
 use crate::settings::{Appendfsync, Ledger, LedgerUsers, Listen, ServeSettings, Sink};
-use crate::sink::{self, JournalSource, LedgerAt, LedgerSettings, Pace, SinkError, SinkHandle, UserColumn};
+use crate::sink::{self, JournalSource, Pace, SinkError, SinkHandle};
 use crate::watermark::Watermarks;
 
 /// Descriptors beside the connections: journal, ledger, sockets that listen.
@@ -245,13 +246,22 @@ fn show(bar: &mut Option<ProgressBar>, progress: ReplayProgress) {
 }
 
 fn ledger_settings(settings: &ServeSettings) -> Option<LedgerSettings> {
-    let Ledger::Sqlite(path) = &settings.ledger else { return None };
+    let at = match &settings.ledger {
+        Ledger::Sqlite(path) => LedgerAt::Sqlite(path.clone()),
+        Ledger::Mysql(_) | Ledger::None => return None,
+    };
     let users = match settings.ledger_users {
         LedgerUsers::Bigint => UserColumn::Bigint,
         LedgerUsers::Text => UserColumn::Text,
     };
-    let at = LedgerAt::Sqlite(path.clone());
-    let ledger = LedgerSettings { at, users, create: settings.ledger_create, also: settings.ledger_also.clone() };
+    let writing = &settings.ledger_writing;
+    let ledger = LedgerSettings {
+        at,
+        users,
+        create: writing.create,
+        also: writing.also.clone(),
+        pause_when: writing.pause_when.clone(),
+    };
     (settings.sink == Sink::Inside).then_some(ledger)
 }
 
@@ -267,8 +277,8 @@ fn start_sink(
     let options = sink::Options {
         ledger: ledger.clone(),
         pace: Pace {
-            rows_per_second: settings.ledger_rows_per_second,
-            commits_per_second: settings.ledger_commits_per_second,
+            rows_per_second: settings.ledger_writing.rows_per_second,
+            commits_per_second: settings.ledger_writing.commits_per_second,
         },
         log,
         owner: format!("{host} pid {}", std::process::id()),

@@ -2,6 +2,7 @@
 //! Five numbers that move along one line of positions, each with one owner; every lag is a subtraction.
 //! The joints between threads: one writes, any number read or wait. May use: `ids`.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -44,9 +45,37 @@ impl Watermark {
     }
 }
 
+/// What the stream and the sink tell each other of single partitions.
+#[derive(Debug, Default)]
+pub struct Partitions {
+    published: Mutex<Vec<Lsn>>,
+    missing: Mutex<BTreeMap<u32, Lsn>>,
+}
+
+impl Partitions {
+    /// The stream: the last `seq` published in each partition. Told before `published` moves.
+    pub fn set_published(&self, last: &[Lsn]) {
+        let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+        published.clear();
+        published.extend_from_slice(last);
+    }
+
+    /// The sink: records behind `after` are missing in `partition`; they are to be sent again.
+    pub fn miss(&self, partition: u32, after: Lsn) {
+        self.missing.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, after);
+    }
+
+    /// The stream: what is to be sent again, by partition; told once.
+    pub fn take_missing(&self) -> BTreeMap<u32, Lsn> {
+        std::mem::take(&mut *self.missing.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 /// `applied >= staged >= durable >= published`; `stored` follows in the ledger.
 #[derive(Debug, Default)]
 pub struct Watermarks {
+    /// Between the stream and the sink.
+    pub partitions: Partitions,
     /// In memory. Owner: the loop.
     pub applied: Watermark,
     /// In a batch on its way to the disk. Owner: the loop.
@@ -57,6 +86,20 @@ pub struct Watermarks {
     pub published: Watermark,
     /// In the ledger. Owner: the sink.
     pub stored: Watermark,
+}
+
+impl Watermarks {
+    /// How far the ledger is when the last `seq` stored of each partition is `stored`: everything published up to there
+    /// is in it. A partition with nothing on the way holds nothing back.
+    pub fn stored_by(&self, stored: &[Lsn]) -> Lsn {
+        let upto = self.published.get();
+        let published = self.partitions.published.lock().unwrap_or_else(PoisonError::into_inner);
+        let behind = published.iter().enumerate().filter_map(|(partition, last)| {
+            let stored = stored.get(partition).copied().unwrap_or(Lsn::ZERO);
+            (stored < *last).then_some(stored)
+        });
+        behind.min().map_or(upto, |behind| behind.min(upto))
+    }
 }
 
 #[cfg(test)]
@@ -75,6 +118,18 @@ mod tests {
         mark.advance(Lsn::new(4));
         mark.advance(Lsn::new(5));
         assert_eq!(thread.join().expect("the waiter ends"), Lsn::new(5));
+    }
+
+    #[test]
+    fn the_ledger_is_as_far_as_its_slowest_partition_with_work() {
+        let marks = Watermarks::default();
+        assert_eq!(marks.stored_by(&[]), Lsn::ZERO);
+        let lsns = |numbers: [u64; 3]| numbers.map(Lsn::new);
+        marks.partitions.set_published(&lsns([7, 0, 9]));
+        marks.published.advance(Lsn::new(12));
+        for (stored, upto) in [([7, 0, 9], 12), ([7, 0, 4], 4), ([3, 0, 4], 3), ([0, 0, 9], 0), ([8, 1, 10], 12)] {
+            assert_eq!(marks.stored_by(&lsns(stored)), Lsn::new(upto), "{stored:?}");
+        }
     }
 
     #[test]

@@ -31,6 +31,7 @@ const ROOMS: &[Room] = &[
             "admin",
             "server",
             "sink",
+            "ledger",
             "journal",
             "wire",
             "core",
@@ -43,15 +44,18 @@ const ROOMS: &[Room] = &[
     ),
     room("banner", &["settings"]),
     room("server", &["journal", "wire", "core", "metrics", "watermark", "limits", "ids", "sabotage"]),
-    room("sink", &["journal", "core", "metrics", "watermark", "limits", "ids", "sabotage"]),
+    room("sink", &["ledger", "journal", "core", "grant", "metrics", "watermark", "limits", "ids", "sabotage"]),
     room("admin", &["metrics", "watermark", "limits", "ids"]),
     room("rehearse", &["limits"]),
+    room("kafka", &["ids"]),
+    room("ledger", &["core", "grant", "ids", "sabotage"]),
     room("journal", &["core", "metrics", "watermark", "limits", "ids", "sabotage"]),
-    room("wire", &["core", "limits", "ids"]),
+    room("wire", &["core", "grant", "limits", "ids"]),
     room("core", &["limits", "ids"]),
     room("metrics", &["limits", "ids"]),
     room("watermark", &["ids"]),
     room("sabotage", &[]),
+    room("grant", &["ids"]),
     room("limits", &[]),
     room("ids", &[]),
     room("exit", &[]),
@@ -60,7 +64,9 @@ const ROOMS: &[Room] = &[
 /// A library that speaks to the outside, and where it may be named. `wire#test` is the test code of `wire`.
 const LIBRARIES: &[(&str, &[&str])] = &[
     ("redis_protocol", &["rehearse", "wire#test"]),
-    ("rusqlite", &["sink"]),
+    ("rusqlite", &["ledger"]),
+    ("mysql", &["ledger"]),
+    ("rdkafka", &["kafka"]),
     ("axum", &["admin"]),
     ("metrics_exporter_prometheus", &["admin"]),
     ("clap", &["settings"]),
@@ -73,7 +79,8 @@ const LIBRARIES: &[(&str, &[&str])] = &[
 ];
 
 /// What is pure: no I/O, no clock, no chance, no threads. Paths below `src/`.
-const PURE: &[&str] = &["core/", "wire/", "journal/record.rs", "journal/batch.rs", "ids.rs", "limits.rs", "exit.rs"];
+const PURE: &[&str] =
+    &["core/", "wire/", "journal/record.rs", "journal/batch.rs", "grant.rs", "ids.rs", "limits.rs", "exit.rs"];
 
 /// What pure code does not name.
 const IMPURE: &[&str] = &[

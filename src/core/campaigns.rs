@@ -185,7 +185,7 @@ impl Core {
         match event {
             Event::CampaignCreated { id, name, terms, at } => self.create(lsn, *id, name, *terms, *at),
             Event::CampaignDropped { id, at } => self.drop_campaign(lsn, *id, *at),
-            Event::Granted { campaign, seat, user, at } => {
+            Event::Granted { campaign, seat, user, at } | Event::Imported { campaign, seat, user, at, seq: _ } => {
                 let scatter = self.scatter;
                 let campaign = self.campaigns.live_mut(*campaign);
                 assert!(seat.get() <= campaign.terms.limit, "never more than N");
@@ -193,7 +193,8 @@ impl Core {
                 campaign.lsn = lsn;
                 self.newest_at = self.newest_at.max(*at);
             }
-            Event::KeySet { .. }
+            Event::Skipped { .. }
+            | Event::KeySet { .. }
             | Event::KeyCounted { .. }
             | Event::KeyPatched { .. }
             | Event::KeyExpirySet { .. }

@@ -39,6 +39,25 @@ pub enum Event<'a> {
         /// When.
         at: Millis,
     },
+    /// A seat that this journal had granted before it was lost or set back: read again from the world around it.
+    Imported {
+        /// Of which campaign.
+        campaign: CampaignId,
+        /// Which seat.
+        seat: Seat,
+        /// To whom.
+        user: User<'a>,
+        /// When it was granted.
+        at: Millis,
+        /// Its position when it was granted: the world knows it by that.
+        seq: Lsn,
+    },
+    /// The positions from this event's own up to `upto` were used in a part of this journal that is lost: the next event
+    /// is the one behind them.
+    Skipped {
+        /// The last of them.
+        upto: Lsn,
+    },
     /// A key has this value and this deadline, whatever it was before.
     KeySet {
         /// Database.

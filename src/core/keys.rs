@@ -311,9 +311,11 @@ impl Core {
                 }
                 self.removed = lsn;
             }
-            Event::CampaignCreated { .. } | Event::CampaignDropped { .. } | Event::Granted { .. } => {
-                unreachable!("what is about campaigns goes to evolve_campaigns")
-            }
+            Event::CampaignCreated { .. }
+            | Event::CampaignDropped { .. }
+            | Event::Granted { .. }
+            | Event::Imported { .. }
+            | Event::Skipped { .. } => unreachable!("what is about campaigns goes to evolve_campaigns"),
         }
     }
 

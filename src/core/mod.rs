@@ -129,8 +129,14 @@ impl Core {
             self.applied
         );
         match event {
-            Event::CampaignCreated { .. } | Event::CampaignDropped { .. } | Event::Granted { .. } => {
-                self.evolve_campaigns(lsn, event);
+            Event::CampaignCreated { .. }
+            | Event::CampaignDropped { .. }
+            | Event::Granted { .. }
+            | Event::Imported { .. } => self.evolve_campaigns(lsn, event),
+            Event::Skipped { upto } => {
+                assert!(*upto >= lsn, "what is skipped ends behind its beginning");
+                self.applied = *upto;
+                return;
             }
             Event::KeySet { .. }
             | Event::KeyCounted { .. }

@@ -20,6 +20,9 @@ use crate::sabotage::{self, Sabotage};
 /// At most so long passes without a batch: the newest time in the journal is the floor of the next start's clock.
 const MARK_EVERY_MS: i64 = 60_000;
 
+/// Positions that one batch can leave out: its count of events is 32 bits wide.
+const SKIP_MAX: u32 = 1 << 31;
+
 /// Whether a group may be decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Room {
@@ -71,6 +74,8 @@ pub struct Open {
     offsets: Vec<u32>,
     /// The position of the first of them.
     first_lsn: Lsn,
+    /// Positions of the open batch that have no record of their own: see [`Journal::skip`].
+    skipped: u32,
     /// Up to this length of the buffer there is nothing to consider.
     room_until: usize,
     /// Where the next batch goes in the segment, behind what is in flight.
@@ -113,6 +118,21 @@ impl Journal<Open> {
         record::encode(event, more, &mut open.buffer);
         assert!(open.buffer.len() <= open.block + open.batch_bytes_max, "room is reserved before an event is decided");
         lsn
+    }
+
+    /// Leaves out positions: adds an [`Event::Skipped`] up to `upto`, or as far as one batch can skip, and answers it
+    /// with its position. The open batch is empty and has room for a record; seal it before the next skip.
+    ///
+    /// # Panics
+    /// When the open batch is not empty, or nothing is left out.
+    pub fn skip(&mut self, upto: Lsn) -> (Lsn, Event<'static>) {
+        let first = self.state.first_lsn;
+        assert!(self.state.offsets.is_empty() && upto > first, "a skip opens a batch and leaves something out");
+        let upto = upto.min(Lsn::new(first.get() + u64::from(SKIP_MAX)));
+        let event = Event::Skipped { upto };
+        let lsn = self.append(&event, false);
+        self.state.skipped = u32::try_from(upto.get() - first.get()).expect("a skip is at most SKIP_MAX");
+        (lsn, event)
     }
 
     /// Gives the count of a key at `lsn` another value, if that record is still in the open batch.
@@ -197,6 +217,7 @@ impl Open {
             buffer: Vec::new(),
             offsets: Vec::new(),
             first_lsn: last.next(),
+            skipped: 0,
             room_until: 0,
             end: options.block_bytes,
             last_sealed_at: None,
@@ -231,7 +252,7 @@ impl Open {
     }
 
     fn next_lsn(&self) -> Lsn {
-        Lsn::new(self.first_lsn.get() + self.offsets.len() as u64)
+        Lsn::new(self.first_lsn.get() + self.offsets.len() as u64 + u64::from(self.skipped))
     }
 
     /// What `room` has to consider near the end of a batch or a segment.
@@ -275,13 +296,13 @@ impl Open {
             self.end = self.block as u64 + padded;
             Some(self.maker.take().expect("room was reserved: the next segment is ready"))
         };
-        let (first_lsn, count) = (self.first_lsn, self.offsets.len());
+        let (first_lsn, count) = (self.first_lsn, self.offsets.len() + self.skipped as usize);
         let next = self.next_lsn();
         let idle = self.idle.take().expect("nothing is in flight");
         let job = Job {
             buffer: std::mem::replace(&mut self.buffer, idle),
             first_lsn,
-            count: u32::try_from(count).expect("a batch is below 2 GiB"),
+            count: u32::try_from(count).expect("a batch is below 2 GiB and skips are bounded"),
             at: now,
             opens,
             ends_journal,
@@ -299,6 +320,7 @@ impl Open {
         self.buffer.clear();
         self.buffer.resize(self.block + BATCH_HEADER_BYTES, 0);
         self.offsets.clear();
+        self.skipped = 0;
         self.first_lsn = first_lsn;
         let left = self.segment_room.saturating_sub(self.end);
         let longest = usize::try_from(left).unwrap_or(usize::MAX).min(self.batch_bytes_max);

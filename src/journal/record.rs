@@ -24,6 +24,9 @@ const CREATED: u8 = 1;
 const DROPPED: u8 = 2;
 const GRANTED_INT: u8 = 3;
 const GRANTED_ANY: u8 = 4;
+const IMPORTED_INT: u8 = 5;
+const IMPORTED_ANY: u8 = 6;
+const SKIPPED: u8 = 7;
 const KEY_SET: u8 = 32;
 const KEY_COUNTED: u8 = 33;
 const KEY_PATCHED: u8 = 34;
@@ -69,6 +72,17 @@ pub(super) fn encode(event: &Event<'_>, more: bool, into: &mut Vec<u8>) {
             put_i64(into, at.0);
             into.extend_from_slice(user);
         }
+        Event::Imported { campaign, seat, user, at, seq } => {
+            put_u32(into, campaign.0);
+            put_u32(into, seat.get());
+            put_i64(into, at.0);
+            put_u64(into, seq.get());
+            match user {
+                User::Int(user) => put_i64(into, *user),
+                User::Any(user) => into.extend_from_slice(user),
+            }
+        }
+        Event::Skipped { upto } => put_u64(into, upto.get()),
         Event::KeySet { db, key, value, expires } => {
             into.push(db.0);
             put_i64(into, expires.0);
@@ -111,12 +125,16 @@ pub(super) fn encode(event: &Event<'_>, more: bool, into: &mut Vec<u8>) {
 pub fn record_bytes_max(event: &Event<'_>) -> usize {
     let borrowed = match event {
         Event::CampaignCreated { name, .. } => name.len(),
-        Event::Granted { user: User::Any(user), .. } => user.len(),
+        Event::Granted { user: User::Any(user), .. } | Event::Imported { user: User::Any(user), .. } => user.len(),
         Event::KeySet { key, value, .. } => key.len() + value.len(),
         Event::KeyPatched { key, bytes, .. } => key.len() + bytes.len(),
         Event::KeyCounted { key, .. } | Event::KeyExpirySet { key, .. } | Event::KeyRemoved { key, .. } => key.len(),
         Event::KeyRenamed { from, to, .. } => from.len() + to.len(),
-        Event::CampaignDropped { .. } | Event::Granted { user: User::Int(_), .. } | Event::Flushed { .. } => 0,
+        Event::CampaignDropped { .. }
+        | Event::Granted { user: User::Int(_), .. }
+        | Event::Imported { user: User::Int(_), .. }
+        | Event::Skipped { .. }
+        | Event::Flushed { .. } => 0,
     };
     RECORD_OVERHEAD_BYTES_MAX + borrowed
 }
@@ -192,9 +210,15 @@ impl<'a> Iterator for Records<'a> {
         match decode(self.rest) {
             Ok((event, more, taken)) => {
                 let lsn = self.next;
+                let last = if let Event::Skipped { upto } = event { upto } else { lsn };
+                let left = last.next().get().checked_sub(lsn.get()).and_then(|taken| u32::try_from(taken).ok());
+                let Some(left) = left.and_then(|taken| self.left.checked_sub(taken)) else {
+                    (self.rest, self.left, self.within_group) = (&[], 0, false);
+                    return Some(Err(BadRecord::Count));
+                };
                 self.rest = &self.rest[taken..];
-                self.next = lsn.next();
-                self.left -= 1;
+                self.next = last.next();
+                self.left = left;
                 self.within_group = more;
                 Some(Ok((lsn, event)))
             }
@@ -210,7 +234,7 @@ impl<'a> Iterator for Records<'a> {
 pub(super) fn decode(bytes: &[u8]) -> Result<(Event<'_>, bool, usize), BadRecord> {
     let [kind, version, flags, zero, a, b, c, d, rest @ ..] = bytes else { return Err(BadRecord::Count) };
     let (kind, version) = (*kind, *version);
-    let known = (CREATED..=GRANTED_ANY).contains(&kind) || (KEY_SET..=FLUSHED).contains(&kind);
+    let known = (CREATED..=SKIPPED).contains(&kind) || (KEY_SET..=FLUSHED).contains(&kind);
     if !known || version != VERSION || flags & !MORE != 0 || *zero != 0 {
         return Err(BadRecord::Newer { kind, version });
     }
@@ -245,6 +269,13 @@ fn payload_of<'a>(kind: u8, cut: &mut Cut<'a>) -> Option<Event<'a>> {
             let (campaign, seat, at) = (CampaignId(cut.u32()?), cut.seat()?, Millis(cut.i64()?));
             Event::Granted { campaign, seat, user: User::Any(cut.rest()), at }
         }
+        IMPORTED_INT | IMPORTED_ANY => {
+            let (campaign, seat) = (CampaignId(cut.u32()?), cut.seat()?);
+            let (at, seq) = (Millis(cut.i64()?), Lsn::new(cut.u64()?));
+            let user = if kind == IMPORTED_INT { User::Int(cut.i64()?) } else { User::Any(cut.rest()) };
+            Event::Imported { campaign, seat, user, at, seq }
+        }
+        SKIPPED => Event::Skipped { upto: Lsn::new(cut.u64()?) },
         KEY_SET => {
             let (db, expires, key) = (Db(cut.u8()?), Millis(cut.i64()?), cut.sized()?);
             Event::KeySet { db, key, value: Cow::Borrowed(cut.rest()), expires }
@@ -284,6 +315,10 @@ impl<'a> Cut<'a> {
         self.take(8)?.try_into().ok().map(i64::from_le_bytes)
     }
 
+    fn u64(&mut self) -> Option<u64> {
+        self.take(8)?.try_into().ok().map(u64::from_le_bytes)
+    }
+
     fn seat(&mut self) -> Option<Seat> {
         self.u32().filter(|number| *number > 0).map(Seat::new)
     }
@@ -304,6 +339,9 @@ fn kind_of(event: &Event<'_>) -> u8 {
         Event::CampaignDropped { .. } => DROPPED,
         Event::Granted { user: User::Int(_), .. } => GRANTED_INT,
         Event::Granted { user: User::Any(_), .. } => GRANTED_ANY,
+        Event::Imported { user: User::Int(_), .. } => IMPORTED_INT,
+        Event::Imported { user: User::Any(_), .. } => IMPORTED_ANY,
+        Event::Skipped { .. } => SKIPPED,
         Event::KeySet { .. } => KEY_SET,
         Event::KeyCounted { .. } => KEY_COUNTED,
         Event::KeyPatched { .. } => KEY_PATCHED,
@@ -323,6 +361,10 @@ fn terms_flags(terms: &Terms) -> u8 {
 }
 
 fn put_u32(into: &mut Vec<u8>, value: u32) {
+    into.extend_from_slice(&value.to_le_bytes());
+}
+
+fn put_u64(into: &mut Vec<u8>, value: u64) {
     into.extend_from_slice(&value.to_le_bytes());
 }
 
@@ -359,6 +401,27 @@ mod tests {
                 Event::Granted { campaign: CampaignId(1), seat: Seat::new(57), user: User::Any(b"ann"), at: Millis(3) },
                 "0401000013000000 01000000 39000000 0300000000000000 616e6e",
             ),
+            (
+                Event::Imported {
+                    campaign: CampaignId(1),
+                    seat: Seat::new(57),
+                    user: User::Int(-2),
+                    at: Millis(3),
+                    seq: Lsn::new(9),
+                },
+                "0501000020000000 01000000 39000000 0300000000000000 0900000000000000 feffffffffffffff",
+            ),
+            (
+                Event::Imported {
+                    campaign: CampaignId(1),
+                    seat: Seat::new(57),
+                    user: User::Any(b"ann"),
+                    at: Millis(3),
+                    seq: Lsn::new(9),
+                },
+                "060100001b000000 01000000 39000000 0300000000000000 0900000000000000 616e6e",
+            ),
+            (Event::Skipped { upto: Lsn::new(9) }, "0701000008000000 0900000000000000"),
             (
                 Event::KeySet { db: Db(2), key: b"k", value: Cow::Borrowed(b"vv"), expires: Millis::NEVER },
                 "2001000010000000 02 ffffffffffffff7f 01000000 6b 7676",
@@ -407,6 +470,19 @@ mod tests {
             let mut bytes = Vec::new();
             encode(&event, true, &mut bytes);
             assert!(bytes.len() <= RECORD_OVERHEAD_BYTES_MAX + 6, "{event:?}");
+        }
+    }
+
+    #[test]
+    fn skipped_positions_count_as_records() {
+        let mut bytes = Vec::new();
+        encode(&Event::Skipped { upto: Lsn::new(7) }, false, &mut bytes);
+        encode(&Event::Flushed { db: None }, false, &mut bytes);
+        let seen: Vec<_> = Records::new(&bytes, Lsn::new(5), 4).map(|record| record.map(|(lsn, _)| lsn)).collect();
+        assert_eq!(seen, [Ok(Lsn::new(5)), Ok(Lsn::new(8))]);
+        for (first, count) in [(5, 3), (5, 5), (8, 4), (9, 4)] {
+            let mut records = Records::new(&bytes, Lsn::new(first), count);
+            assert!(records.any(|record| record == Err(BadRecord::Count)), "{first} {count}");
         }
     }
 

@@ -29,6 +29,53 @@ pub fn command() -> Command {
                 .args(rehearse_args()),
         )
         .subcommand(
+            Command::new("sink")
+                .about("Fills the ledger from Kafka, as a process of its own")
+                .after_help(AFTER_HELP)
+                .max_term_width(110)
+                .args(some_args(SINK)),
+        )
+        .subcommand(
+            Command::new("audit")
+                .about("Proves that counter = journal = Kafka = ledger, campaign by campaign; reads, never writes")
+                .after_help(AUDIT_AFTER_HELP)
+                .max_term_width(110)
+                .args(some_args(READERS))
+                .arg(option("campaign", "NAME").help("Only this campaign"))
+                .arg(switch("json").help("Print the result as JSON")),
+        )
+        .subcommand(
+            Command::new("catch-up")
+                .about("Brings a journal that is older than the world up to date, or makes one anew where it is gone")
+                .after_help(CATCH_UP_AFTER_HELP)
+                .max_term_width(110)
+                .args(some_args(READERS))
+                .arg(option("from", "WHERE").required(true).help("Who knows the grants: kafka or ledger"))
+                .arg(
+                    option("campaigns", "FILE")
+                        .help("A TOML file with the terms of campaigns that the journal has lost"),
+                )
+                .arg(switch("dry-run").help("Say what would be done, and do nothing")),
+        )
+        .subcommand(
+            Command::new("dead-letters")
+                .about("Shows the records that could not be stored, stores them again, or drops them")
+                .max_term_width(110)
+                .args(some_args(SINK))
+                .arg(Arg::new("action").value_name("list|retry|drop").required(true).help("What to do with them"))
+                .arg(option("source", "NAME").help("Only those of this source"))
+                .arg(option("partition", "NUMBER").help("Only those of this partition"))
+                .arg(option("position", "NUMBER").help("Only the one at this position"))
+                .arg(switch("json").help("Print the list as JSON")),
+        )
+        .subcommand(
+            Command::new("ddl")
+                .about("Prints the ledger's tables, for Flyway and friends")
+                .max_term_width(110)
+                .arg(Arg::new("database").value_name("mysql|sqlite").required(true).help("For which database"))
+                .args(some_args(&["ledger-users"])),
+        )
+        .subcommand(
             Command::new("config")
                 .about("Prints the effective settings as a file, with where each came from; secrets are masked")
                 .after_help(AFTER_HELP)
@@ -57,11 +104,36 @@ pub fn settings() -> Vec<Arg> {
         setting("segment-bytes", "BYTES")
             .default_value("64MiB")
             .help("The size of one journal file, made and zero-filled ahead; bytes, or MiB"),
+        setting("answer-after", "WHEN")
+            .default_value("durable")
+            .help("When a grant's answer leaves: durable (it is on disk) or published (Kafka's in-sync replicas have it too)"),
+        setting("kafka-brokers", "HOST:PORT,...")
+            .help("Streams every grant to Kafka, through these brokers; the ledger is then filled from Kafka"),
+        setting("kafka-topic", "TOPIC").default_value("coupon_create").help("The topic of the grants"),
+        setting("kafka-value", "FORM")
+            .default_value("long")
+            .help("A record's value: long (the user as 8 bytes, as Java's LongDeserializer reads) or json"),
+        setting("kafka-key", "WHAT")
+            .default_value("campaign")
+            .help("A record's key: campaign (order holds per campaign), user or none (order holds per partition)"),
+        setting("kafka-create", "YES|NO").default_value("yes").help("Create the topic when it is missing"),
+        setting("kafka-partitions", "NUMBER").default_value("4").help("The partitions of a topic that is created"),
+        setting("kafka-replication", "NUMBER")
+            .default_value("0")
+            .help("The replicas of a topic that is created; 0 leaves it to the brokers"),
+        setting("kafka-adopt", "YES|NO")
+            .default_value("no")
+            .help("Publish into a topic that already holds records of somebody else"),
+        setting("kafka-config", "NAME=VALUE")
+            .action(ArgAction::Append)
+            .help("Any property of librdkafka: security.protocol=SASL_SSL. May be given several times"),
+        setting("kafka-config-file", "FILE").help("A file with such properties, one a line; # begins a comment"),
         setting("ledger", "URL")
-            .help("Where grants are stored as rows: sqlite:PATH or none [default: sqlite:DATA/ledger.db]"),
+            .help("Where grants are stored as rows: sqlite:PATH, mysql://USER[:PASSWORD]@HOST[:PORT]/DB[?tls=verify&ca=FILE] or none [default: sqlite:DATA/ledger.db]"),
+        setting("ledger-password-file", "FILE").help("A file that holds the ledger's password on its first line"),
         setting("sink", "WHERE")
             .default_value("inside")
-            .help("Who fills the ledger: inside (this process) or off"),
+            .help("Who fills the ledger: inside (this process), outside (a `coupon-gate sink` elsewhere) or off"),
         setting("ledger-also", "SQL")
             .help("A statement of your own, run for each grant in the same transaction: INSERT INTO coupon (user_id) VALUES (:user). Also :campaign :seat :nth :granted_at :seq"),
         setting("ledger-rows-per-second", "ROWS")
@@ -70,6 +142,8 @@ pub fn settings() -> Vec<Arg> {
         setting("ledger-commits-per-second", "COMMITS")
             .default_value("20")
             .help("The most transactions a second; 0 is no ceiling"),
+        setting("ledger-pause-when", "SQL")
+            .help("A query run every two seconds; the sink pauses while it answers 1"),
         setting("ledger-create", "YES|NO")
             .default_value("yes")
             .help("Create the ledger's tables when they are missing"),
@@ -106,6 +180,48 @@ fn serve_args() -> Vec<Arg> {
     let file = setting("config", "FILE")
         .help("A TOML file with settings; sections are prefixes: [ledger] rows-per-second = 500");
     std::iter::once(file).chain(settings()).collect()
+}
+
+/// Settings of a sink that is a process of its own.
+const SINK: &[&str] = &[
+    "config",
+    "kafka-brokers",
+    "kafka-topic",
+    "kafka-config",
+    "kafka-config-file",
+    "data",
+    "ledger",
+    "ledger-password-file",
+    "ledger-also",
+    "ledger-rows-per-second",
+    "ledger-commits-per-second",
+    "ledger-pause-when",
+    "ledger-create",
+    "ledger-users",
+    "admin",
+    "log",
+    "log-format",
+    "shutdown-timeout",
+];
+
+/// Settings of the commands that read the journal, the topic and the ledger.
+const READERS: &[&str] = &[
+    "config",
+    "data",
+    "kafka-brokers",
+    "kafka-topic",
+    "kafka-key",
+    "kafka-config",
+    "kafka-config-file",
+    "ledger",
+    "ledger-password-file",
+    "ledger-users",
+    "log",
+    "log-format",
+];
+
+fn some_args(keys: &[&str]) -> Vec<Arg> {
+    serve_args().into_iter().filter(|arg| keys.contains(&arg.get_id().as_str())).collect()
 }
 
 fn rehearse_args() -> Vec<Arg> {
@@ -146,6 +262,20 @@ Flags beat the environment, which beats the file, which beats the default.
 
 Exit codes: 0 done; 2 wrong usage or setting; 3 damaged data, refused; 4 the surroundings are at fault \
 (port taken, directory locked, no permission); 5 storage failed while running.";
+
+const AUDIT_AFTER_HELP: &str = "\
+Reads the data directory (of a running gate too), the topic and the ledger; what is not set or cannot be reached is not \
+checked, and the result says so.
+
+Exit codes: 0 all agree; 1 something differs; 2 wrong usage or setting; 3 damaged data; 4 something cannot be reached.";
+
+const CATCH_UP_AFTER_HELP: &str = "\
+The gate must not be running. Grants that the topic or the ledger holds beyond the end of the journal are added to it, \
+and the next position is set above the highest one found. A campaign whose terms nobody knows comes back closed, with \
+its highest seat as limit.
+
+Exit codes: 0 done; 1 something contradicts, nothing was changed; 2 wrong usage or setting; 3 damaged data; 4 something \
+cannot be reached.";
 
 const REHEARSE_AFTER_HELP: &str = "\
 The crowd gets a campaign of its own. Without --through it is a SHADOW campaign: journalled and synced like any \

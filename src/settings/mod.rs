@@ -8,10 +8,13 @@
 mod error;
 mod file;
 mod flags;
+mod kafka;
+mod mysql_url;
 mod nearest;
 mod rehearse;
 mod serve;
 mod show;
+mod tools;
 mod value;
 
 use std::ffi::OsString;
@@ -21,9 +24,17 @@ use clap::ArgMatches;
 use clap::parser::ValueSource;
 
 pub use error::{Origin, SettingsError};
+pub use kafka::{Kafka, KafkaStream};
 pub use rehearse::RehearseSettings;
 pub use serve::ServeSettings;
-pub use value::{Appendfsync, Ledger, LedgerUsers, Listen, LogFormat, LogLevels, Secret, Sink};
+pub use tools::{
+    AuditSettings, CatchUpFrom, CatchUpSettings, Database, DdlSettings, DeadLetterAction, DeadLetterSettings,
+    LedgerWriting, SinkSettings, World,
+};
+pub use value::{
+    AnswerAfter, Appendfsync, KafkaKey, KafkaValue, Ledger, LedgerUsers, Listen, LogFormat, LogLevels, MysqlTls,
+    MysqlUrl, Secret, Sink,
+};
 
 use error::VARIABLE_PREFIX;
 use file::SettingsFile;
@@ -34,6 +45,16 @@ use value::Reader;
 pub enum Command {
     /// Run the gate.
     Serve(Box<ServeSettings>),
+    /// Fill the ledger from Kafka.
+    Sink(Box<SinkSettings>),
+    /// Compare journal, topic and ledger.
+    Audit(Box<AuditSettings>),
+    /// Bring a journal up to date.
+    CatchUp(Box<CatchUpSettings>),
+    /// See to what could not be stored.
+    DeadLetters(Box<DeadLetterSettings>),
+    /// Print the ledger's tables.
+    Ddl(DdlSettings),
     /// Fire a crowd at a gate.
     Rehearse(RehearseSettings),
     /// Print this text: the effective settings as a file.
@@ -50,6 +71,17 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, Settin
     match matches.subcommand() {
         Some(("rehearse", matches)) => {
             Ok(Command::Rehearse(RehearseSettings::read(&Values { matches: matches.clone(), file: None })?))
+        }
+        Some(("sink", matches)) => Ok(Command::Sink(Box::new(SinkSettings::with_topic(&Values::with_file(matches)?)?))),
+        Some(("audit", matches)) => Ok(Command::Audit(Box::new(AuditSettings::read(&Values::with_file(matches)?)?))),
+        Some(("catch-up", matches)) => {
+            Ok(Command::CatchUp(Box::new(CatchUpSettings::read(&Values::with_file(matches)?)?)))
+        }
+        Some(("dead-letters", matches)) => {
+            Ok(Command::DeadLetters(Box::new(DeadLetterSettings::read(&Values::with_file(matches)?)?)))
+        }
+        Some(("ddl", matches)) => {
+            Ok(Command::Ddl(DdlSettings::read(&Values { matches: matches.clone(), file: None })?))
         }
         Some(("config", matches)) => {
             let values = Values::with_file(matches)?;
@@ -123,6 +155,40 @@ impl Values {
         }
     }
 
+    /// Whether the command at hand has the setting `key` at all.
+    fn knows(&self, key: &str) -> bool {
+        self.matches.try_contains_id(key).is_ok()
+    }
+
+    /// All values of a repeatable setting without a default; maybe none.
+    fn several<T>(&self, key: &'static str, reader: Reader<T>) -> Result<Vec<T>, SettingsError> {
+        let Some(sourced) = self.text(key) else { return Ok(Vec::new()) };
+        let read = |text: &String| reader(text).map_err(|right| refused(&sourced, key, text, &right));
+        sourced.texts.iter().map(read).collect()
+    }
+
+    /// The ledger, with its password from wherever that is kept.
+    fn ledger(&self, data: &Path) -> Result<Ledger, SettingsError> {
+        let mut ledger = match self.maybe("ledger", value::ledger)? {
+            Some((ledger, _)) => ledger,
+            None => Ledger::Sqlite(data.join("ledger.db")),
+        };
+        let Some((path, origin)) = self.maybe("ledger-password-file", value::path)? else { return Ok(ledger) };
+        let name = origin.name("ledger-password-file");
+        match &mut ledger {
+            Ledger::Mysql(url) if url.password.is_none() => {
+                url.password = Some(first_line("ledger-password-file", &path)?);
+                Ok(ledger)
+            }
+            Ledger::Mysql(_) => {
+                Err(SettingsError::Combination(format!("--ledger and {name} both give a password; leave one of them")))
+            }
+            Ledger::Sqlite(_) | Ledger::None => {
+                Err(SettingsError::Combination(format!("{name}: a ledger of this kind has no password; leave it out")))
+            }
+        }
+    }
+
     /// The value of a setting that has a default.
     fn one<T>(&self, key: &'static str, reader: Reader<T>) -> Result<T, SettingsError> {
         let (value, _) = self.maybe(key, reader)?.expect("the setting is declared with a default");
@@ -142,17 +208,28 @@ impl Values {
                 origin.name("password-file")
             )));
         }
-        let broken = |reason: String| SettingsError::File { key: "password", path: path.clone(), reason };
-        let text = std::fs::read_to_string(&path).map_err(|error| broken(error.to_string()))?;
-        match text.lines().next() {
-            Some(line) if !line.is_empty() => Ok(Some(Secret::new(line))),
-            Some(_) | None => Err(broken("its first line is empty; write the password there".into())),
-        }
+        first_line("password", &path).map(Some)
     }
 }
 
+/// The password on the first line of the file at `path`.
+fn first_line(key: &'static str, path: &Path) -> Result<Secret, SettingsError> {
+    let broken = |reason: String| SettingsError::File { key, path: path.to_owned(), reason };
+    let text = std::fs::read_to_string(path).map_err(|error| broken(error.to_string()))?;
+    match text.lines().next() {
+        Some(line) if !line.is_empty() => Ok(Secret::new(line)),
+        Some(_) | None => Err(broken("its first line is empty; write the password there".into())),
+    }
+}
+
+/// Whether text that may hold a secret can be shown: a URL without an account, a word.
+fn harmless(text: &str) -> bool {
+    !text.contains(['@', '='])
+}
+
 fn refused(sourced: &Sourced, key: &str, text: &str, right: &str) -> SettingsError {
-    let value = if key == "password" { "***" } else { text };
+    let secret = key == "password" || matches!(key, "ledger" | "kafka-config") && !harmless(text);
+    let value = if secret { "***" } else { text };
     SettingsError::Value { name: sourced.origin.name(key), value: value.to_owned(), right: right.to_owned() }
 }
 

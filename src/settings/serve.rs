@@ -7,7 +7,11 @@ use std::time::Duration;
 
 use crate::settings::Values;
 use crate::settings::error::{Origin, SettingsError};
-use crate::settings::value::{self, Appendfsync, Ledger, LedgerUsers, Listen, LogFormat, LogLevels, Secret, Sink};
+use crate::settings::kafka::{Kafka, KafkaStream};
+use crate::settings::tools::LedgerWriting;
+use crate::settings::value::{
+    self, AnswerAfter, Appendfsync, Ledger, LedgerUsers, Listen, LogFormat, LogLevels, Secret, Sink,
+};
 
 /// Everything the gate needs to know to start; each value can be used, and all of them together.
 #[derive(Clone, Debug)]
@@ -20,20 +24,20 @@ pub struct ServeSettings {
     pub lock_wait: Duration,
     /// When a write counts as kept.
     pub appendfsync: Appendfsync,
+    /// When a grant's answer leaves; `Published` only with Kafka.
+    pub answer_after: AnswerAfter,
+    /// Where grants are streamed to.
+    pub kafka: Option<Kafka>,
+    /// How they are streamed there.
+    pub kafka_stream: KafkaStream,
     /// Size of a journal segment: within `limits`, whole blocks.
     pub segment_bytes: u64,
     /// Where grants are stored as rows.
     pub ledger: Ledger,
     /// Who fills the ledger; `Off` when there is none.
     pub sink: Sink,
-    /// The operator's own statement for each grant.
-    pub ledger_also: Option<String>,
-    /// The ceiling on rows; `None` is no ceiling.
-    pub ledger_rows_per_second: Option<NonZeroU32>,
-    /// The ceiling on transactions; `None` is no ceiling.
-    pub ledger_commits_per_second: Option<NonZeroU32>,
-    /// Create missing tables.
-    pub ledger_create: bool,
+    /// How it is filled.
+    pub ledger_writing: LedgerWriting,
     /// The column type of users.
     pub ledger_users: LedgerUsers,
     /// Where HTTP is served.
@@ -55,22 +59,19 @@ pub struct ServeSettings {
 impl ServeSettings {
     pub(super) fn read(values: &Values) -> Result<ServeSettings, SettingsError> {
         let data = values.one("data", value::path)?;
-        let ledger = match values.maybe("ledger", value::ledger)? {
-            Some((ledger, _)) => ledger,
-            None => Ledger::Sqlite(data.join("ledger.db")),
-        };
+        let ledger = values.ledger(&data)?;
         let settings = ServeSettings {
             listen: values.all("listen", value::listen)?,
             data,
             lock_wait: values.one("lock-wait", value::seconds)?,
             appendfsync: values.one("appendfsync", value::appendfsync)?,
+            answer_after: values.one("answer-after", value::answer_after)?,
+            kafka: Kafka::read(values)?,
+            kafka_stream: KafkaStream::read(values)?,
             segment_bytes: values.one("segment-bytes", value::segment_bytes)?,
             ledger,
             sink: values.one("sink", value::sink)?,
-            ledger_also: values.maybe("ledger-also", value::statement)?.map(|(statement, _)| statement),
-            ledger_rows_per_second: values.one("ledger-rows-per-second", value::ceiling)?,
-            ledger_commits_per_second: values.one("ledger-commits-per-second", value::ceiling)?,
-            ledger_create: values.one("ledger-create", value::yes_no)?,
+            ledger_writing: LedgerWriting::read(values)?,
             ledger_users: values.one("ledger-users", value::ledger_users)?,
             admin: values.one("admin", value::admin)?,
             max_clients: values.one("max-clients", value::count)?,
@@ -120,7 +121,27 @@ impl ServeSettings {
             }
             self.sink = Sink::Off;
         }
-        if self.ledger_also.is_some() && self.sink == Sink::Off {
+        if self.kafka.is_none() {
+            if self.answer_after == AnswerAfter::Published {
+                return clash(format!("{}: nothing is published without --kafka-brokers", name("answer-after")));
+            }
+            if self.sink == Sink::Outside {
+                return clash(format!(
+                    "{}: a sink elsewhere reads from Kafka; set --kafka-brokers, or --sink inside",
+                    name("sink")
+                ));
+            }
+            if let Some(key) = ["kafka-adopt", "kafka-config", "kafka-config-file"].into_iter().find(|key| said(key)) {
+                return clash(format!("{} does nothing without --kafka-brokers", name(key)));
+            }
+        }
+        if self.sink == Sink::Outside && matches!(self.ledger, Ledger::Sqlite(_)) && !said("ledger") {
+            return clash(format!(
+                "{}: name the ledger that the sink elsewhere fills with --ledger, so that the gate can see how far it is",
+                name("sink")
+            ));
+        }
+        if self.ledger_writing.also.is_some() && self.sink == Sink::Off {
             return clash(format!(
                 "{} would never run: no ledger is filled; set --ledger and --sink inside, or leave it out",
                 name("ledger-also")
@@ -160,10 +181,10 @@ mod tests {
         assert_eq!(settings.ledger, Ledger::Sqlite("./data/ledger.db".into()));
         assert_eq!(settings.segment_bytes, crate::limits::SEGMENT_BYTES);
         assert_eq!(settings.appendfsync, Appendfsync::Always);
-        assert_eq!(settings.ledger_commits_per_second, NonZeroU32::new(20));
+        assert_eq!(settings.ledger_writing.commits_per_second, NonZeroU32::new(20));
         assert_eq!(settings.admin, Some("127.0.0.1:9379".parse().unwrap()));
         assert_eq!(settings.shutdown_timeout, Duration::from_secs(10));
-        assert!(settings.password.is_none() && settings.protected_mode && settings.ledger_create);
+        assert!(settings.password.is_none() && settings.protected_mode && settings.ledger_writing.create);
         assert_eq!(serve(&["serve", "--data", "x"]).unwrap().ledger, Ledger::Sqlite("x/ledger.db".into()));
     }
 
@@ -172,8 +193,8 @@ mod tests {
         let file = "data = 'from-file'\n[ledger]\nrows-per-second = 7\ncreate = false";
         let settings = with_file(file, &["--data", "from-flag"]).unwrap();
         assert_eq!(settings.data, PathBuf::from("from-flag"));
-        assert_eq!(settings.ledger_rows_per_second, NonZeroU32::new(7));
-        assert!(!settings.ledger_create);
+        assert_eq!(settings.ledger_writing.rows_per_second, NonZeroU32::new(7));
+        assert!(!settings.ledger_writing.create);
         assert_eq!(settings.shutdown_timeout, Duration::from_secs(10));
     }
 

@@ -22,9 +22,13 @@ pub fn as_file(values: &Values, settings: &ServeSettings) -> String {
         // Writing to a String cannot fail.
         let _ = match texts.as_slice() {
             [] => writeln!(text, "# {key} =    # {origin}"),
+            [url] if key == "ledger" && url.contains('@') => {
+                // With its password masked: no file that a start would take.
+                writeln!(text, "# {key} = {}    # {origin}", plain(&settings.ledger.to_string()))
+            }
             [_] if key == "password" => writeln!(text, "# {key} = \"***\"    # {origin}"),
             several if repeatable => {
-                let list = several.iter().cloned().map(Value::String).collect();
+                let list = several.iter().map(|one| Value::String(masked(key, one))).collect();
                 writeln!(text, "{key} = {}    # {origin}", Value::Array(list))
             }
             [one, ..] => writeln!(text, "{key} = {}    # {origin}", plain(one)),
@@ -38,6 +42,18 @@ fn plain(text: &str) -> Value {
     match text.parse::<i64>() {
         Ok(number) if number.to_string() == text => Value::Integer(number),
         Ok(_) | Err(_) => Value::String(text.to_owned()),
+    }
+}
+
+/// Properties of librdkafka that hold a secret lose it.
+fn masked(key: &str, text: &str) -> String {
+    match text.split_once('=') {
+        Some((name, _))
+            if key == "kafka-config" && ["password", "secret", "jaas"].iter().any(|word| name.contains(word)) =>
+        {
+            format!("{name}=***")
+        }
+        Some(_) | None => text.to_owned(),
     }
 }
 

@@ -9,7 +9,9 @@ use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 
 use crate::limits::{BLOCK_BYTES, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+use crate::settings::mysql_url;
 use crate::settings::nearest::nearest;
+use crate::settings::tools::{CatchUpFrom, Database, DeadLetterAction};
 
 /// Where clients connect.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,14 +47,61 @@ pub enum Appendfsync {
 pub enum Ledger {
     /// `sqlite:PATH`
     Sqlite(PathBuf),
+    /// `mysql://...`
+    Mysql(MysqlUrl),
     /// Nowhere.
     None,
+}
+
+/// `mysql://USER[:PASSWORD]@HOST[:PORT]/DATABASE[?tls=off|require|verify&ca=FILE]`, percent-encoded where needed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MysqlUrl {
+    /// The user.
+    pub user: String,
+    /// His password, here or from `--ledger-password-file`.
+    pub password: Option<Secret>,
+    /// Host name or address, without brackets.
+    pub host: String,
+    /// 3306 unless said.
+    pub port: u16,
+    /// The database.
+    pub database: String,
+    /// How the connection is protected.
+    pub tls: MysqlTls,
+}
+
+/// `?tls=`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MysqlTls {
+    /// Not at all.
+    Off,
+    /// Encrypted, whoever answers.
+    Require,
+    /// Encrypted, and the certificate must be good for the host: by the system's authorities, or by this file's.
+    Verify {
+        /// `&ca=FILE`
+        ca: Option<PathBuf>,
+    },
+}
+
+impl fmt::Display for MysqlUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let password = if self.password.is_some() { ":***" } else { "" };
+        write!(f, "mysql://{}{password}@{}:{}/{}", self.user, self.host, self.port, self.database)?;
+        match &self.tls {
+            MysqlTls::Off => Ok(()),
+            MysqlTls::Require => f.write_str("?tls=require"),
+            MysqlTls::Verify { ca: None } => f.write_str("?tls=verify"),
+            MysqlTls::Verify { ca: Some(ca) } => write!(f, "?tls=verify&ca={}", ca.display()),
+        }
+    }
 }
 
 impl fmt::Display for Ledger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Ledger::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Ledger::Mysql(url) => url.fmt(f),
             Ledger::None => f.write_str("none"),
         }
     }
@@ -63,8 +112,39 @@ impl fmt::Display for Ledger {
 pub enum Sink {
     /// This process.
     Inside,
+    /// A `coupon-gate sink` elsewhere.
+    Outside,
     /// Nobody.
     Off,
+}
+
+/// When a grant's answer leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnswerAfter {
+    /// It is on disk.
+    Durable,
+    /// Kafka has it too.
+    Published,
+}
+
+/// A record's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KafkaValue {
+    /// 8 bytes, big-endian.
+    Long,
+    /// A JSON object.
+    Json,
+}
+
+/// A record's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KafkaKey {
+    /// The campaign's name.
+    Campaign,
+    /// The user as text.
+    User,
+    /// Null.
+    None,
 }
 
 /// The column type of users in the ledger.
@@ -146,14 +226,91 @@ pub fn ledger(text: &str) -> Result<Ledger, String> {
     if text == "none" {
         return Ok(Ledger::None);
     }
+    if text.starts_with("mysql:") || text.starts_with("mariadb:") {
+        return mysql_url::parse(text).map(Ledger::Mysql);
+    }
     match text.strip_prefix("sqlite:") {
-        Some("") | None => Err("is no ledger; right are sqlite:PATH or none".into()),
+        Some("") | None => Err("is no ledger; right are sqlite:PATH, mysql://USER@HOST/DATABASE or none".into()),
         Some(path) => Ok(Ledger::Sqlite(path.into())),
     }
 }
 
+pub fn answer_after(text: &str) -> Result<AnswerAfter, String> {
+    choice(text, &[("durable", AnswerAfter::Durable), ("published", AnswerAfter::Published)])
+}
+
+pub fn kafka_value(text: &str) -> Result<KafkaValue, String> {
+    choice(text, &[("long", KafkaValue::Long), ("json", KafkaValue::Json)])
+}
+
+pub fn kafka_key(text: &str) -> Result<KafkaKey, String> {
+    choice(text, &[("campaign", KafkaKey::Campaign), ("user", KafkaKey::User), ("none", KafkaKey::None)])
+}
+
+/// A legal topic name.
+pub fn topic(text: &str) -> Result<String, String> {
+    let legal = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    if (1..=249).contains(&text.len()) && legal && text != "." && text != ".." {
+        Ok(text.to_owned())
+    } else {
+        Err("is no topic name: 1 to 249 letters, digits and . _ - are".into())
+    }
+}
+
+/// `HOST:PORT`, separated by commas.
+pub fn brokers(text: &str) -> Result<String, String> {
+    let sound = |broker: &str| {
+        let (host, port) = broker.trim().rsplit_once(':')?;
+        (!host.is_empty() && port.parse::<u16>().is_ok()).then_some(())
+    };
+    if text.split(',').all(|broker| sound(broker).is_some()) {
+        Ok(text.to_owned())
+    } else {
+        Err("is no list of brokers, such as kafka-1:9092,kafka-2:9092".into())
+    }
+}
+
+/// `NAME=VALUE`.
+pub fn property(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_owned(), value.trim().to_owned())),
+        Some(_) | None => Err("is no property, such as linger.ms=20".into()),
+    }
+}
+
+pub fn partitions(text: &str) -> Result<u32, String> {
+    text.parse().ok().filter(|count| (1..=10_000).contains(count)).ok_or_else(|| "is not between 1 and 10000".into())
+}
+
+pub fn replication(text: &str) -> Result<Option<u16>, String> {
+    match text.parse::<u16>() {
+        Ok(0) => Ok(None),
+        Ok(count) if count <= 100 => Ok(Some(count)),
+        Ok(_) | Err(_) => Err("is not between 0 and 100".into()),
+    }
+}
+
+pub fn catch_up_from(text: &str) -> Result<CatchUpFrom, String> {
+    choice(text, &[("kafka", CatchUpFrom::Kafka), ("ledger", CatchUpFrom::Ledger)])
+}
+
+pub fn dead_letter_action(text: &str) -> Result<DeadLetterAction, String> {
+    choice(
+        text,
+        &[("list", DeadLetterAction::List), ("retry", DeadLetterAction::Retry), ("drop", DeadLetterAction::Drop)],
+    )
+}
+
+pub fn database(text: &str) -> Result<Database, String> {
+    choice(text, &[("mysql", Database::Mysql), ("sqlite", Database::Sqlite)])
+}
+
+pub fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| "is no such number".into())
+}
+
 pub fn sink(text: &str) -> Result<Sink, String> {
-    choice(text, &[("inside", Sink::Inside), ("off", Sink::Off)])
+    choice(text, &[("inside", Sink::Inside), ("outside", Sink::Outside), ("off", Sink::Off)])
 }
 
 pub fn ledger_users(text: &str) -> Result<LedgerUsers, String> {

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::ledger::{Row, RowUser};
 use crate::core::{Event, Users};
-use crate::ids::{CampaignId, Lsn, User};
+use crate::grant::Grant;
+use crate::ids::{CampaignId, LogId, Lsn};
 
 /// A campaign as the sink sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl Directory {
     }
 
     /// The row that `event` becomes, if it becomes one; learns of new campaigns.
-    pub(super) fn row(&mut self, lsn: Lsn, event: &Event<'_>) -> Result<Option<Row>, CampaignId> {
+    pub(super) fn row(&mut self, log: LogId, lsn: Lsn, event: &Event<'_>) -> Result<Option<Grant>, CampaignId> {
         match event {
             Event::CampaignCreated { id, name, terms, .. } => {
                 self.add(*id, String::from_utf8_lossy(name).into(), terms.shadow);
@@ -55,14 +55,12 @@ impl Directory {
                 if entry.shadow {
                     return Ok(None);
                 }
-                let user = match user {
-                    User::Int(number) => RowUser::Int(*number),
-                    User::Any(bytes) => RowUser::Any((*bytes).into()),
-                };
                 let campaign = Arc::clone(&entry.name);
-                Ok(Some(Row { campaign, seat: seat.get(), user, nth: 1, granted_at: *at, seq: lsn }))
+                Ok(Some(Grant { log, seq: lsn, campaign, seat: seat.get(), user: (*user).into(), nth: 1, at: *at }))
             }
             Event::CampaignDropped { .. }
+            | Event::Imported { .. }
+            | Event::Skipped { .. }
             | Event::KeySet { .. }
             | Event::KeyCounted { .. }
             | Event::KeyPatched { .. }

@@ -111,9 +111,9 @@ mod tests {
         }
 
         fn sink(&self, data: &Path, campaigns: Vec<crate::sink::Campaign>) -> crate::sink::SinkHandle {
-            let at = crate::sink::LedgerAt::Sqlite(data.join("ledger.db"));
+            let at = crate::ledger::LedgerAt::Sqlite(data.join("ledger.db"));
             let options = crate::sink::Options {
-                ledger: crate::sink::LedgerSettings::new(at),
+                ledger: crate::ledger::LedgerSettings::new(at),
                 pace: crate::sink::Pace { rows_per_second: None, commits_per_second: None },
                 log: self.log,
                 owner: "test".into(),

@@ -1,88 +1,37 @@
 //! # sink - every grant in the SQL ledger, once
 //! Follows the journal up to `durable` and stores its grants, a batch in one transaction with the sink's own position:
 //! a batch is in or it is not, and the position tells which.
-//! May use: `core` (events), `ids`, `limits`, `metrics`, `watermark`, `sabotage`, `journal` (its reader, in
+//! May use: `ledger`, `core` (events), `grant`, `ids`, `metrics`, `watermark`, `sabotage`, `journal` (its reader, in
 //! `journal_source` alone).
 //! Promises: each grant of a campaign that is no rehearsal is one row, through any number of kills, lost answers and
 //! sinks; nothing here is waited for by the gate; no database is kept busier than its operator allowed.
 
-pub mod ddl; //        the tables, as data
 mod directory; //      campaign numbers to names
 mod journal_source; // the journal as a source
-mod ledger; //         what a database must do to be a ledger
 mod pace; //           ceilings and back-off
 mod resume; //         the journal and the ledger belong together
 mod source; //         what the sink reads
-mod sqlite; //         the ledger in an SQLite file
-mod sqlite_open; //    its connection, tables and errors
 mod stop; //           the word to stop
 #[cfg(test)]
 mod tests;
 mod worker; //         the thread between the two
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use directory::Campaign;
 pub use journal_source::JournalSource;
-pub use ledger::{LedgerError, UserColumn};
 pub use pace::Pace;
 pub use source::{GrantSource, SourceError};
 
-use crate::core::Users;
 use crate::ids::{LogId, Lsn};
+use crate::ledger::{self, LedgerError, LedgerSettings};
 use crate::metrics::Figures;
 use crate::watermark::Watermarks;
 use directory::Directory;
-use ledger::{Ledger, Source};
-use sqlite::{SqliteLedger, SqliteOptions};
 use stop::Stop;
 use worker::{Place, Progress, Worker};
-
-/// Which database the ledger is in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LedgerAt {
-    /// `sqlite:PATH`.
-    Sqlite(PathBuf),
-}
-
-/// Settings of the ledger.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LedgerSettings {
-    /// `--ledger`.
-    pub at: LedgerAt,
-    /// `--ledger-users`.
-    pub users: UserColumn,
-    /// `--ledger-create`: create what is missing.
-    pub create: bool,
-    /// `--ledger-also`.
-    pub also: Option<String>,
-}
-
-impl LedgerSettings {
-    /// The ledger at `at` with every other setting at its default.
-    pub fn new(at: LedgerAt) -> LedgerSettings {
-        LedgerSettings { at, users: UserColumn::default(), create: true, also: None }
-    }
-
-    /// Whether a campaign with such users can be stored; asked before it is created.
-    pub fn carries(&self, users: Users) -> bool {
-        self.users.carries(users)
-    }
-
-    fn ledger(&self) -> Box<dyn Ledger> {
-        match &self.at {
-            LedgerAt::Sqlite(path) => Box::new(SqliteLedger::new(SqliteOptions {
-                path: path.clone(),
-                users: self.users,
-                create: self.create,
-                also: self.also.clone(),
-            })),
-        }
-    }
-}
 
 /// What a sink is started with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,11 +103,11 @@ pub fn start(
     events: Box<dyn GrantSource>,
     campaigns: Vec<Campaign>,
 ) -> Result<SinkHandle, SinkError> {
-    let misfit = campaigns.iter().find(|c| !c.shadow && !options.ledger.users.carries(c.users));
+    let misfit = campaigns.iter().find(|c| !c.shadow && !options.ledger.carries(c.users));
     if let Some(campaign) = misfit {
         return Err(SinkError::Users { campaign: campaign.name.clone() });
     }
-    let mut ledger = options.ledger.ledger();
+    let mut ledger = options.ledger.to_write();
     if let Err(error @ LedgerError::Unfit(_)) = ledger.open() {
         return Err(SinkError::Ledger(error));
     }
@@ -166,7 +115,8 @@ pub fn start(
     let worker = Worker {
         ledger,
         events,
-        source: Source::journal(options.log),
+        source: ledger::journal_source(options.log),
+        log: options.log,
         owner: options.owner,
         pace: options.pace,
         directory: Directory::new(campaigns),
@@ -184,9 +134,13 @@ pub fn start(
 /// How far the ledger says the journal of `log` was durable, asked before replay; `None` where it does not know or
 /// cannot be read. Creates and changes nothing.
 pub fn known_position(settings: &LedgerSettings, log: LogId) -> Option<Lsn> {
-    let LedgerAt::Sqlite(path) = &settings.at;
-    match sqlite_open::peek(path, &Source::journal(log)) {
-        Ok(position) => position.map(|position| Lsn::new(position.next).prev()),
+    let source = ledger::journal_source(log);
+    let read = settings.to_read().and_then(|reader| reader.map(|mut reader| reader.all_positions()).transpose());
+    match read {
+        Ok(positions) => {
+            let there = positions.into_iter().flatten().find(|position| position.source == source);
+            there.map(|position| Lsn::new(position.next).prev())
+        }
         Err(error) => {
             tracing::warn!(
                 "{error}; the journal is recovered without what the ledger knows: that it is older than the ledger (a \

@@ -1,19 +1,19 @@
 //! Before a sink stores: is this the journal that the ledger was filled from?
 
 use super::directory::Directory;
-use super::ledger::{Ledger, LedgerError, Position, Source};
 use super::source::{GrantSource, SourceError};
 use super::worker::Fault;
-use crate::ids::Lsn;
+use crate::ids::{LogId, Lsn};
+use crate::ledger::{InPlace, Ledger, LedgerError, Position};
 
 /// What to say when the ledger stands behind the end of the journal: the journal is older than the ledger, and what it
 /// grants from here on would be taken for stored as soon as it has grown enough.
-pub(super) fn ahead(source: &Source, there: &Position, durable: Lsn) -> Option<String> {
+pub(super) fn ahead(source: &str, there: &Position, durable: Lsn) -> Option<String> {
     (there.next > durable.next().get()).then(|| {
         format!(
             "ledger: it is ahead of the journal: {} is stored up to {} (by {}), the journal ends at {durable}; the data \
              directory is older than the ledger: nothing is stored until the gate is started again with the right one",
-            source.name,
+            source,
             there.next.saturating_sub(1),
             there.owner,
         )
@@ -26,7 +26,7 @@ pub(super) fn compare(
     ledger: &mut dyn Ledger,
     events: &mut dyn GrantSource,
     directory: &mut Directory,
-    (source, there, durable): (&Source, &Position, Lsn),
+    (log, source, there, durable): (LogId, &str, &Position, Lsn),
 ) -> Result<(), Fault> {
     let last = there.last_seq;
     if last == Lsn::ZERO {
@@ -37,28 +37,32 @@ pub(super) fn compare(
         events.seek(last)?;
         let read = events.read(durable, &mut |lsn, event| {
             if lsn == last {
-                found = directory.row(lsn, event).ok().flatten();
+                found = directory.row(log, lsn, event).ok().flatten();
             }
         })?;
         if read.is_none() {
             return Err(SourceError(format!(
                 "ledger: the journal's record at {last} cannot be read, so nothing says that this is the journal which {} \
                  was stored from; start the gate again: it checks its journal",
-                source.name
+                source
             ))
             .into());
         }
     }
     let differs = match found {
         None => Some(format!("the journal has no grant at {last}, which the ledger stored last")),
-        Some(row) => ledger.in_place_of(source, &row)?.map(|there| format!("the journal says {row}, there is {there}")),
+        Some(row) => match ledger.in_place_of(&row)? {
+            InPlace::Same => None,
+            InPlace::Other(there) => Some(format!("the journal says {row}, there is {there}")),
+            InPlace::Nothing => Some(format!("the journal says {row}, there is no row")),
+        },
     };
     differs.map_or(Ok(()), |differs| {
         Err(LedgerError::Contradiction(format!(
             "ledger: this is not the journal that {} was stored from: {differs}; nothing is stored until the right data \
              directory or the right ledger is back (was the row removed on purpose? then set last_seq = 0 in \
              coupon_sink_position)",
-            source.name
+            source
         ))
         .into())
     })

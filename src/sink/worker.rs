@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::directory::Directory;
-use super::ledger::{Batch, Ledger, LedgerError, Position, Row, Source};
 use super::pace::{BACKOFF_MAX, Backoff, Pace};
 use super::resume;
 use super::source::{GrantSource, SourceError};
 use super::stop::{Stop, now};
-use crate::ids::Lsn;
+use crate::grant::Grant;
+use crate::ids::{LogId, Lsn};
+use crate::ledger::{Batch, Ledger, LedgerError, Move, Position};
 use crate::metrics::Figures;
 use crate::sabotage::{Sabotage, on};
 use crate::watermark::Watermarks;
@@ -34,7 +35,8 @@ const REMIND: Duration = Duration::from_secs(60);
 pub(super) struct Worker {
     pub(super) ledger: Box<dyn Ledger>,
     pub(super) events: Box<dyn GrantSource>,
-    pub(super) source: Source,
+    pub(super) source: String,
+    pub(super) log: LogId,
     pub(super) owner: String,
     pub(super) pace: Pace,
     pub(super) directory: Directory,
@@ -64,7 +66,7 @@ pub(super) enum Place {
 /// What is read and not yet stored.
 #[derive(Debug)]
 pub(super) struct Progress {
-    rows: VecDeque<Row>,
+    rows: VecDeque<Grant>,
     /// Everything up to here is read.
     read: Lsn,
     /// When the table's position last moved.
@@ -110,7 +112,12 @@ impl Fault {
     fn passes(&self) -> bool {
         match self {
             Fault::Ledger(LedgerError::Unavailable(_)) => true,
-            Fault::Ledger(LedgerError::Unfit(_) | LedgerError::Contradiction(_) | LedgerError::TakenOver(_))
+            Fault::Ledger(
+                LedgerError::Unfit(_)
+                | LedgerError::Refused(_)
+                | LedgerError::Contradiction(_)
+                | LedgerError::TakenOver(_),
+            )
             | Fault::Source(_) => false,
         }
     }
@@ -177,7 +184,7 @@ impl Worker {
             }
             return Ok(Turn::Idle);
         }
-        let oldest = self.progress.rows[0].granted_at.0;
+        let oldest = self.progress.rows[0].at.0;
         self.figures.oldest_unstored_at.set(u64::try_from(oldest).unwrap_or(0));
         let take = self.progress.rows.len().min(ROWS_PER_TRANSACTION);
         let rest = self.progress.rows.split_off(take);
@@ -202,7 +209,7 @@ impl Worker {
             return Err(LedgerError::Contradiction(line.clone()).into());
         }
         self.ledger.open()?;
-        let there = self.ledger.position(&self.source)?;
+        let there = self.ledger.positions(&self.source)?.pop();
         // Behind the position, or what this process has stored since would look like too much.
         let durable = self.watermarks.durable.get();
         if let Some(there) = there.as_ref().filter(|_| !on(Sabotage::ResumeUnchecked))
@@ -214,7 +221,7 @@ impl Worker {
         self.give_way(there.as_ref(), durable)?;
         if let Some(there) = there.as_ref().filter(|_| !on(Sabotage::ResumeUnchecked)) {
             let (ledger, events) = (self.ledger.as_mut(), self.events.as_mut());
-            resume::compare(ledger, events, &mut self.directory, (&self.source, there, durable))?;
+            resume::compare(ledger, events, &mut self.directory, (self.log, &self.source, there, durable))?;
         }
         let held = match (&self.place, there) {
             (Place::Doubtful { held, sent }, Some(there)) if there.epoch == held.epoch => {
@@ -224,7 +231,20 @@ impl Worker {
                 }
                 there
             }
-            (_, there) => self.ledger.claim(&self.source, &self.owner, there.as_ref())?,
+            (_, there) => {
+                let new = Move {
+                    source: self.source.clone(),
+                    kpart: 0,
+                    expected: None,
+                    next: 1,
+                    log: self.log,
+                    last_seq: Lsn::ZERO,
+                    hole: false,
+                };
+                let new = if there.is_none() { vec![new] } else { Vec::new() };
+                let claimed = self.ledger.claim(&self.owner, there.as_slice(), &new)?;
+                claimed.into_iter().next().expect("one position was claimed")
+            }
         };
         self.progress = Progress { read: Lsn::new(held.next).prev(), ..Progress::new() };
         self.events.seek(Lsn::new(held.next))?;
@@ -238,10 +258,10 @@ impl Worker {
         let line = match (&self.place, there) {
             (Place::Doubtful { held, .. }, Some(there)) if there.epoch > held.epoch => format!(
                 "ledger: another sink took over {}: {} (epoch {}, this one had {}); this one waits until it falls silent",
-                self.source.name, there.owner, there.epoch, held.epoch
+                self.source, there.owner, there.epoch, held.epoch
             ),
             (Place::Lost(before), Some(there)) if before != there || there.next > durable.get() => {
-                format!("ledger: {} is stored by another sink: {}", self.source.name, there.owner)
+                format!("ledger: {} is stored by another sink: {}", self.source, there.owner)
             }
             _ => return Ok(()),
         };
@@ -254,8 +274,8 @@ impl Worker {
         let durable = self.watermarks.durable.get();
         while self.progress.rows.len() < ROWS_PER_TRANSACTION && self.progress.read < durable {
             let mut unknown = None;
-            let (directory, rows) = (&mut self.directory, &mut self.progress.rows);
-            let read = self.events.read(durable, &mut |lsn, event| match directory.row(lsn, event) {
+            let (log, directory, rows) = (self.log, &mut self.directory, &mut self.progress.rows);
+            let read = self.events.read(durable, &mut |lsn, event| match directory.row(log, lsn, event) {
                 Ok(row) => rows.extend(row),
                 Err(id) => unknown = unknown.or(Some((lsn, id))),
             });
@@ -286,14 +306,23 @@ impl Worker {
     }
 
     /// One transaction: `rows` (maybe none), and the position after `upto`.
-    fn store(&mut self, rows: &[Row], upto: Lsn, last_seq: Lsn) -> Result<(), Fault> {
+    fn store(&mut self, rows: &[Grant], upto: Lsn, last_seq: Lsn) -> Result<(), Fault> {
         let Place::Held(position) = &mut self.place else {
             unreachable!("a turn begins with its place");
         };
         let next = upto.next().get();
-        let (source, epoch, expected) = (&self.source, position.epoch, position.next);
+        let (epoch, owner) = (position.epoch, self.owner.as_str());
+        let moves = [Move {
+            source: self.source.clone(),
+            kpart: 0,
+            expected: Some(position.next),
+            next,
+            log: self.log,
+            last_seq,
+            hole: false,
+        }];
         let began = now();
-        if let Err(error) = self.ledger.store(&Batch { source, epoch, expected, next, last_seq, rows }) {
+        if let Err(error) = self.ledger.store(&Batch { epoch, owner, moves: &moves, rows, dead: &[] }) {
             self.doubt(Some((next, rows.len())));
             return Err(error.into());
         }

@@ -1,7 +1,7 @@
 //! # wire - RESP in and out, the command table
 //! Bytes to arguments, arguments to core commands, replies to bytes; and one row per command with everything that is
 //! known of it. Pure: no sockets, no clock, no threads.
-//! May use: `core` (commands and replies, not the state), `ids`, `limits`.
+//! May use: `core` (commands and replies, not the state), `grant`, `ids`, `limits`.
 //! Promises: names, arities, replies and error texts as Redis 7.2; no input makes it panic, reserve memory for bytes
 //! that have not come, or scan a byte of an argument twice; no allocation per pipelined command.
 
@@ -11,6 +11,7 @@ mod connection_table;
 mod gate_table;
 mod help;
 mod inline;
+pub mod kafka;
 mod keys_table;
 mod numbers;
 mod parse;

@@ -190,7 +190,7 @@ fn known_length(campaign: &[u8]) -> Result<&[u8], Refusal> {
     Ok(campaign)
 }
 
-fn is_campaign_name(name: &[u8]) -> bool {
+pub(super) fn is_campaign_name(name: &[u8]) -> bool {
     (1..=CAMPAIGN_NAME_BYTES_MAX).contains(&name.len())
         && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"._:{}-".contains(byte))
 }

@@ -125,6 +125,7 @@ impl Owned {
                     keep(bytes, none, Event::Granted { campaign, seat, user, at })
                 }
             },
+            Event::Imported { .. } | Event::Skipped { .. } => panic!("no command is answered with {event:?}"),
             Event::KeySet { db, key, ref value, expires } => {
                 keep(key, value, Event::KeySet { db, key: none, value: Cow::Borrowed(none), expires })
             }
@@ -152,7 +153,11 @@ impl Owned {
                 *key = first
             }
             Event::KeyRenamed { from, to, .. } => (*from, *to) = (first, second),
-            Event::CampaignDropped { .. } | Event::Granted { .. } | Event::Flushed { .. } => {}
+            Event::CampaignDropped { .. }
+            | Event::Granted { .. }
+            | Event::Imported { .. }
+            | Event::Skipped { .. }
+            | Event::Flushed { .. } => {}
         }
         event
     }

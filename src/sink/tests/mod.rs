@@ -13,13 +13,12 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::directory::Directory;
-use super::ledger::{LedgerError, Source, UserColumn};
-use super::sqlite::{SqliteLedger, SqliteOptions, Step};
 use super::stop::Stop;
 use super::worker::{Fault, Place, Progress, Turn, Worker};
 use super::*;
-use crate::core::{Event, Terms};
+use crate::core::{Event, Terms, Users};
 use crate::ids::{CampaignId, Millis, Seat, User};
+use crate::ledger::{LedgerAt, SqliteLedger, SqliteOptions, Step, Trip, UserColumn, ddl};
 
 const LOG: LogId = LogId([7; 16]);
 const SPRING: CampaignId = CampaignId(0);
@@ -29,25 +28,6 @@ const AT: i64 = 1_732_259_723_123;
 
 /// Events of one batch of the journal in memory: small, so that batches and transactions do not match.
 const EVENTS_PER_BATCH: usize = 7;
-
-/// Cuts a transaction short, once, at one step.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Trip(Arc<Mutex<Option<Step>>>);
-
-impl Trip {
-    fn arm(&self, step: Step) {
-        *self.0.lock().unwrap() = Some(step);
-    }
-
-    pub(super) fn at(&self, step: Step) -> Result<(), LedgerError> {
-        let mut armed = self.0.lock().unwrap();
-        if *armed == Some(step) {
-            *armed = None;
-            return Err(LedgerError::Unavailable(format!("the test cuts at {step:?}")));
-        }
-        Ok(())
-    }
-}
 
 type Events = Arc<Mutex<Vec<(Lsn, Event<'static>)>>>;
 
@@ -157,12 +137,14 @@ impl Bench {
             users: self.settings.users,
             create: self.settings.create,
             also: self.settings.also.clone(),
+            pause_when: None,
         });
         let trip = ledger.trip.clone();
         let worker = Worker {
             ledger: Box::new(ledger),
             events: Box::new(self.memory()),
-            source: Source::journal(self.log),
+            source: ledger::journal_source(self.log),
+            log: self.log,
             owner: "test".into(),
             pace: Pace { rows_per_second: None, commits_per_second: None },
             directory: Directory::new(self.campaigns()),

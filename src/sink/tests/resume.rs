@@ -122,10 +122,10 @@ fn a_position_that_moved_after_it_was_looked_at_is_not_claimed() {
     drain(&mut right).unwrap();
     let (mut other, _) = bench.worker();
     other.ledger.open().unwrap();
-    let seen = other.ledger.position(&other.source).unwrap();
+    let seen = other.ledger.positions(&other.source).unwrap();
     bench.grant(2..=2);
     drain(&mut right).unwrap();
-    let error = other.ledger.claim(&other.source, "other", seen.as_ref()).expect_err("it moved");
+    let error = other.ledger.claim("other", &seen, &[]).expect_err("it moved");
     assert!(matches!(error, LedgerError::Unavailable(_)) && error.to_string().contains("moved"), "{error}");
     bench.grant(3..=3);
     drain(&mut right).expect("it is not fenced");

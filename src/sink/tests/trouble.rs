@@ -1,7 +1,7 @@
 //! Databases that are locked, away, full of other rows or older than they should be: told, tried again, never mixed.
 
 use super::*;
-use crate::sink::sqlite_open::fault;
+use crate::ledger::fault;
 use crate::sink::stop::now;
 
 #[test]

@@ -7,19 +7,22 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::ddl::{self, Table};
-use super::ledger::{ALSO_PARAMETERS, LedgerError, Position, Source, UserColumn};
-use super::sqlite::{SqliteOptions, read_position};
+use super::sqlite::SqliteOptions;
+use super::{ALSO_PARAMETERS, LedgerError, UserColumn};
 
 /// How long one statement waits for another connection's lock; the sink's own back-off does the rest.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// How long the look before replay waits for such a lock: once a start, and what it learns protects the journal.
-const PEEK_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long who only reads waits for such a lock: the look before replay is taken once a start, and what it learns
+/// protects the journal.
+const READ_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// An open database.
 pub(super) struct Opened {
     pub(super) conn: Connection,
     pub(super) also: Option<Also>,
+    /// The operator's query, checked.
+    pub(super) pause_when: Option<String>,
     file: (u64, u64),
 }
 
@@ -44,25 +47,31 @@ pub(super) fn open(options: &SqliteOptions) -> Result<Opened, LedgerError> {
     let mut conn = durable(conn).map_err(|e| fault(path, "open", &e))?;
     make_tables(&mut conn, options)?;
     for table in &ddl::TABLES {
-        check_shape(&conn, table, options)?;
+        check_shape(&conn, table, path, options.users)?;
     }
     let also = options.also.as_deref().map(|sql| check_also(&conn, path, sql)).transpose()?;
     let file = file_of(path).map_err(|e| LedgerError::Unavailable(format!("ledger: {}: {e}", path.display())))?;
-    Ok(Opened { conn, also, file })
+    Ok(Opened { conn, also, pause_when: options.pause_when.clone(), file })
 }
 
-/// The position of `source` in a database that may not be there yet; changes nothing.
-pub(super) fn peek(path: &Path, source: &Source) -> Result<Option<Position>, LedgerError> {
+/// Opens the database at `path` for who only reads; `None` where it, or our tables in it, are not there.
+pub(super) fn open_to_read(path: &Path, users: UserColumn) -> Result<Option<Connection>, LedgerError> {
     let away = |e| LedgerError::Unavailable(format!("ledger: {}: cannot look for it: {e}", path.display()));
     if !path.try_exists().map_err(away)? {
         return Ok(None);
     }
-    let read = connect(path, OpenFlags::empty()).and_then(|conn| {
-        conn.busy_timeout(PEEK_TIMEOUT)?;
+    let opened = connect(path, OpenFlags::empty()).and_then(|conn| {
+        conn.busy_timeout(READ_TIMEOUT)?;
         let there = conn.table_exists(None, "coupon_sink_position")?;
-        if there { read_position(&conn, source) } else { Ok(None) }
+        Ok(there.then_some(conn))
     });
-    read.map_err(|e| fault(path, "read the position", &e))
+    let conn = opened.map_err(|e| fault(path, "open", &e))?;
+    if let Some(conn) = &conn {
+        for table in &ddl::TABLES {
+            check_shape(conn, table, path, users)?;
+        }
+    }
+    Ok(conn)
 }
 
 /// A connection keeps its file when that is replaced or removed, and would store where nobody looks.
@@ -101,7 +110,7 @@ fn make_tables(conn: &mut Connection, options: &SqliteOptions) -> Result<(), Led
         }
     }
     if missing.is_empty() {
-        return Ok(());
+        return if options.create { add_hole(conn).map_err(failed) } else { Ok(()) };
     }
     if !options.create {
         return Err(LedgerError::Unfit(format!(
@@ -117,9 +126,17 @@ fn make_tables(conn: &mut Connection, options: &SqliteOptions) -> Result<(), Led
     tx.commit().map_err(failed)
 }
 
+/// Ledgers made before there was a column `hole` get it: nothing was missing there.
+fn add_hole(conn: &Connection) -> rusqlite::Result<()> {
+    let sql = "SELECT count(*) FROM pragma_table_info('coupon_sink_position') WHERE name = 'hole'";
+    if conn.query_row(sql, [], |row| row.get::<_, i64>(0))? == 1 {
+        return Ok(());
+    }
+    conn.execute("ALTER TABLE coupon_sink_position ADD COLUMN hole INTEGER NOT NULL DEFAULT 0", []).map(drop)
+}
+
 /// Our columns with their types and the primary key must be there; what else the table has must not need a value.
-fn check_shape(conn: &Connection, table: &Table, options: &SqliteOptions) -> Result<(), LedgerError> {
-    let path = &options.path;
+fn check_shape(conn: &Connection, table: &Table, path: &Path, users: UserColumn) -> Result<(), LedgerError> {
     let read = || -> rusqlite::Result<Vec<Column>> {
         let sql = "SELECT name, type, pk, \"notnull\" AND dflt_value IS NULL FROM pragma_table_info(?1)";
         let mut statement = conn.prepare(sql)?;
@@ -135,7 +152,7 @@ fn check_shape(conn: &Connection, table: &Table, options: &SqliteOptions) -> Res
     };
     let there = read().map_err(|e| fault(path, "read the tables", &e))?;
     let unfit = |what: String| {
-        let hint = match (table.columns.iter().any(|c| c.1 == ddl::USER_TYPE), options.users) {
+        let hint = match (table.columns.iter().any(|c| c.1 == ddl::USER_TYPE), users) {
             (true, UserColumn::Bigint) => " (or should --ledger-users be text?)",
             (true, UserColumn::Text) => " (or should --ledger-users be bigint?)",
             (false, UserColumn::Bigint | UserColumn::Text) => "",
@@ -147,7 +164,7 @@ fn check_shape(conn: &Connection, table: &Table, options: &SqliteOptions) -> Res
         ))
     };
     for (name, declared, _) in table.columns {
-        let want = ddl::sqlite_type(declared, options.users);
+        let want = ddl::sqlite_type(declared, users);
         match there.iter().find(|column| column.name == *name) {
             None => return Err(unfit(format!("column {name} is missing"))),
             Some(column) if column.affinity != want => {
@@ -198,6 +215,7 @@ fn check_also(conn: &Connection, path: &Path, sql: &str) -> Result<Also, LedgerE
         busy @ LedgerError::Unavailable(_) if is_passing(&e) => busy,
         LedgerError::Unavailable(_)
         | LedgerError::Unfit(_)
+        | LedgerError::Refused(_)
         | LedgerError::Contradiction(_)
         | LedgerError::TakenOver(_) => refuse(e.to_string()),
     })?;
@@ -245,7 +263,7 @@ fn is_passing(error: &rusqlite::Error) -> bool {
 
 /// What an error of SQLite means to the sink. What is not plainly permanent counts as passing: it is tried again
 /// with a new connection, which says more.
-pub(super) fn fault(path: &Path, doing: &str, error: &rusqlite::Error) -> LedgerError {
+pub(crate) fn fault(path: &Path, doing: &str, error: &rusqlite::Error) -> LedgerError {
     let text = format!("ledger: {}: cannot {doing}: {error}", path.display());
     let code = error.sqlite_error_code();
     if code == Some(ErrorCode::NotADatabase) {
@@ -253,7 +271,7 @@ pub(super) fn fault(path: &Path, doing: &str, error: &rusqlite::Error) -> Ledger
     } else if [Some(ErrorCode::ConstraintViolation), Some(ErrorCode::TypeMismatch), Some(ErrorCode::TooBig)]
         .contains(&code)
     {
-        LedgerError::Contradiction(text)
+        LedgerError::Refused(text)
     } else {
         LedgerError::Unavailable(text)
     }

@@ -24,11 +24,12 @@ CREATE TABLE IF NOT EXISTS coupon_return ( -- grants that were taken back: the r
 ) WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS coupon_sink_position ( -- how far each source is stored; moves in the transaction that stores the rows. Never edit it.
-  source TEXT NOT NULL, -- journal:LOG
+  source TEXT NOT NULL, -- journal:LOG or kafka:CLUSTER:TOPIC
   kpart INTEGER NOT NULL, -- partition; 0 for a journal
-  next_position INTEGER NOT NULL, -- the first position that is not stored
-  log_id TEXT NOT NULL, -- the journal whose grants come from there
-  last_seq INTEGER NOT NULL, -- seq of the last grant stored
+  next_position INTEGER NOT NULL, -- the first position that is not stored: an lsn, or an offset
+  log_id TEXT NOT NULL, -- the journal of the last grant stored from there
+  last_seq INTEGER NOT NULL, -- its seq
+  hole INTEGER NOT NULL, -- 1: grants behind it are missing there, and are awaited
   owner_epoch INTEGER NOT NULL, -- only the newest owner may store
   owner TEXT NOT NULL,
   updated_at TEXT NOT NULL, -- UTC

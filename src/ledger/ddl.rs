@@ -1,7 +1,7 @@
 //! The ledger's tables as data: what `open` creates and checks, and what `coupon-gate ddl` prints.
 //! If a column changes, a ledger of the release before must still open, or be refused with what to do.
 
-use super::ledger::UserColumn;
+use super::UserColumn;
 
 /// One table.
 #[derive(Clone, Copy, Debug)]
@@ -59,11 +59,12 @@ const POSITION: Table = Table {
     name: "coupon_sink_position",
     about: "how far each source is stored; moves in the transaction that stores the rows. Never edit it.",
     columns: &[
-        ("source", "TEXT", "journal:LOG"),
+        ("source", "TEXT", "journal:LOG or kafka:CLUSTER:TOPIC"),
         ("kpart", "INTEGER", "partition; 0 for a journal"),
-        ("next_position", "INTEGER", "the first position that is not stored"),
-        ("log_id", "TEXT", "the journal whose grants come from there"),
-        ("last_seq", "INTEGER", "seq of the last grant stored"),
+        ("next_position", "INTEGER", "the first position that is not stored: an lsn, or an offset"),
+        ("log_id", "TEXT", "the journal of the last grant stored from there"),
+        ("last_seq", "INTEGER", "its seq"),
+        ("hole", "INTEGER", "1: grants behind it are missing there, and are awaited"),
         ("owner_epoch", "INTEGER", "only the newest owner may store"),
         ("owner", "TEXT", ""),
         ("updated_at", "TEXT", "UTC"),

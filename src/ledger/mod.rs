@@ -1,0 +1,276 @@
+//! # ledger - the SQL tables, and the databases that hold them
+//! What a database must do to be a ledger, as a trait, and one thin adapter a database. Nothing else names SQL.
+//! May use: `core` (what users look like), `grant`, `ids`, `sabotage`.
+//! Promises: a batch is in with its positions or not at all; rows of one campaign never come from two journals; no row
+//! is ever replaced or ignored.
+
+pub mod ddl; //        the tables, as data
+mod sqlite; //         the ledger in an SQLite file
+mod sqlite_open; //    its connection, tables and errors
+
+use std::fmt;
+use std::path::PathBuf;
+
+pub use sqlite::{SqliteLedger, SqliteOptions};
+#[cfg(test)]
+pub(crate) use sqlite::{Step, Trip};
+#[cfg(test)]
+pub(crate) use sqlite_open::fault;
+
+use crate::core::Users;
+use crate::grant::Grant;
+use crate::ids::{LogId, Lsn, Millis};
+
+/// Which database the ledger is in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LedgerAt {
+    /// `sqlite:PATH`.
+    Sqlite(PathBuf),
+}
+
+/// Settings of the ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerSettings {
+    /// `--ledger`.
+    pub at: LedgerAt,
+    /// `--ledger-users`.
+    pub users: UserColumn,
+    /// `--ledger-create`: create what is missing.
+    pub create: bool,
+    /// `--ledger-also`.
+    pub also: Option<String>,
+    /// `--ledger-pause-when`.
+    pub pause_when: Option<String>,
+}
+
+impl LedgerSettings {
+    /// The ledger at `at` with every other setting at its default.
+    pub fn new(at: LedgerAt) -> LedgerSettings {
+        LedgerSettings { at, users: UserColumn::default(), create: true, also: None, pause_when: None }
+    }
+
+    /// Whether a campaign with such users can be stored; asked before it is created.
+    pub fn carries(&self, users: Users) -> bool {
+        self.users.carries(users)
+    }
+
+    /// The ledger for its one sink, not open yet.
+    pub fn to_write(&self) -> Box<dyn Ledger> {
+        match &self.at {
+            LedgerAt::Sqlite(path) => Box::new(SqliteLedger::new(SqliteOptions {
+                path: path.clone(),
+                users: self.users,
+                create: self.create,
+                also: self.also.clone(),
+                pause_when: self.pause_when.clone(),
+            })),
+        }
+    }
+
+    /// Opens the ledger for who only reads: nothing is made or changed. `None`: there is no database, or none of the
+    /// tables is in it.
+    ///
+    /// # Errors
+    /// `Unavailable` where it cannot be asked at the moment, `Unfit` where its tables have another shape.
+    pub fn to_read(&self) -> Result<Option<Box<dyn LedgerReader>>, LedgerError> {
+        match &self.at {
+            LedgerAt::Sqlite(path) => {
+                Ok(sqlite::SqliteReader::open(path, self.users)?
+                    .map(|reader| Box::new(reader) as Box<dyn LedgerReader>))
+            }
+        }
+    }
+}
+
+/// The source name of the journal of `log`, read directly; its one partition is 0.
+pub fn journal_source(log: LogId) -> String {
+    format!("journal:{log}")
+}
+
+/// The source name of a Kafka topic.
+pub fn kafka_source(cluster: &str, topic: &str) -> String {
+    format!("kafka:{cluster}:{topic}")
+}
+
+/// A row of `coupon_sink_position`: how far one partition of a source is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// `journal:LOG`, `kafka:CLUSTER:TOPIC`; `kafka:CLUSTER:TOPIC:LOG` where the partition holds records of several
+    /// journals: what was the last one of a journal that is not the row's own.
+    pub source: String,
+    /// The partition; 0 where there are none.
+    pub kpart: u32,
+    /// The first position that is not in the ledger: an lsn, or an offset.
+    pub next: u64,
+    /// The journal of the last record stored; `LogId::NONE` before the first.
+    pub log: LogId,
+    /// `seq` of that record; `Lsn::ZERO` before the first.
+    pub last_seq: Lsn,
+    /// Records of `log` are missing in the source behind `last_seq`: the gate that has them sends them again.
+    pub hole: bool,
+    /// Counts the owners; only the newest may store.
+    pub epoch: u64,
+    /// Who that is; empty when he left in order.
+    pub owner: String,
+    /// When the row was last written, in the database's own words: changes with each sign of life.
+    pub beat: String,
+}
+
+/// Where one partition goes with a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Move {
+    /// The row: its source.
+    pub source: String,
+    /// The row: its partition.
+    pub kpart: u32,
+    /// Where the ledger must stand; `None` makes the row.
+    pub expected: Option<u64>,
+    /// Where it stands afterwards.
+    pub next: u64,
+    /// See [`Position::log`].
+    pub log: LogId,
+    /// See [`Position::last_seq`].
+    pub last_seq: Lsn,
+    /// See [`Position::hole`].
+    pub hole: bool,
+}
+
+/// What goes in with one transaction.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a> {
+    /// The writer's owner epoch: that of every row it moves.
+    pub epoch: u64,
+    /// Who writes; for the rows that are made.
+    pub owner: &'a str,
+    /// Never empty. A batch of moves alone is a sign of life.
+    pub moves: &'a [Move],
+    /// In the order of their `seq` within each partition; may be empty.
+    pub rows: &'a [Grant],
+    /// Records that cannot be rows; may be empty.
+    pub dead: &'a [DeadLetter],
+}
+
+/// A row of `coupon_dead_letter`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Where it came from: see [`Position::source`].
+    pub source: String,
+    /// Its partition.
+    pub kpart: u32,
+    /// Its offset, or its lsn.
+    pub position: u64,
+    /// Why it is no row, for humans.
+    pub reason: String,
+    /// The record's key.
+    pub key: Option<Vec<u8>>,
+    /// The record's value.
+    pub value: Option<Vec<u8>>,
+    /// The record's headers as a JSON object of strings.
+    pub headers: Option<String>,
+    /// When it was put away.
+    pub at: Millis,
+}
+
+/// What stands where a grant belongs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InPlace {
+    /// That very grant.
+    Same,
+    /// Another row on its seat, or of its user: in words.
+    Other(String),
+    /// Nothing.
+    Nothing,
+}
+
+/// A database that a sink writes to. All calls block; the connection is dropped and made anew by `open`.
+pub trait Ledger: Send {
+    /// Connects, creates what is missing (where that is allowed), checks what is there. Drops an earlier connection.
+    fn open(&mut self) -> Result<(), LedgerError>;
+
+    /// The rows of `source` and those named `source:LOG`, by source and partition.
+    fn positions(&mut self, source: &str) -> Result<Vec<Position>, LedgerError>;
+
+    /// The rows of any source whose last record is of `log`: how much of that journal is in the ledger already.
+    fn positions_of_log(&mut self, log: LogId) -> Result<Vec<Position>, LedgerError>;
+
+    /// Makes `owner` the one that may store: every row of `seen` gets the same new epoch, one above the highest among
+    /// them, and the rows `new` are made with it. Answers all of them as they stand then.
+    ///
+    /// # Errors
+    /// `Unavailable` if a row of `seen` has changed or one of `new` is there: read them again.
+    fn claim(&mut self, owner: &str, seen: &[Position], new: &[Move]) -> Result<Vec<Position>, LedgerError>;
+
+    /// What stands where `grant` belongs: on its seat, or with its user and `nth`.
+    fn in_place_of(&mut self, grant: &Grant) -> Result<InPlace, LedgerError>;
+
+    /// One transaction: compare-and-set of every move, then the dead letters, the rows, and the operator's statement
+    /// for each row. Any error means: rolled back, or (a lost answer) as if; only the positions tell.
+    fn store(&mut self, batch: &Batch<'_>) -> Result<(), LedgerError>;
+
+    /// The answer of the operator's `--ledger-pause-when`: whether the sink is to rest. False where there is none.
+    fn asks_for_a_pause(&mut self) -> Result<bool, LedgerError>;
+}
+
+/// A ledger as `audit`, `catch-up` and `dead-letters` see it. Reads; only the dead letters can be taken away.
+pub trait LedgerReader: Send {
+    /// All rows of `coupon_sink_position`, by source and partition.
+    fn all_positions(&mut self) -> Result<Vec<Position>, LedgerError>;
+
+    /// At most `limit` rows of `coupon_grant` behind `after` (campaign, seat), in the order of campaign and seat.
+    fn grants(&mut self, after: Option<(&str, u32)>, limit: usize) -> Result<Vec<Grant>, LedgerError>;
+
+    /// At most `limit` rows of `coupon_dead_letter` behind `after` (source, partition, position), in that order.
+    fn dead_letters(&mut self, after: Option<(&str, u32, u64)>, limit: usize) -> Result<Vec<DeadLetter>, LedgerError>;
+}
+
+/// The names that `--ledger-also` may use.
+pub const ALSO_PARAMETERS: [&str; 6] = [":user", ":campaign", ":seat", ":nth", ":granted_at", ":seq"];
+
+/// Column type of users.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UserColumn {
+    /// A signed 64-bit integer: `USERS INT` only.
+    #[default]
+    Bigint,
+    /// Text: any user.
+    Text,
+}
+
+impl UserColumn {
+    /// Whether users of this kind can be written.
+    pub fn carries(self, users: Users) -> bool {
+        match (self, users) {
+            (UserColumn::Text, _) | (UserColumn::Bigint, Users::Int) => true,
+            (UserColumn::Bigint, Users::Any) => false,
+        }
+    }
+}
+
+/// Why the ledger did not do what was asked; nothing of it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LedgerError {
+    /// Busy, locked, full, read-only, away: the same call can succeed later.
+    Unavailable(String),
+    /// The settings or the tables do not fit: somebody must change one of them.
+    Unfit(String),
+    /// The database refuses a row, or the operator's statement for it: a duplicate key, a value out of range, a check.
+    Refused(String),
+    /// A row is there that contradicts one of ours, or our journal.
+    Contradiction(String),
+    /// A position is not where this sink left it, or has a newer owner.
+    TakenOver(String),
+}
+
+impl fmt::Display for LedgerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LedgerError::Unavailable(line)
+            | LedgerError::Unfit(line)
+            | LedgerError::Refused(line)
+            | LedgerError::Contradiction(line)
+            | LedgerError::TakenOver(line) => f.write_str(line),
+        }
+    }
+}
+
+impl std::error::Error for LedgerError {}

@@ -1,0 +1,538 @@
+//! The ledger in an SQLite file: the embedded default, needs no server.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params, params_from_iter};
+
+use super::sqlite_open::{self, Also, Opened, fault};
+use super::{Batch, DeadLetter, InPlace, Ledger, LedgerError, LedgerReader, Move, Position, UserColumn};
+use crate::grant::{Grant, GrantUser};
+use crate::ids::{LogId, Lsn, Millis};
+use crate::sabotage::{Sabotage, on};
+
+/// Rows of one INSERT statement: beyond this a longer statement gains nothing.
+const ROWS_PER_STATEMENT: usize = 100;
+
+/// Columns of one row.
+const COLUMNS: usize = 7;
+
+const INSERT: &str = "INSERT INTO coupon_grant (campaign, seat, user_id, nth, granted_at, log_id, seq) VALUES ";
+
+const COMPARE_AND_SET: &str = "UPDATE coupon_sink_position \
+     SET next_position = ?1, log_id = ?2, last_seq = ?3, hole = ?4, updated_at = strftime('%Y-%m-%d %H:%M:%f', 'now') \
+     WHERE source = ?5 AND kpart = ?6 AND owner_epoch = ?7 AND next_position = ?8";
+
+const SET_WITHOUT_COMPARING: &str = "UPDATE coupon_sink_position \
+     SET next_position = ?1, log_id = ?2, last_seq = ?3, hole = ?4, updated_at = strftime('%Y-%m-%d %H:%M:%f', 'now') \
+     WHERE source = ?5 AND kpart = ?6 AND ?7 > 0 AND ?8 > 0";
+
+const MAKE: &str = "INSERT INTO coupon_sink_position \
+     (source, kpart, next_position, log_id, last_seq, hole, owner_epoch, owner, updated_at) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, strftime('%Y-%m-%d %H:%M:%f', 'now'))";
+
+const POSITION_COLUMNS: &str =
+    "source, kpart, next_position, log_id, last_seq, hole, owner_epoch, owner, updated_at FROM coupon_sink_position";
+
+/// What an SQLite ledger is opened with.
+#[derive(Clone, Debug)]
+pub struct SqliteOptions {
+    /// The database file.
+    pub path: PathBuf,
+    /// Column type of users.
+    pub users: UserColumn,
+    /// Create the file and the tables where they are missing.
+    pub create: bool,
+    /// The operator's statement for each grant.
+    pub also: Option<String>,
+    /// The operator's query that asks for a pause.
+    pub pause_when: Option<String>,
+}
+
+/// A ledger in an SQLite file.
+pub struct SqliteLedger {
+    options: SqliteOptions,
+    opened: Option<Opened>,
+    #[cfg(test)]
+    pub(crate) trip: Trip,
+}
+
+/// Cuts a transaction short, once, at one step.
+#[cfg(test)]
+#[derive(Clone, Debug, Default)]
+pub struct Trip(std::sync::Arc<std::sync::Mutex<Option<Step>>>);
+
+#[cfg(test)]
+impl Trip {
+    /// The next transaction ends at `step`.
+    pub fn arm(&self, step: Step) {
+        *self.0.lock().unwrap() = Some(step);
+    }
+
+    fn at(&self, step: Step) -> Result<(), LedgerError> {
+        let mut armed = self.0.lock().unwrap();
+        if *armed == Some(step) {
+            *armed = None;
+            return Err(LedgerError::Unavailable(format!("the test cuts at {step:?}")));
+        }
+        Ok(())
+    }
+}
+
+/// Where a transaction can be cut short in a test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The transaction has begun.
+    Begun,
+    /// The position has moved.
+    Compared,
+    /// The rows are in.
+    Inserted,
+    /// The operator's statements have run.
+    Also,
+    /// The transaction is committed; its answer can still be lost.
+    Committed,
+    /// The rows are committed and the position is not: never, unless sabotaged.
+    BetweenTwo,
+}
+
+impl SqliteLedger {
+    /// A ledger that is not open yet.
+    pub fn new(options: SqliteOptions) -> SqliteLedger {
+        SqliteLedger {
+            options,
+            opened: None,
+            #[cfg(test)]
+            trip: Trip::default(),
+        }
+    }
+
+    fn opened(&mut self) -> Result<&mut Opened, LedgerError> {
+        self.opened.as_mut().ok_or_else(|| LedgerError::Unavailable("ledger: not open".into()))
+    }
+
+    #[cfg(test)]
+    fn step(&self, step: Step) -> Result<(), LedgerError> {
+        self.trip.at(step)
+    }
+
+    #[cfg(not(test))]
+    #[expect(clippy::unused_self, reason = "a test cuts transactions short here")]
+    fn step(&self, _step: Step) -> Result<(), LedgerError> {
+        Ok(())
+    }
+
+    /// The transaction of [`Ledger::store`].
+    fn transact(&self, opened: &mut Opened, batch: &Batch<'_>) -> Result<(), LedgerError> {
+        let (path, users) = (&self.options.path, self.options.users);
+        let begin = |e| fault(path, "begin a transaction", &e);
+        let tx = opened.conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(begin)?;
+        self.step(Step::Begun)?;
+        if !on(Sabotage::PositionOutsideTransaction) {
+            move_positions(&tx, path, batch)?;
+        }
+        self.step(Step::Compared)?;
+        refuse_other_logs(&tx, path, batch)?;
+        for letter in batch.dead {
+            put_away(&tx, letter).map_err(|e| fault(path, "put a dead letter away", &e))?;
+        }
+        for chunk in batch.rows.chunks(ROWS_PER_STATEMENT) {
+            insert(&tx, users, chunk).map_err(|e| fault(path, "insert rows", &e))?;
+        }
+        self.step(Step::Inserted)?;
+        if let Some(also) = &opened.also {
+            run_also(&tx, also, users, batch.rows).map_err(|(row, e)| {
+                match fault(path, "run the statement of --ledger-also", &e) {
+                    LedgerError::Refused(text) => LedgerError::Refused(format!("{text}; {row}")),
+                    other => other,
+                }
+            })?;
+        }
+        self.step(Step::Also)?;
+        tx.commit().map_err(|e| fault(path, "commit", &e))?;
+        if on(Sabotage::PositionOutsideTransaction) {
+            self.step(Step::BetweenTwo)?;
+            move_positions(&opened.conn, path, batch)?;
+        }
+        self.step(Step::Committed)?;
+        Ok(())
+    }
+}
+
+impl Ledger for SqliteLedger {
+    fn open(&mut self) -> Result<(), LedgerError> {
+        self.opened = None;
+        self.opened = Some(sqlite_open::open(&self.options)?);
+        Ok(())
+    }
+
+    fn positions(&mut self, source: &str) -> Result<Vec<Position>, LedgerError> {
+        let path = self.options.path.clone();
+        let sql =
+            format!("SELECT {POSITION_COLUMNS} WHERE source = ?1 OR source LIKE ?1 || ':%' ORDER BY source, kpart");
+        read_positions(&self.opened()?.conn, &sql, params![source]).map_err(|e| fault(&path, "read the positions", &e))
+    }
+
+    fn positions_of_log(&mut self, log: LogId) -> Result<Vec<Position>, LedgerError> {
+        let path = self.options.path.clone();
+        let sql = format!("SELECT {POSITION_COLUMNS} WHERE log_id = ?1 ORDER BY source, kpart");
+        let read = read_positions(&self.opened()?.conn, &sql, params![log.to_string()]);
+        read.map_err(|e| fault(&path, "read the positions", &e))
+    }
+
+    fn claim(&mut self, owner: &str, seen: &[Position], new: &[Move]) -> Result<Vec<Position>, LedgerError> {
+        let path = self.options.path.clone();
+        let claimed = claim(&mut self.opened()?.conn, owner, seen, new);
+        claimed.map_err(|e| fault(&path, "claim the positions", &e))?.ok_or_else(|| {
+            let moved = format!("ledger: {}: a position moved while it was claimed; it is read anew", path.display());
+            LedgerError::Unavailable(moved)
+        })
+    }
+
+    fn in_place_of(&mut self, grant: &Grant) -> Result<InPlace, LedgerError> {
+        let (path, users) = (self.options.path.clone(), self.options.users);
+        let conn = &self.opened()?.conn;
+        in_place_of(conn, users, grant).map_err(|e| fault(&path, "look for a row", &e))
+    }
+
+    fn store(&mut self, batch: &Batch<'_>) -> Result<(), LedgerError> {
+        let Some(mut opened) = self.opened.take() else {
+            return Err(LedgerError::Unavailable("ledger: not open".into()));
+        };
+        sqlite_open::same_file(&self.options.path, &opened)?;
+        let done = self.transact(&mut opened, batch);
+        self.opened = Some(opened);
+        done
+    }
+
+    fn asks_for_a_pause(&mut self) -> Result<bool, LedgerError> {
+        let path = self.options.path.clone();
+        let Opened { conn, pause_when: Some(sql), .. } = self.opened()? else { return Ok(false) };
+        let asked = conn.prepare_cached(sql).and_then(|mut statement| {
+            let answer = statement.query_row([], |row| row.get::<_, Value>(0)).optional()?;
+            Ok(answer == Some(Value::Integer(1)))
+        });
+        asked.map_err(|e| fault(&path, "run the query of --ledger-pause-when", &e))
+    }
+}
+
+/// A ledger in an SQLite file, for who only reads.
+pub struct SqliteReader {
+    path: PathBuf,
+    users: UserColumn,
+    conn: Connection,
+}
+
+impl SqliteReader {
+    /// Opens the file at `path`; `None` where it, or the tables in it, are not there.
+    pub fn open(path: &Path, users: UserColumn) -> Result<Option<SqliteReader>, LedgerError> {
+        let conn = sqlite_open::open_to_read(path, users)?;
+        Ok(conn.map(|conn| SqliteReader { path: path.to_owned(), users, conn }))
+    }
+}
+
+impl LedgerReader for SqliteReader {
+    fn all_positions(&mut self) -> Result<Vec<Position>, LedgerError> {
+        let sql = format!("SELECT {POSITION_COLUMNS} ORDER BY source, kpart");
+        read_positions(&self.conn, &sql, []).map_err(|e| fault(&self.path, "read the positions", &e))
+    }
+
+    fn grants(&mut self, after: Option<(&str, u32)>, limit: usize) -> Result<Vec<Grant>, LedgerError> {
+        let (campaign, seat) = after.unwrap_or(("", 0));
+        let read = read_grants(&self.conn, self.users, campaign, seat, limit);
+        read.map_err(|e| fault(&self.path, "read the grants", &e))
+    }
+
+    fn dead_letters(&mut self, after: Option<(&str, u32, u64)>, limit: usize) -> Result<Vec<DeadLetter>, LedgerError> {
+        let read = read_dead_letters(&self.conn, after.unwrap_or(("", 0, 0)), limit);
+        read.map_err(|e| fault(&self.path, "read the dead letters", &e))
+    }
+}
+
+/// Moves every position of `batch` that stands where this sink left it, if this sink is its newest owner.
+fn move_positions(conn: &Connection, path: &Path, batch: &Batch<'_>) -> Result<(), LedgerError> {
+    let unchecked = on(Sabotage::NoCompareAndSet);
+    for to in batch.moves {
+        let log = to.log.to_string();
+        let Some(expected) = to.expected else {
+            let made = conn.prepare_cached(MAKE).and_then(|mut statement| {
+                let (next, last, epoch) = (int(to.next), int(to.last_seq.get()), int(batch.epoch));
+                statement.execute(params![to.source, to.kpart, next, log, last, to.hole, epoch, batch.owner])
+            });
+            made.map_err(|e| fault(path, "make a position", &e))?;
+            continue;
+        };
+        let sql = if unchecked { SET_WITHOUT_COMPARING } else { COMPARE_AND_SET };
+        let changed = conn
+            .prepare_cached(sql)
+            .and_then(|mut statement| {
+                let (next, last, epoch) = (int(to.next), int(to.last_seq.get()), int(batch.epoch));
+                statement.execute(params![next, log, last, to.hole, to.source, to.kpart, epoch, int(expected)])
+            })
+            .map_err(|e| fault(path, "move the position", &e))?;
+        if changed == 1 || unchecked {
+            continue;
+        }
+        let there = read_position(conn, &to.source, to.kpart).map_err(|e| fault(path, "read the position", &e))?;
+        let there = there.map_or("no position".into(), |there| {
+            format!("position {} of owner {} (epoch {})", there.next, there.owner, there.epoch)
+        });
+        return Err(LedgerError::TakenOver(format!(
+            "ledger: {}: another sink took over {} partition {}: expected position {expected} of epoch {}, there is {there}",
+            path.display(),
+            to.source,
+            to.kpart,
+            batch.epoch,
+        )));
+    }
+    Ok(())
+}
+
+/// Rows of one campaign never come from two journals.
+fn refuse_other_logs(tx: &Transaction<'_>, path: &Path, batch: &Batch<'_>) -> Result<(), LedgerError> {
+    let mut campaigns: Vec<(&str, LogId)> = batch.rows.iter().map(|row| (&*row.campaign, row.log)).collect();
+    campaigns.sort_unstable();
+    campaigns.dedup();
+    for (campaign, ours) in campaigns {
+        let ours = ours.to_string();
+        // Any one row will do: they are all of one log, because of this very check.
+        let log: Option<String> = tx
+            .prepare_cached("SELECT log_id FROM coupon_grant WHERE campaign = ?1 LIMIT 1")
+            .and_then(|mut statement| statement.query_row([campaign], |row| row.get(0)).optional())
+            .map_err(|e| fault(path, "look for rows of another journal", &e))?;
+        if let Some(other) = log.filter(|log| *log != ours) {
+            return Err(LedgerError::Contradiction(format!(
+                "ledger: {}: campaign {campaign} is there with rows of another journal (log {other}, this gate is {ours}); \
+                 they are never mixed: give this gate a ledger of its own with --ledger, or the campaign another name",
+                path.display(),
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn insert(conn: &Connection, users: UserColumn, rows: &[Grant]) -> rusqlite::Result<usize> {
+    let sql = format!("{INSERT}{}", vec!["(?,?,?,?,?,?,?)"; rows.len()].join(","));
+    let mut values = Vec::with_capacity(rows.len() * COLUMNS);
+    for row in rows {
+        values.push(Value::Text(row.campaign.to_string()));
+        values.push(Value::Integer(row.seat.into()));
+        values.push(user_value(users, &row.user));
+        values.push(Value::Integer(row.nth.into()));
+        values.push(Value::Text(utc(row.at)));
+        values.push(Value::Text(row.log.to_string()));
+        values.push(Value::Integer(int(row.seq.get())));
+    }
+    if rows.len() == ROWS_PER_STATEMENT {
+        conn.prepare_cached(&sql)?.execute(params_from_iter(values))
+    } else {
+        conn.prepare(&sql)?.execute(params_from_iter(values))
+    }
+}
+
+fn put_away(conn: &Connection, letter: &DeadLetter) -> rusqlite::Result<usize> {
+    let sql = "INSERT INTO coupon_dead_letter (source, kpart, position, reason, key, value, headers, at) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    conn.prepare_cached(sql)?.execute(params![
+        letter.source,
+        letter.kpart,
+        int(letter.position),
+        letter.reason,
+        letter.key,
+        letter.value,
+        letter.headers,
+        utc(letter.at)
+    ])
+}
+
+fn run_also<'r>(
+    tx: &Transaction<'_>,
+    also: &Also,
+    users: UserColumn,
+    rows: &'r [Grant],
+) -> Result<(), (&'r Grant, rusqlite::Error)> {
+    for row in rows {
+        let values = also.parameters.iter().map(|parameter| match *parameter {
+            ":user" => user_value(users, &row.user),
+            ":campaign" => Value::Text(row.campaign.to_string()),
+            ":seat" => Value::Integer(row.seat.into()),
+            ":nth" => Value::Integer(row.nth.into()),
+            ":granted_at" => Value::Text(utc(row.at)),
+            ":seq" => Value::Integer(int(row.seq.get())),
+            other => unreachable!("{other} was refused when the ledger was opened"),
+        });
+        let ran = tx.prepare_cached(&also.sql).and_then(|mut statement| statement.execute(params_from_iter(values)));
+        ran.map_err(|error| (row, error))?;
+    }
+    Ok(())
+}
+
+pub(super) fn read_position(conn: &Connection, source: &str, kpart: u32) -> rusqlite::Result<Option<Position>> {
+    let sql = format!("SELECT {POSITION_COLUMNS} WHERE source = ?1 AND kpart = ?2");
+    Ok(read_positions(conn, &sql, params![source, kpart])?.pop())
+}
+
+fn read_positions(conn: &Connection, sql: &str, params: impl rusqlite::Params) -> rusqlite::Result<Vec<Position>> {
+    let mut statement = conn.prepare(sql)?;
+    let rows = statement.query_map(params, |row| {
+        Ok(Position {
+            source: row.get(0)?,
+            kpart: row.get(1)?,
+            next: unsigned(row.get(2)?),
+            log: log_id(&row.get::<_, String>(3)?),
+            last_seq: Lsn::new(unsigned(row.get(4)?)),
+            hole: row.get(5)?,
+            epoch: unsigned(row.get(6)?),
+            owner: row.get(7)?,
+            beat: row.get(8)?,
+        })
+    })?;
+    rows.collect()
+}
+
+/// `None`: a position is not as it was seen.
+fn claim(
+    conn: &mut Connection,
+    owner: &str,
+    seen: &[Position],
+    new: &[Move],
+) -> rusqlite::Result<Option<Vec<Position>>> {
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let epoch = seen.iter().map(|position| position.epoch).max().unwrap_or(0) + 1;
+    for position in seen {
+        if read_position(&tx, &position.source, position.kpart)?.as_ref() != Some(position) {
+            return Ok(None);
+        }
+        let sql = "UPDATE coupon_sink_position SET owner_epoch = ?1, owner = ?2, \
+                   updated_at = strftime('%Y-%m-%d %H:%M:%f', 'now') WHERE source = ?3 AND kpart = ?4";
+        tx.execute(sql, params![int(epoch), owner, position.source, position.kpart])?;
+    }
+    for to in new {
+        if read_position(&tx, &to.source, to.kpart)?.is_some() {
+            return Ok(None);
+        }
+        let (next, log, last) = (int(to.next), to.log.to_string(), int(to.last_seq.get()));
+        tx.execute(MAKE, params![to.source, to.kpart, next, log, last, to.hole, int(epoch), owner])?;
+    }
+    let mut claimed = Vec::with_capacity(seen.len() + new.len());
+    let parts = seen.iter().map(|p| (&p.source, p.kpart)).chain(new.iter().map(|to| (&to.source, to.kpart)));
+    for (source, kpart) in parts {
+        claimed.extend(read_position(&tx, source, kpart)?);
+    }
+    tx.commit()?;
+    Ok(Some(claimed))
+}
+
+fn in_place_of(conn: &Connection, users: UserColumn, grant: &Grant) -> rusqlite::Result<InPlace> {
+    let sql = "SELECT count(*) FROM coupon_grant WHERE campaign = ?1 AND seat = ?2 \
+               AND user_id = ?3 AND nth = ?4 AND log_id = ?5 AND seq = ?6";
+    let (user, log) = (user_value(users, &grant.user), grant.log.to_string());
+    let values = params![&*grant.campaign, grant.seat, user, grant.nth, log, int(grant.seq.get())];
+    if conn.query_row(sql, values, |count| count.get::<_, i64>(0))? == 1 {
+        return Ok(InPlace::Same);
+    }
+    let sql = "SELECT seat, CAST(user_id AS TEXT), nth, log_id, seq FROM coupon_grant \
+               WHERE (campaign = ?1 AND seat = ?2) OR (user_id = ?3 AND campaign = ?1 AND nth = ?4) \
+               ORDER BY seat <> ?2 LIMIT 1";
+    let user = user_value(users, &grant.user);
+    let there = conn.query_row(sql, params![&*grant.campaign, grant.seat, user, grant.nth], |there| {
+        let (seat, nth, seq): (i64, i64, i64) = (there.get(0)?, there.get(2)?, there.get(4)?);
+        let (user, log): (String, String) = (there.get(1)?, there.get(3)?);
+        Ok(format!("seat {seat} user {user} nth {nth} (log {log}, seq {seq})"))
+    });
+    Ok(there.optional()?.map_or(InPlace::Nothing, InPlace::Other))
+}
+
+fn read_grants(
+    conn: &Connection,
+    users: UserColumn,
+    campaign: &str,
+    seat: u32,
+    limit: usize,
+) -> rusqlite::Result<Vec<Grant>> {
+    let sql = "SELECT campaign, seat, user_id, nth, granted_at, log_id, seq FROM coupon_grant \
+               WHERE (campaign, seat) > (?1, ?2) ORDER BY campaign, seat LIMIT ?3";
+    let mut statement = conn.prepare_cached(sql)?;
+    let rows = statement.query_map(params![campaign, seat, rows_of(limit)], |row| {
+        Ok(Grant {
+            campaign: row.get::<_, String>(0)?.into(),
+            seat: row.get(1)?,
+            user: match (row.get(2)?, users) {
+                (Value::Integer(number), _) => GrantUser::Int(number),
+                (Value::Text(text), UserColumn::Text) => GrantUser::Any(text.into_bytes().into()),
+                (Value::Blob(bytes), UserColumn::Text) => GrantUser::Any(bytes.into()),
+                (other, _) => return Err(rusqlite::Error::InvalidColumnType(2, "user_id".into(), other.data_type())),
+            },
+            nth: row.get(3)?,
+            at: millis(&row.get::<_, String>(4)?),
+            log: log_id(&row.get::<_, String>(5)?),
+            seq: Lsn::new(unsigned(row.get(6)?)),
+        })
+    })?;
+    rows.collect()
+}
+
+fn read_dead_letters(
+    conn: &Connection,
+    (source, kpart, position): (&str, u32, u64),
+    limit: usize,
+) -> rusqlite::Result<Vec<DeadLetter>> {
+    let sql = "SELECT source, kpart, position, reason, key, value, headers, at FROM coupon_dead_letter \
+               WHERE (source, kpart, position) > (?1, ?2, ?3) ORDER BY source, kpart, position LIMIT ?4";
+    let mut statement = conn.prepare_cached(sql)?;
+    let rows = statement.query_map(params![source, kpart, int(position), rows_of(limit)], |row| {
+        Ok(DeadLetter {
+            source: row.get(0)?,
+            kpart: row.get(1)?,
+            position: unsigned(row.get(2)?),
+            reason: row.get(3)?,
+            key: row.get(4)?,
+            value: row.get(5)?,
+            headers: row.get(6)?,
+            at: millis(&row.get::<_, String>(7)?),
+        })
+    })?;
+    rows.collect()
+}
+
+/// Bytes that are not UTF-8 stay bytes: SQLite keeps a BLOB in a TEXT column as it is, equal to no text.
+fn user_value(users: UserColumn, user: &GrantUser) -> Value {
+    match (users, user) {
+        (UserColumn::Bigint, GrantUser::Int(number)) => Value::Integer(*number),
+        (UserColumn::Text, GrantUser::Int(number)) => Value::Text(number.to_string()),
+        (UserColumn::Bigint | UserColumn::Text, GrantUser::Any(bytes)) => match std::str::from_utf8(bytes) {
+            Ok(text) => Value::Text(text.into()),
+            Err(_) => Value::Blob(bytes.to_vec()),
+        },
+    }
+}
+
+/// `YYYY-MM-DD HH:MM:SS.mmm` in UTC: what SQLite's own date functions read and write.
+fn utc(at: Millis) -> String {
+    let instant = jiff::Timestamp::from_millisecond(at.0).unwrap_or(jiff::Timestamp::MAX);
+    instant.strftime("%Y-%m-%d %H:%M:%S%.3f").to_string()
+}
+
+/// The time that [`utc`] wrote; 0 for what somebody else wrote.
+fn millis(text: &str) -> Millis {
+    let time: Option<jiff::Timestamp> = format!("{}Z", text.replace(' ', "T")).parse().ok();
+    Millis(time.map_or(0, jiff::Timestamp::as_millisecond))
+}
+
+/// The log id of a row; `LogId::NONE` for what somebody else wrote.
+fn log_id(text: &str) -> LogId {
+    text.parse().unwrap_or(LogId::NONE)
+}
+
+/// A number below zero was written by somebody else; the compare-and-set then says so.
+fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+fn rows_of(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+fn int(position: u64) -> i64 {
+    i64::try_from(position).expect("a journal's positions stay below 2^63")
+}

@@ -1,0 +1,228 @@
+//! One grant as key, value and headers, and what a record says when it is read. Pure.
+
+use std::sync::Arc;
+
+use serde_json::{Value as Json, json};
+
+use super::GrantRecord;
+use crate::grant::{Grant, GrantUser};
+use crate::ids::{LogId, Lsn, Millis};
+use crate::limits;
+use crate::wire::parse_gate::is_campaign_name;
+
+/// The form of a value: `--kafka-value`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Value {
+    /// The user as 8 bytes, big-endian two's complement: what Spring's `LongDeserializer` reads. `USERS INT` only.
+    #[default]
+    Long,
+    /// A JSON object.
+    Json,
+}
+
+/// What a record's key is: `--kafka-key`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Key {
+    /// The campaign's name: order holds per campaign.
+    #[default]
+    Campaign,
+    /// The user as text: order holds per partition.
+    User,
+    /// Null; the partition is `seq` modulo their number.
+    None,
+}
+
+impl Value {
+    /// Whether users of a `USERS ANY` campaign can be written.
+    pub fn carries_any(self) -> bool {
+        self == Value::Json
+    }
+}
+
+impl Key {
+    /// The key's bytes for `grant`.
+    pub fn of(self, grant: &Grant) -> Option<Vec<u8>> {
+        match self {
+            Key::Campaign => Some(grant.campaign.as_bytes().to_vec()),
+            Key::User => Some(match &grant.user {
+                GrantUser::Int(number) => number.to_string().into_bytes(),
+                GrantUser::Any(bytes) => bytes.to_vec(),
+            }),
+            Key::None => None,
+        }
+    }
+
+    /// The partition of `grant` among `partitions`.
+    pub fn partition(self, grant: &Grant, partitions: u32) -> u32 {
+        match self.of(grant) {
+            Some(key) => super::partition_of(&key, partitions),
+            None => (grant.seq.get() % u64::from(partitions)) as u32,
+        }
+    }
+}
+
+/// Headers in order, by name.
+pub type Headers = Vec<(&'static str, Vec<u8>)>;
+
+/// Key, value and headers of `record`.
+///
+/// # Panics
+/// A user that is no number in a `long`: such campaigns are refused where they are created.
+pub fn encode(record: &GrantRecord, key: Key, value: Value) -> (Option<Vec<u8>>, Vec<u8>, Headers) {
+    let grant = &record.grant;
+    let mut headers: Headers = vec![
+        ("cg-log", grant.log.to_string().into_bytes()),
+        ("cg-seq", decimal(grant.seq.get())),
+        ("cg-prev", decimal(record.prev.get())),
+        ("cg-seat", decimal(u64::from(grant.seat))),
+    ];
+    if grant.nth > 1 {
+        headers.push(("cg-nth", decimal(u64::from(grant.nth))));
+    }
+    if record.after > Lsn::ZERO {
+        headers.push(("cg-after", decimal(record.after.get())));
+    }
+    if key != Key::Campaign {
+        headers.push(("cg-campaign", grant.campaign.as_bytes().to_vec()));
+    }
+    let value = match (value, &grant.user) {
+        (Value::Long, GrantUser::Int(number)) => number.to_be_bytes().to_vec(),
+        (Value::Long, GrantUser::Any(_)) => panic!("campaigns whose users a value cannot carry are refused"),
+        (Value::Json, _) => json_of(grant).to_string().into_bytes(),
+    };
+    (key.of(grant), value, headers)
+}
+
+/// Users that are no UTF-8 stand in `user_hex`.
+fn json_of(grant: &Grant) -> Json {
+    let mut object = json!({
+        "v": 1,
+        "kind": "grant",
+        "campaign": &*grant.campaign,
+        "seat": grant.seat,
+        "nth": grant.nth,
+        "at": grant.at.0,
+        "seq": grant.seq.to_string(),
+        "log": grant.log.to_string(),
+    });
+    let (name, text) = match &grant.user {
+        GrantUser::Int(number) => ("user", number.to_string()),
+        GrantUser::Any(bytes) => match std::str::from_utf8(bytes) {
+            Ok(text) => ("user", text.to_owned()),
+            Err(_) => ("user_hex", bytes.iter().map(|byte| format!("{byte:02x}")).collect()),
+        },
+    };
+    object[name] = Json::String(text);
+    object
+}
+
+/// What a record says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Parsed {
+    /// A grant of some gate.
+    Grant(GrantRecord),
+    /// It has none of our headers: somebody else's.
+    Foreign,
+    /// It has our headers and cannot be a grant: why, and the place it claims, where it can be read.
+    Bad(Bad),
+}
+
+/// A record with our headers that makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bad {
+    /// For humans.
+    pub reason: String,
+    /// Its journal, seq and prev: its place in the line is kept even if nothing else can be.
+    pub place: Option<(LogId, Lsn, Lsn)>,
+}
+
+/// Reads a record: `headers` by name, in order; of a name that is there twice the last one counts. Whether a value is a
+/// long or JSON is told by its first byte and its length.
+pub fn parse(
+    key: Option<&[u8]>,
+    value: Option<&[u8]>,
+    at: Option<Millis>,
+    headers: &[(String, Option<Vec<u8>>)],
+) -> Parsed {
+    let header = |name: &str| {
+        let named = headers.iter().rev().find(|(there, _)| there == name);
+        named.and_then(|(_, bytes)| std::str::from_utf8(bytes.as_deref().unwrap_or_default()).ok())
+    };
+    let (Some(log), Some(seq)) = (header("cg-log"), header("cg-seq")) else { return Parsed::Foreign };
+    let place = || {
+        let prev = header("cg-prev").and_then(number)?;
+        Some((log.parse().ok()?, Lsn::new(number(seq).filter(|seq| *seq > prev)?), Lsn::new(prev)))
+    };
+    let Some((log, seq, prev)) = place() else {
+        return Parsed::Bad(Bad { reason: "cg-log, cg-seq or cg-prev is no such thing".into(), place: None });
+    };
+    let bad = |reason: String| Parsed::Bad(Bad { reason, place: Some((log, seq, prev)) });
+    let Some(seat) = header("cg-seat").and_then(number).and_then(|seat| u32::try_from(seat).ok()).filter(|s| *s > 0)
+    else {
+        return bad("cg-seat is no seat".into());
+    };
+    let nth = header("cg-nth").map_or(Some(1), |nth| number(nth).and_then(|nth| u16::try_from(nth).ok()));
+    let after = header("cg-after").map_or(Some(0), number);
+    let (Some(nth @ 1..), Some(after)) = (nth, after) else { return bad("cg-nth or cg-after is no number".into()) };
+    let campaign = match header("cg-campaign") {
+        Some(name) => name.as_bytes(),
+        None => key.unwrap_or_default(),
+    };
+    let Some(campaign) = campaign_name(campaign) else { return bad("its key is no campaign's name".into()) };
+    let Some(at) = at.filter(|at| at.0 >= 0) else { return bad("it has no time".into()) };
+    let user = match user_of(value) {
+        Ok(user) => user,
+        Err(reason) => return bad(reason),
+    };
+    let grant = Grant { log, seq, campaign, seat, user, nth, at };
+    Parsed::Grant(GrantRecord { grant, prev, after: Lsn::new(after) })
+}
+
+fn user_of(value: Option<&[u8]>) -> Result<GrantUser, String> {
+    let value = value.ok_or("its value is null")?;
+    if let Ok(long) = <[u8; 8]>::try_from(value) {
+        return Ok(GrantUser::Int(i64::from_be_bytes(long)));
+    }
+    let json: Json = match serde_json::from_slice(value) {
+        Ok(json @ Json::Object(_)) => json,
+        Ok(_) | Err(_) => {
+            return Err(format!("its value of {} bytes is neither a long nor a JSON object", value.len()));
+        }
+    };
+    let text = |name: &str| json.get(name).and_then(Json::as_str);
+    let user = match (text("user"), text("user_hex")) {
+        (Some(user), None) => match crate::core::parse_integer(user.as_bytes()) {
+            Some(number) => GrantUser::Int(number),
+            None => GrantUser::Any(user.as_bytes().into()),
+        },
+        (None, Some(hex)) => GrantUser::Any(bytes_of(hex).ok_or("user_hex is not hex")?),
+        (None, None) | (Some(_), Some(_)) => return Err("its value names no user".into()),
+    };
+    match &user {
+        GrantUser::Any(bytes) if bytes.is_empty() || bytes.len() > limits::USER_BYTES_MAX => {
+            Err(format!("its user has {} bytes; there are 1 to {}", bytes.len(), limits::USER_BYTES_MAX))
+        }
+        GrantUser::Any(_) | GrantUser::Int(_) => Ok(user),
+    }
+}
+
+fn bytes_of(hex: &str) -> Option<Box<[u8]>> {
+    let digits = hex.as_bytes();
+    if !digits.len().is_multiple_of(2) {
+        return None;
+    }
+    digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
+}
+
+fn campaign_name(bytes: &[u8]) -> Option<Arc<str>> {
+    is_campaign_name(bytes).then(|| std::str::from_utf8(bytes).ok().map(Arc::from)).flatten()
+}
+
+fn decimal(number: u64) -> Vec<u8> {
+    number.to_string().into_bytes()
+}
+
+/// Canonical decimals only: what `decimal` writes.
+fn number(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|number: &u64| number.to_string() == text)
+}
