@@ -283,7 +283,7 @@ fn start_sink(
         log,
         owner: format!("{host} pid {}", std::process::id()),
     };
-    let campaigns = core.campaigns().map(|campaign| sink::Campaign {
+    let campaigns = core.campaigns().map(|campaign| journal::Campaign {
         id: campaign.id,
         name: String::from_utf8_lossy(campaign.name).into_owned(),
         users: campaign.terms.users,

@@ -1,6 +1,6 @@
 //! # journal - every change on disk, in order, before its answer
 //! A write-ahead journal with group commit: while one batch is being synced the loop fills the next.
-//! May use: `core` (events), `ids`, `limits`, `metrics`, `watermark`, `sabotage`.
+//! May use: `core` (events), `grant`, `ids`, `limits`, `metrics`, `watermark`, `sabotage`.
 //! Promises: `durable` never passes what a power cut would take; a group is there whole or not at all; damage below the
 //! durable mark is refused with its place, damage above it is cut and told; a failed write or sync is never retried.
 //!
@@ -13,6 +13,7 @@
 
 mod batch;
 mod disk;
+mod grants;
 mod lock;
 mod maker;
 #[cfg(test)]
@@ -35,6 +36,7 @@ use std::sync::Arc;
 
 use batch::BATCH_HEADER_BYTES;
 pub use disk::{Disk, DiskFile, RealDisk};
+pub use grants::{Campaign, Campaigns, NoSuchCampaign};
 pub use lock::{DirectoryLock, LockError};
 pub use open::{Answerable, Open, Room};
 pub use reader::{Batch, Reader};

@@ -110,7 +110,7 @@ mod tests {
             }
         }
 
-        fn sink(&self, data: &Path, campaigns: Vec<crate::sink::Campaign>) -> crate::sink::SinkHandle {
+        fn sink(&self, data: &Path, campaigns: Vec<crate::journal::Campaign>) -> crate::sink::SinkHandle {
             let at = crate::ledger::LedgerAt::Sqlite(data.join("ledger.db"));
             let options = crate::sink::Options {
                 ledger: crate::ledger::LedgerSettings::new(at),
@@ -138,7 +138,7 @@ mod tests {
         let mut second = gate(dir.path());
         assert_eq!(second.log, first.log);
         let campaign =
-            crate::sink::Campaign { id: CampaignId(0), name: "spring".into(), users: Users::Int, shadow: false };
+            crate::journal::Campaign { id: CampaignId(0), name: "spring".into(), users: Users::Int, shadow: false };
         second.grant(301..=500);
         let sink = second.sink(dir.path(), vec![campaign]);
         second.journal.finish(Millis(3)).unwrap();

@@ -6,7 +6,6 @@
 //! Promises: each grant of a campaign that is no rehearsal is one row, through any number of kills, lost answers and
 //! sinks; nothing here is waited for by the gate; no database is kept busier than its operator allowed.
 
-mod directory; //      campaign numbers to names
 mod journal_source; // the journal as a source
 mod pace; //           ceilings and back-off
 mod resume; //         the journal and the ledger belong together
@@ -20,16 +19,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use directory::Campaign;
 pub use journal_source::JournalSource;
 pub use pace::Pace;
 pub use source::{GrantSource, SourceError};
 
 use crate::ids::{LogId, Lsn};
+use crate::journal::{Campaign, Campaigns};
 use crate::ledger::{self, LedgerError, LedgerSettings};
 use crate::metrics::Figures;
 use crate::watermark::Watermarks;
-use directory::Directory;
 use stop::Stop;
 use worker::{Place, Progress, Worker};
 
@@ -119,7 +117,7 @@ pub fn start(
         log: options.log,
         owner: options.owner,
         pace: options.pace,
-        directory: Directory::new(campaigns),
+        campaigns: Campaigns::new(options.log, campaigns),
         watermarks: Arc::clone(&watermarks),
         figures,
         stop: Arc::clone(&stop),

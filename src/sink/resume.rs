@@ -1,9 +1,9 @@
 //! Before a sink stores: is this the journal that the ledger was filled from?
 
-use super::directory::Directory;
 use super::source::{GrantSource, SourceError};
 use super::worker::Fault;
-use crate::ids::{LogId, Lsn};
+use crate::ids::Lsn;
+use crate::journal::Campaigns;
 use crate::ledger::{InPlace, Ledger, LedgerError, Position};
 
 /// What to say when the ledger stands behind the end of the journal: the journal is older than the ledger, and what it
@@ -25,8 +25,8 @@ pub(super) fn ahead(source: &str, there: &Position, durable: Lsn) -> Option<Stri
 pub(super) fn compare(
     ledger: &mut dyn Ledger,
     events: &mut dyn GrantSource,
-    directory: &mut Directory,
-    (log, source, there, durable): (LogId, &str, &Position, Lsn),
+    campaigns: &mut Campaigns,
+    (source, there, durable): (&str, &Position, Lsn),
 ) -> Result<(), Fault> {
     let last = there.last_seq;
     if last == Lsn::ZERO {
@@ -37,7 +37,7 @@ pub(super) fn compare(
         events.seek(last)?;
         let read = events.read(durable, &mut |lsn, event| {
             if lsn == last {
-                found = directory.row(log, lsn, event).ok().flatten();
+                found = campaigns.grant(lsn, event).ok().flatten();
             }
         })?;
         if read.is_none() {

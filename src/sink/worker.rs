@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::directory::Directory;
 use super::pace::{BACKOFF_MAX, Backoff, Pace};
 use super::resume;
 use super::source::{GrantSource, SourceError};
 use super::stop::{Stop, now};
 use crate::grant::Grant;
 use crate::ids::{LogId, Lsn};
+use crate::journal::{Campaigns, NoSuchCampaign};
 use crate::ledger::{Batch, Ledger, LedgerError, Move, Position};
 use crate::metrics::Figures;
 use crate::sabotage::{Sabotage, on};
@@ -39,7 +39,7 @@ pub(super) struct Worker {
     pub(super) log: LogId,
     pub(super) owner: String,
     pub(super) pace: Pace,
-    pub(super) directory: Directory,
+    pub(super) campaigns: Campaigns,
     pub(super) watermarks: Arc<Watermarks>,
     pub(super) figures: Arc<Figures>,
     pub(super) stop: Arc<Stop>,
@@ -221,7 +221,7 @@ impl Worker {
         self.give_way(there.as_ref(), durable)?;
         if let Some(there) = there.as_ref().filter(|_| !on(Sabotage::ResumeUnchecked)) {
             let (ledger, events) = (self.ledger.as_mut(), self.events.as_mut());
-            resume::compare(ledger, events, &mut self.directory, (self.log, &self.source, there, durable))?;
+            resume::compare(ledger, events, &mut self.campaigns, (&self.source, there, durable))?;
         }
         let held = match (&self.place, there) {
             (Place::Doubtful { held, sent }, Some(there)) if there.epoch == held.epoch => {
@@ -274,10 +274,10 @@ impl Worker {
         let durable = self.watermarks.durable.get();
         while self.progress.rows.len() < ROWS_PER_TRANSACTION && self.progress.read < durable {
             let mut unknown = None;
-            let (log, directory, rows) = (self.log, &mut self.directory, &mut self.progress.rows);
-            let read = self.events.read(durable, &mut |lsn, event| match directory.row(log, lsn, event) {
+            let (campaigns, rows) = (&mut self.campaigns, &mut self.progress.rows);
+            let read = self.events.read(durable, &mut |lsn, event| match campaigns.grant(lsn, event) {
                 Ok(row) => rows.extend(row),
-                Err(id) => unknown = unknown.or(Some((lsn, id))),
+                Err(NoSuchCampaign(id)) => unknown = unknown.or(Some((lsn, id))),
             });
             let upto = match read {
                 Ok(upto) => upto,

@@ -12,7 +12,6 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::directory::Directory;
 use super::stop::Stop;
 use super::worker::{Fault, Place, Progress, Turn, Worker};
 use super::*;
@@ -147,7 +146,7 @@ impl Bench {
             log: self.log,
             owner: "test".into(),
             pace: Pace { rows_per_second: None, commits_per_second: None },
-            directory: Directory::new(self.campaigns()),
+            campaigns: Campaigns::new(self.log, self.campaigns()),
             watermarks: Arc::clone(&self.watermarks),
             figures: Arc::clone(&self.figures),
             stop: Arc::new(Stop::default()),
