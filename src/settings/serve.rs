@@ -131,7 +131,8 @@ impl ServeSettings {
                     name("sink")
                 ));
             }
-            if let Some(key) = ["kafka-adopt", "kafka-config", "kafka-config-file"].into_iter().find(|key| said(key)) {
+            let idle = ["kafka-config", "kafka-config-file"].into_iter().find(|key| said(key));
+            if let Some(key) = idle.or(self.kafka_stream.adopt.then_some("kafka-adopt")) {
                 return clash(format!("{} does nothing without --kafka-brokers", name(key)));
             }
         }
@@ -249,6 +250,39 @@ mod tests {
     }
 
     #[test]
+    fn kafka_is_set_by_its_brokers_and_properties_add_up() {
+        assert_eq!(serve(&[]).unwrap().kafka, None);
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("kafka.properties");
+        std::fs::write(&path, "# who we are\nsasl.username = gate\n\nsasl.password=a=b\n").unwrap();
+        let args = ["--kafka-brokers", "k1:9092,k2:9092", "--kafka-config", "linger.ms=7"];
+        let file = ["--kafka-config-file", path.to_str().unwrap()];
+        let kafka = serve(&[&args[..], &file[..]].concat()).unwrap().kafka.unwrap();
+        let owned = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let all = [owned("sasl.username", "gate"), owned("sasl.password", "a=b"), owned("linger.ms", "7")];
+        assert_eq!((kafka.topic.as_str(), kafka.properties.as_slice()), ("coupon_create", &all[..]));
+        std::fs::write(&path, "linger.ms\n").unwrap();
+        assert!(serve(&[&args[..], &file[..]].concat()).unwrap_err().contains("line 1 is no property"));
+        assert!(serve(&["--kafka-brokers", "k1"]).unwrap_err().contains("no list of brokers"));
+        assert!(serve(&[&args[..2], &["--kafka-topic", "a b"]].concat()).unwrap_err().contains("topic name"));
+    }
+
+    #[test]
+    fn a_ledgers_password_comes_from_one_place_and_is_never_shown() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("password");
+        std::fs::write(&path, "s3cret\n").unwrap();
+        let file = ["--ledger-password-file", path.to_str().unwrap()];
+        let with = |url: &str| serve(&[&["--ledger", url][..], &file[..]].concat());
+        let Ledger::Mysql(url) = with("mysql://gate@db/coupons").unwrap().ledger else { panic!("a MySQL ledger") };
+        assert_eq!(url.password, Some(Secret::new("s3cret")));
+        assert!(with("mysql://gate:x@db/coupons").unwrap_err().contains("both give a password"));
+        assert!(with("sqlite:x").unwrap_err().contains("no password"));
+        let slip = serve(&["--ledger", "mysql://gate:hunter2@db"]).unwrap_err();
+        assert!(slip.contains("names no database") && !slip.contains("hunter2"), "{slip}");
+    }
+
+    #[test]
     fn combinations_that_cannot_work_are_refused() {
         assert_eq!(serve(&["--ledger", "none"]).unwrap().sink, Sink::Off);
         assert!(serve(&["--ledger", "none", "--sink", "inside"]).unwrap_err().contains("nothing to fill"));
@@ -256,6 +290,12 @@ mod tests {
         assert!(serve(&["--ledger", "none", "--ledger-also", also]).unwrap_err().contains("would never run"));
         assert!(serve(&["--sink", "off", "--ledger-also", also]).unwrap_err().contains("would never run"));
         assert!(serve(&["--ledger-also", also]).is_ok());
+        assert!(serve(&["--answer-after", "published"]).unwrap_err().contains("without --kafka-brokers"));
+        assert!(serve(&["--sink", "outside"]).unwrap_err().contains("set --kafka-brokers"));
+        assert!(serve(&["--kafka-adopt", "yes"]).unwrap_err().contains("does nothing"));
+        let brokers = ["--kafka-brokers", "127.0.0.1:9092"];
+        assert!(serve(&[&brokers[..], &["--sink", "outside"]].concat()).unwrap_err().contains("name the ledger"));
+        assert!(serve(&[&brokers[..], &["--answer-after", "published", "--kafka-adopt", "yes"]].concat()).is_ok());
         assert!(serve(&["--admin", "127.0.0.1:6379"]).unwrap_err().contains("another port"));
     }
 }

@@ -89,6 +89,23 @@ mod tests {
     }
 
     #[test]
+    fn secrets_within_other_settings_are_masked_too() {
+        let text = config(&[
+            "--kafka-brokers",
+            "k:9092",
+            "--kafka-config",
+            "sasl.password=hunter2",
+            "--kafka-config",
+            "linger.ms=3",
+            "--ledger",
+            "mysql://gate:hunter2@db/coupons",
+        ]);
+        assert!(!text.contains("hunter2"), "{text}");
+        assert!(text.contains("kafka-config = [\"sasl.password=***\", \"linger.ms=3\"]"), "{text}");
+        assert!(text.contains("# ledger = \"mysql://gate:***@db:3306/coupons\""), "{text}");
+    }
+
+    #[test]
     fn what_it_prints_is_a_settings_file_with_the_same_meaning() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("gate.toml");
