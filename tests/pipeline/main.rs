@@ -13,6 +13,7 @@
 
 mod peers;
 mod peers_tests;
+mod spring;
 
 #[path = "../socket/client.rs"]
 #[allow(dead_code, reason = "the socket tests use the rest")]

@@ -312,7 +312,8 @@ fn java(home: &Path) -> Vec<String> {
     options.map(str::to_owned).to_vec()
 }
 
-fn libs() -> PathBuf {
+/// The folder of Kafka's jars.
+pub fn libs() -> PathBuf {
     let kept = || Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cache/kafka/libs");
     let libs = std::env::var_os("KAFKA_LIBS").map_or_else(kept, PathBuf::from);
     assert!(libs.is_dir(), "{} is missing: `bash tests/run` fetches Kafka, or set KAFKA_LIBS", libs.display());
