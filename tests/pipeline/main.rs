@@ -11,8 +11,15 @@
     reason = "a test looks at real processes from outside: it watches the clock, starts threads and stops at the first surprise"
 )]
 
+mod crowd;
+mod faults_gate;
+mod faults_peers;
+mod faults_sink;
+mod line;
+mod misfits;
 mod peers;
 mod peers_tests;
+mod race;
 mod spring;
 
 #[path = "../socket/client.rs"]

@@ -1,0 +1,214 @@
+//! Kafka and MariaDB die, rest, forget: nothing acknowledged is lost, nothing is there twice, no claim waits for them.
+
+mod long {
+    use std::time::{Duration, Instant};
+
+    use crate::client::Client;
+    use crate::crowd::Crowd;
+    use crate::level::{Luck, rounds};
+    use crate::line::Line;
+    use crate::peers::{both, kafka::Kafka, mariadb};
+
+    /// Long enough for every time-out of a client to pass.
+    const DOWN: Duration = Duration::from_secs(20);
+
+    /// The longest single claim while a peer is away: far below any of its time-outs.
+    const CLAIM: Duration = Duration::from_secs(2);
+
+    /// Lets `down` pass with claims going on all the time.
+    fn claims_go_on(line: &Line, down: Duration) {
+        let mut client = line.gate.client();
+        let until = Instant::now() + down;
+        let mut user = 1_000_000_000_i64;
+        while Instant::now() < until {
+            user += 1;
+            let began = Instant::now();
+            let reply = client.call(&format!("GATE.CLAIM spring {user} FLAT"));
+            assert!(reply.text().is_some_and(|text| text.starts_with("GRANTED")), "{reply}");
+            assert!(began.elapsed() < CLAIM, "a claim took {:?} while a peer was away", began.elapsed());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    #[test]
+    fn a_killed_kafka_comes_back_at_random_moments() {
+        let home = tempfile::tempdir().unwrap();
+        let (mut kafka, mariadb) = both(home.path());
+        let line = Line::start(&kafka.bootstrap(), &mariadb.database(), &[]);
+        line.create(4_000_000);
+        let mut luck = Luck::new("a_killed_kafka");
+        let crowd = Crowd::start(line.gate.port(), 3_000_000, &mut luck);
+        for _ in 0..rounds(1, 3) {
+            crowd.wait_for(200 + luck.below(2000) as usize);
+            kafka.kill();
+            crowd.wait_for(200 + luck.below(1000) as usize);
+            kafka.restart();
+        }
+        crowd.wait_for(500);
+        line.prove(&crowd.end());
+    }
+
+    #[test]
+    fn a_killed_mariadb_comes_back_at_random_moments() {
+        let home = tempfile::tempdir().unwrap();
+        let (kafka, mut mariadb) = both(home.path());
+        let line = Line::start(&kafka.bootstrap(), &mariadb.database(), &[]);
+        line.create(4_000_000);
+        let mut luck = Luck::new("a_killed_mariadb");
+        let crowd = Crowd::start(line.gate.port(), 3_000_000, &mut luck);
+        for _ in 0..rounds(1, 5) {
+            crowd.wait_for(200 + luck.below(2000) as usize);
+            mariadb.kill();
+            crowd.wait_for(200 + luck.below(1000) as usize);
+            mariadb.restart();
+        }
+        crowd.wait_for(500);
+        line.prove(&crowd.end());
+    }
+
+    #[test]
+    fn kafka_is_down_for_twenty_seconds() {
+        let home = tempfile::tempdir().unwrap();
+        let (mut kafka, mariadb) = both(home.path());
+        let line = Line::start(&kafka.bootstrap(), &mariadb.database(), &[]);
+        line.create(4_000_000);
+        let crowd = Crowd::start(line.gate.port(), 1_000_000, &mut Luck::new("kafka_is_down"));
+        crowd.wait_for(500);
+        kafka.kill();
+        claims_go_on(&line, DOWN);
+        kafka.restart();
+        crowd.wait_for(500);
+        line.prove(&crowd.end());
+    }
+
+    #[test]
+    fn mariadb_is_down_for_twenty_seconds() {
+        let home = tempfile::tempdir().unwrap();
+        let (kafka, mut mariadb) = both(home.path());
+        let line = Line::start(&kafka.bootstrap(), &mariadb.database(), &[]);
+        line.create(4_000_000);
+        let crowd = Crowd::start(line.gate.port(), 1_000_000, &mut Luck::new("mariadb_is_down"));
+        crowd.wait_for(500);
+        mariadb.kill();
+        claims_go_on(&line, DOWN);
+        mariadb.restart();
+        crowd.wait_for(500);
+        line.prove(&crowd.end());
+    }
+
+    #[test]
+    fn frozen_peers_hold_no_claim_up() {
+        let home = tempfile::tempdir().unwrap();
+        let (kafka, mariadb) = both(home.path());
+        let line = Line::start(&kafka.bootstrap(), &mariadb.database(), &[]);
+        line.create(4_000_000);
+        let crowd = Crowd::start(line.gate.port(), 1_000_000, &mut Luck::new("frozen_peers"));
+        crowd.wait_for(500);
+        kafka.freeze();
+        claims_go_on(&line, Duration::from_secs(8));
+        mariadb.freeze();
+        kafka.thaw();
+        claims_go_on(&line, Duration::from_secs(8));
+        mariadb.thaw();
+        line.prove(&crowd.end());
+    }
+
+    #[test]
+    fn a_gate_that_starts_without_its_peers_serves_and_catches_up_when_they_come() {
+        let home = tempfile::tempdir().unwrap();
+        let (mut kafka, mut mariadb) = both(home.path());
+        let ledger = mariadb.database();
+        kafka.kill();
+        mariadb.kill();
+        let line = Line::start(&kafka.bootstrap(), &ledger, &[]);
+        line.create(1_000_000);
+        let crowd = Crowd::start(line.gate.port(), 100_000, &mut Luck::new("without_its_peers"));
+        crowd.wait_for(500);
+        let ready = Client::connect(line.gate.port()).is_ok();
+        assert!(ready);
+        mariadb.restart();
+        kafka.restart();
+        crowd.wait_for(200);
+        line.prove(&crowd.end());
+    }
+
+    #[test]
+    fn a_topic_that_is_deleted_and_made_anew_while_the_gate_runs_is_filled_again() {
+        let home = tempfile::tempdir().unwrap();
+        let kafka = Kafka::start(home.path());
+        let line = Line::start(&kafka.bootstrap(), &mariadb::shared().database(), &[]);
+        line.create(1_000_000);
+        let crowd = Crowd::start(line.gate.port(), 300_000, &mut Luck::new("deleted_while_running"));
+        crowd.wait_for(1500);
+        kafka.delete_topic(&line.topic);
+        kafka.create_topic(&line.topic, 2);
+        crowd.wait_for(1500);
+        line.prove(&crowd.end());
+    }
+
+    #[test]
+    fn a_topic_that_is_deleted_and_made_anew_while_the_gate_is_down_is_filled_again() {
+        let home = tempfile::tempdir().unwrap();
+        let kafka = Kafka::start(home.path());
+        let mut line = Line::start(&kafka.bootstrap(), &mariadb::shared().database(), &[]);
+        line.create(1_000_000);
+        let mut luck = Luck::new("deleted_while_down");
+        let crowd = Crowd::start(line.gate.port(), 300_000, &mut luck);
+        crowd.wait_for(1000);
+        let mut told = crowd.end();
+        line.settle();
+        line.gate.kill();
+        kafka.delete_topic(&line.topic);
+        kafka.create_topic(&line.topic, 2);
+        line.gate.start_again();
+        let crowd = Crowd::start(line.gate.port(), 300_000, &mut luck);
+        crowd.wait_for(1000);
+        told.extend(crowd.end());
+        line.prove(&told);
+        assert_eq!(kafka.read_all(&line.topic).len(), line.rows().len(), "every grant is in the new topic, once");
+    }
+
+    #[test]
+    fn a_database_that_was_set_back_is_filled_again() {
+        let home = tempfile::tempdir().unwrap();
+        let (kafka, mariadb) = both(home.path());
+        let line = Line::start(&kafka.bootstrap(), &mariadb.database(), &[]);
+        line.create(1_000_000);
+        let crowd = Crowd::start(line.gate.port(), 300_000, &mut Luck::new("set_back"));
+        crowd.wait_for(1000);
+        let dump = line.ledger.dump();
+        crowd.wait_for(1500);
+        line.ledger.restore(&dump);
+        crowd.wait_for(1000);
+        line.prove(&crowd.end());
+    }
+
+    #[test]
+    fn a_partition_emptied_by_retention_before_the_ledger_had_it_is_sent_again() {
+        let home = tempfile::tempdir().unwrap();
+        let (kafka, mut mariadb) = both(home.path());
+        let line = Line::start(&kafka.bootstrap(), &mariadb.database(), &[]);
+        line.create(1_000_000);
+        let crowd = Crowd::start(line.gate.port(), 300_000, &mut Luck::new("emptied_by_retention"));
+        crowd.wait_for(800);
+        mariadb.kill();
+        crowd.wait_for(800);
+        let mut client = line.gate.client();
+        crate::level::until("Kafka has what was granted while MariaDB was down", || {
+            (line.info(&mut client, "published")? > 1200).then_some(())
+        });
+        for partition in 0..2 {
+            let (_, high) = kafka.watermarks(&line.topic, partition);
+            kafka.delete_records(&line.topic, partition, high);
+        }
+        mariadb.restart();
+        crowd.wait_for(500);
+        let told = crowd.end();
+        line.settle();
+        let rows = line.rows();
+        for (user, seat) in &told {
+            assert_eq!(rows.get(seat), Some(user), "user {user} was told seat {seat}");
+        }
+        line.audit();
+    }
+}

@@ -1,0 +1,98 @@
+//! Wrong addresses, wrong passwords, missing rights: the gate serves, and says what is wrong where an operator looks.
+
+use crate::gate::Gate;
+use crate::level::until;
+use crate::peers;
+use crate::peers::mariadb::Database;
+
+/// Starts a gate that must serve, and waits until INFO says all of `words`.
+#[track_caller]
+fn serves_and_says(options: &[&str], words: &[&str]) {
+    let gate = Gate::start(options);
+    let mut client = gate.client();
+    client.call("GATE.CREATE spring LIMIT 10");
+    assert!(format!("{}", client.call("GATE.CLAIM spring 1 FLAT")).contains("GRANTED 1 9"));
+    let mut info = String::new();
+    let told = || {
+        info = client.call("INFO").text()?;
+        words.iter().all(|word| info.contains(word)).then_some(())
+    };
+    let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| until("INFO tells", told)));
+    assert!(told.is_ok(), "INFO does not say {words:?}:\n{info}\n{}", gate.said());
+    client.call("GATE.CREATE summer LIMIT 10");
+    assert!(format!("{}", client.call("GATE.CLAIM summer 1 FLAT")).contains("GRANTED 1 9"));
+}
+
+fn instead(ledger: &Database, from: &str, to: &str) -> String {
+    assert!(ledger.url.contains(from), "{}", ledger.url);
+    ledger.url.replacen(from, to, 1)
+}
+
+#[test]
+fn a_wrong_broker_address() {
+    serves_and_says(&["--kafka-brokers", "127.0.0.1:1"], &["kafka_trouble:", "127.0.0.1:1"]);
+}
+
+#[test]
+fn a_topic_that_is_missing_and_may_not_be_made() {
+    let kafka = peers::kafka::shared();
+    let topic = peers::unique("nowhere");
+    let options = ["--kafka-brokers", &kafka.bootstrap(), "--kafka-topic", &topic, "--kafka-create", "no"];
+    serves_and_says(&options, &["kafka_trouble:", &topic, "kafka-topics.sh", "--create"]);
+}
+
+#[test]
+fn a_topic_with_the_records_of_somebody_else() {
+    let kafka = peers::kafka::shared();
+    let topic = peers::unique("theirs");
+    kafka.create_topic(&topic, 2);
+    kafka.produce(&topic, 1, Some(b"k"), Some(b"v"), &[]);
+    let options = ["--kafka-brokers", &kafka.bootstrap(), "--kafka-topic", &topic];
+    serves_and_says(&options, &["kafka_trouble:", &topic, "--kafka-adopt"]);
+    assert_eq!(kafka.read_all(&topic).len(), 1, "nothing was published");
+    let gate = Gate::start(&[&options[..], &["--kafka-adopt", "yes"]].concat());
+    let mut client = gate.client();
+    client.call("GATE.CREATE spring LIMIT 10");
+    client.call("GATE.CLAIM spring 1");
+    until("the grant is published", || (kafka.read_all(&topic).len() == 2).then_some(()));
+}
+
+#[test]
+fn a_wrong_password() {
+    let ledger = peers::mariadb::shared().database();
+    let url = instead(&ledger, ":open-sesame@", ":open-barley@");
+    serves_and_says(&["--ledger", &url], &["ledger_trouble:", &ledger.name, "password"]);
+}
+
+#[test]
+fn an_unknown_database() {
+    let ledger = peers::mariadb::shared().database();
+    let url = instead(&ledger, &format!("/{}", ledger.name), "/nowhere").replace("mysql:/nowhere", "mysql:/");
+    serves_and_says(&["--ledger", &url], &["ledger_trouble:", "nowhere"]);
+}
+
+#[test]
+fn a_database_that_is_away() {
+    let ledger = peers::mariadb::shared().database();
+    let port = peers::mariadb::shared().port();
+    let url = instead(&ledger, &format!(":{port}/"), ":1/");
+    serves_and_says(&["--ledger", &url], &["ledger_trouble:", "127.0.0.1:1"]);
+}
+
+#[test]
+fn a_user_who_may_only_read() {
+    let ledger = peers::mariadb::shared().database();
+    let (name, words) = (&ledger.name, ["ledger_trouble:", "denied"]);
+    ledger.execute(&format!("REVOKE ALL ON {name}.* FROM {name}@'%'"));
+    ledger.execute(&format!("GRANT SELECT ON {name}.* TO {name}@'%'"));
+    serves_and_says(&["--ledger", &ledger.url], &words);
+}
+
+#[test]
+fn a_table_of_another_shape_is_refused_at_the_start() {
+    let ledger = peers::mariadb::shared().database();
+    ledger.execute("CREATE TABLE coupon_grant (campaign VARCHAR(64), seat INT, PRIMARY KEY (campaign, seat))");
+    let end = Gate::stopped(&["--ledger", &ledger.url]).start_in_vain();
+    assert_eq!(end.code, Some(2), "{}", end.said);
+    assert!(end.said.contains("coupon_grant") && end.said.contains("coupon-gate ddl mysql"), "{}", end.said);
+}
