@@ -116,6 +116,9 @@ fn the_shared_peers_are_the_same_for_every_test() {
 }
 
 mod long {
+    use std::net::TcpListener;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
     use super::*;
     use crate::peers::both;
     use crate::peers::kafka::Kafka;
@@ -179,6 +182,24 @@ mod long {
         assert!(!mariadb.answers(Duration::from_secs(2)), "a frozen MariaDB answers");
         mariadb.thaw();
         assert!(mariadb.answers(Duration::from_secs(20)), "a thawed MariaDB answers");
+    }
+
+    #[test]
+    fn a_port_that_somebody_took_is_told_from_other_trouble() {
+        let home = tempfile::tempdir().unwrap();
+        let (mut kafka, mut mariadb) = both(home.path());
+        kafka.kill();
+        mariadb.kill();
+        let _taken = TcpListener::bind(kafka.bootstrap()).unwrap();
+        let _taken = TcpListener::bind(("127.0.0.1", mariadb.port())).unwrap();
+        let told = [
+            catch_unwind(AssertUnwindSafe(|| kafka.restart())).unwrap_err(),
+            catch_unwind(AssertUnwindSafe(|| mariadb.restart())).unwrap_err(),
+        ];
+        for told in told {
+            let told = told.downcast::<String>().unwrap();
+            assert!(told.contains("was taken while"), "{told}");
+        }
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub struct Kafka {
     home: PathBuf,
     port: u16,
     cluster: String,
-    leave: bool,
+    shared: bool,
     _turn: Option<Arc<Turn>>,
 }
 
@@ -93,8 +93,8 @@ impl Kafka {
     #[track_caller]
     pub(super) fn start_below(dir: &Path, properties: &[&str], turn: Option<Arc<Turn>>) -> Kafka {
         let home = dir.join("kafka");
-        let leave = turn.is_none();
-        let mut kafka = Kafka { held: None, home, port: 0, cluster: id(), leave, _turn: turn };
+        let shared = turn.is_none();
+        let mut kafka = Kafka { held: None, home, port: 0, cluster: id(), shared, _turn: turn };
         for _ in 0..5 {
             kafka.lay_out(properties);
             if kafka.launch() {
@@ -246,7 +246,7 @@ impl Kafka {
         let before = self.said().len();
         let mut command = java(&self.home);
         command.extend(["kafka.Kafka".to_owned(), path(&self.home.join("server.properties"))]);
-        let folder = self.leave.then(|| self.home.parent().expect("it lies below a folder"));
+        let folder = self.shared.then(|| self.home.parent().expect("it lies below a folder"));
         self.held = Some(Held::start(&command, &self.home.join("said.txt"), folder));
         // The client tries again by itself; a new one for each look would find nobody at home each time.
         let client = self.client();

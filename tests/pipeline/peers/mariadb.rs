@@ -46,7 +46,7 @@ pub struct MariaDb {
     home: PathBuf,
     port: u16,
     options: Vec<String>,
-    leave: bool,
+    shared: bool,
     _turn: Option<Arc<Turn>>,
 }
 
@@ -89,8 +89,8 @@ impl MariaDb {
         fs::create_dir_all(&home).unwrap();
         copy(&installed(), &home.join("data"));
         let options = options.iter().map(|option| (*option).to_owned()).collect();
-        let leave = turn.is_none();
-        let mut mariadb = MariaDb { held: None, home, port: 0, options, leave, _turn: turn };
+        let shared = turn.is_none();
+        let mut mariadb = MariaDb { held: None, home, port: 0, options, shared, _turn: turn };
         for _ in 0..5 {
             mariadb.port = free_port();
             if mariadb.launch() {
@@ -176,7 +176,7 @@ impl MariaDb {
         command.push(format!("--port={}", self.port));
         command.extend(OPTIONS.iter().map(|option| (*option).to_owned()));
         command.extend(self.options.iter().cloned());
-        let folder = self.leave.then(|| self.home.parent().expect("it lies below a folder"));
+        let folder = self.shared.then(|| self.home.parent().expect("it lies below a folder"));
         self.held = Some(Held::start(&command, &self.home.join("said.txt"), folder));
         within(START, "MariaDB serves", || {
             if self.held.as_ref().is_some_and(Held::has_ended) {

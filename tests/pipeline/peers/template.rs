@@ -11,7 +11,8 @@ pub fn template(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _one = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let root = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let kept = root.join(name);
+    // What another user made may be unreadable.
+    let kept = root.join(format!("{name}-{}", rustix::process::getuid().as_raw()));
     if !kept.exists() {
         let scratch = tempfile::tempdir_in(root).unwrap();
         let made = scratch.path().join("made");
