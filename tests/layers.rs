@@ -169,7 +169,11 @@ fn every_kind_of_planted_violation_is_found() {
         ("wire/reply.rs", "fn f() { std::fs::read(p); }", "wire/reply.rs: pure code names std::fs::read"),
         ("journal/batch.rs", "use ::std::fs;", "journal/batch.rs: pure code names std::fs"),
         ("core/mod.rs", "use tokio::sync::Notify;", "core/mod.rs: pure code names tokio::sync::Notify"),
-        ("server/mod.rs", "use rusqlite::Connection;", "server/mod.rs: server names rusqlite, which belongs to ledger, sink#test"),
+        (
+            "server/mod.rs",
+            "use rusqlite::Connection;",
+            "server/mod.rs: server names rusqlite, which belongs to ledger, sink#test",
+        ),
         ("serve.rs", "fn f() { axum::serve(l, r); }", "serve.rs: serve names axum, which belongs to admin"),
         (
             "wire/request.rs",

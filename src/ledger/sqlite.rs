@@ -144,7 +144,10 @@ impl SqliteLedger {
             run_also(&tx, also, users, batch.rows).map_err(|(row, e)| {
                 match fault(path, "run the statement of --ledger-also", &e) {
                     LedgerError::Refused(text) => LedgerError::Refused(format!("{text}; {row}")),
-                    other => other,
+                    other @ (LedgerError::Unavailable(_)
+                    | LedgerError::Unfit(_)
+                    | LedgerError::Contradiction(_)
+                    | LedgerError::TakenOver(_)) => other,
                 }
             })?;
         }
