@@ -5,6 +5,9 @@
 //! Promises: a record is acknowledged when all in-sync replicas have it, and in the order in which it was sent; no
 //! record is skipped in reading: an offset that is gone is told, never jumped over.
 
+#[cfg(test)]
+pub(crate) mod memory;
+
 use std::fmt;
 use std::ops::{ControlFlow, Range};
 use std::time::Duration;
