@@ -207,11 +207,18 @@ pub trait Ledger: Send {
     /// for each row. Any error means: rolled back, or (a lost answer) as if; only the positions tell.
     fn store(&mut self, batch: &Batch<'_>) -> Result<(), LedgerError>;
 
+    /// One transaction: takes `letters` out of the dead letters, stores `rows` and runs the operator's statement for each.
+    /// No position moves. Either slice may be empty.
+    ///
+    /// # Errors
+    /// `TakenOver` where one of the letters is not there: somebody else saw to it.
+    fn bury(&mut self, letters: &[DeadLetter], rows: &[Grant]) -> Result<(), LedgerError>;
+
     /// The answer of the operator's `--ledger-pause-when`: whether the sink is to rest. False where there is none.
     fn asks_for_a_pause(&mut self) -> Result<bool, LedgerError>;
 }
 
-/// A ledger as `audit`, `catch-up` and `dead-letters` see it. Reads; only the dead letters can be taken away.
+/// A ledger as `audit`, `catch-up` and `dead-letters` see it. Only reads.
 pub trait LedgerReader: Send {
     /// All rows of `coupon_sink_position`, by source and partition.
     fn all_positions(&mut self) -> Result<Vec<Position>, LedgerError>;

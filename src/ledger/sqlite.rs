@@ -124,7 +124,7 @@ impl SqliteLedger {
 
     /// The transaction of [`Ledger::store`].
     fn transact(&self, opened: &mut Opened, batch: &Batch<'_>) -> Result<(), LedgerError> {
-        let (path, users) = (&self.options.path, self.options.users);
+        let path = &self.options.path;
         let begin = |e| fault(path, "begin a transaction", &e);
         let tx = opened.conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(begin)?;
         self.step(Step::Begun)?;
@@ -132,16 +132,29 @@ impl SqliteLedger {
             move_positions(&tx, path, batch)?;
         }
         self.step(Step::Compared)?;
-        refuse_other_logs(&tx, path, batch)?;
         for letter in batch.dead {
             put_away(&tx, letter).map_err(|e| fault(path, "put a dead letter away", &e))?;
         }
-        for chunk in batch.rows.chunks(ROWS_PER_STATEMENT) {
-            insert(&tx, users, chunk).map_err(|e| fault(path, "insert rows", &e))?;
+        self.put_rows(&tx, opened.also.as_ref(), batch.rows)?;
+        tx.commit().map_err(|e| fault(path, "commit", &e))?;
+        if on(Sabotage::PositionOutsideTransaction) {
+            self.step(Step::BetweenTwo)?;
+            move_positions(&opened.conn, path, batch)?;
+        }
+        self.step(Step::Committed)?;
+        Ok(())
+    }
+
+    /// The rows, and the operator's statement for each of them.
+    fn put_rows(&self, tx: &Transaction<'_>, also: Option<&Also>, rows: &[Grant]) -> Result<(), LedgerError> {
+        let (path, users) = (&self.options.path, self.options.users);
+        refuse_other_logs(tx, path, rows)?;
+        for chunk in rows.chunks(ROWS_PER_STATEMENT) {
+            insert(tx, users, chunk).map_err(|e| fault(path, "insert rows", &e))?;
         }
         self.step(Step::Inserted)?;
-        if let Some(also) = &opened.also {
-            run_also(&tx, also, users, batch.rows).map_err(|(row, e)| {
+        if let Some(also) = also {
+            run_also(tx, also, users, rows).map_err(|(row, e)| {
                 match fault(path, "run the statement of --ledger-also", &e) {
                     LedgerError::Refused(text) => LedgerError::Refused(format!("{text}; {row}")),
                     other @ (LedgerError::Unavailable(_)
@@ -151,14 +164,28 @@ impl SqliteLedger {
                 }
             })?;
         }
-        self.step(Step::Also)?;
-        tx.commit().map_err(|e| fault(path, "commit", &e))?;
-        if on(Sabotage::PositionOutsideTransaction) {
-            self.step(Step::BetweenTwo)?;
-            move_positions(&opened.conn, path, batch)?;
+        self.step(Step::Also)
+    }
+
+    /// The transaction of [`Ledger::bury`].
+    fn take_letters(&self, opened: &mut Opened, letters: &[DeadLetter], rows: &[Grant]) -> Result<(), LedgerError> {
+        let path = &self.options.path;
+        let begin = |e| fault(path, "begin a transaction", &e);
+        let tx = opened.conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(begin)?;
+        for letter in letters {
+            let taken = take_away(&tx, letter).map_err(|e| fault(path, "take a dead letter away", &e))?;
+            if taken != 1 {
+                return Err(LedgerError::TakenOver(format!(
+                    "ledger: {}: the dead letter of {} partition {} position {} is not there: somebody else saw to it",
+                    path.display(),
+                    letter.source,
+                    letter.kpart,
+                    letter.position
+                )));
+            }
         }
-        self.step(Step::Committed)?;
-        Ok(())
+        self.put_rows(&tx, opened.also.as_ref(), rows)?;
+        tx.commit().map_err(|e| fault(path, "commit", &e))
     }
 }
 
@@ -204,6 +231,16 @@ impl Ledger for SqliteLedger {
         };
         sqlite_open::same_file(&self.options.path, &opened)?;
         let done = self.transact(&mut opened, batch);
+        self.opened = Some(opened);
+        done
+    }
+
+    fn bury(&mut self, letters: &[DeadLetter], rows: &[Grant]) -> Result<(), LedgerError> {
+        let Some(mut opened) = self.opened.take() else {
+            return Err(LedgerError::Unavailable("ledger: not open".into()));
+        };
+        sqlite_open::same_file(&self.options.path, &opened)?;
+        let done = self.take_letters(&mut opened, letters, rows);
         self.opened = Some(opened);
         done
     }
@@ -292,8 +329,8 @@ fn move_positions(conn: &Connection, path: &Path, batch: &Batch<'_>) -> Result<(
 }
 
 /// Rows of one campaign never come from two journals.
-fn refuse_other_logs(tx: &Transaction<'_>, path: &Path, batch: &Batch<'_>) -> Result<(), LedgerError> {
-    let mut campaigns: Vec<(&str, LogId)> = batch.rows.iter().map(|row| (&*row.campaign, row.log)).collect();
+fn refuse_other_logs(tx: &Transaction<'_>, path: &Path, rows: &[Grant]) -> Result<(), LedgerError> {
+    let mut campaigns: Vec<(&str, LogId)> = rows.iter().map(|row| (&*row.campaign, row.log)).collect();
     campaigns.sort_unstable();
     campaigns.dedup();
     for (campaign, ours) in campaigns {
@@ -346,6 +383,11 @@ fn put_away(conn: &Connection, letter: &DeadLetter) -> rusqlite::Result<usize> {
         letter.headers,
         utc(letter.at)
     ])
+}
+
+fn take_away(conn: &Connection, letter: &DeadLetter) -> rusqlite::Result<usize> {
+    let sql = "DELETE FROM coupon_dead_letter WHERE source = ?1 AND kpart = ?2 AND position = ?3";
+    conn.prepare_cached(sql)?.execute(params![letter.source, letter.kpart, int(letter.position)])
 }
 
 fn run_also<'r>(
