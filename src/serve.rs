@@ -28,10 +28,10 @@ use crate::ids::{LogId, Lsn};
 use crate::journal::{
     self, DirectoryLock, Hooks, Journal, JournalError, LockError, RealDisk, ReplayProgress, Replayed,
 };
-use crate::ledger::{LedgerAt, LedgerSettings, UserColumn};
+use crate::ledger::{LedgerAt, LedgerSettings, MysqlAt, Password, Tls, UserColumn};
 use crate::metrics::Figures;
 use crate::server::{self, Address, Facts, Gate, ListenError, Listener, Wake};
-use crate::settings::{Appendfsync, Ledger, LedgerUsers, Listen, ServeSettings, Sink};
+use crate::settings::{Appendfsync, Ledger, LedgerUsers, Listen, MysqlTls, MysqlUrl, ServeSettings, Sink};
 use crate::sink::{self, JournalSource, Pace, SinkError, SinkHandle};
 use crate::watermark::Watermarks;
 
@@ -248,7 +248,8 @@ fn show(bar: &mut Option<ProgressBar>, progress: ReplayProgress) {
 fn ledger_settings(settings: &ServeSettings) -> Option<LedgerSettings> {
     let at = match &settings.ledger {
         Ledger::Sqlite(path) => LedgerAt::Sqlite(path.clone()),
-        Ledger::Mysql(_) | Ledger::None => return None,
+        Ledger::Mysql(url) => LedgerAt::Mysql(mysql_at(url)),
+        Ledger::None => return None,
     };
     let users = match settings.ledger_users {
         LedgerUsers::Bigint => UserColumn::Bigint,
@@ -263,6 +264,21 @@ fn ledger_settings(settings: &ServeSettings) -> Option<LedgerSettings> {
         pause_when: writing.pause_when.clone(),
     };
     (settings.sink == Sink::Inside).then_some(ledger)
+}
+
+fn mysql_at(url: &MysqlUrl) -> MysqlAt {
+    MysqlAt {
+        user: url.user.clone(),
+        password: url.password.as_ref().map(|password| Password::new(password.reveal())),
+        host: url.host.clone(),
+        port: url.port,
+        database: url.database.clone(),
+        tls: match &url.tls {
+            MysqlTls::Off => Tls::Off,
+            MysqlTls::Require => Tls::Require,
+            MysqlTls::Verify { ca } => Tls::Verify { ca: ca.clone() },
+        },
+    }
 }
 
 fn start_sink(

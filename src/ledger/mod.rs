@@ -5,12 +5,21 @@
 //! is ever replaced or ignored.
 
 pub mod ddl; //        the tables, as data
+pub mod ddl_mysql; //  the same in the words of MySQL
 mod sqlite; //         the ledger in an SQLite file
 mod sqlite_open; //    its connection, tables and errors
+mod mysql; //          the ledger in MySQL or MariaDB
+mod mysql_at; //       where that is, and its connections
+mod mysql_open; //     its tables and their shape
+mod mysql_rows; //     its rows, written and read
+mod mysql_also; //     the operator's statement there
+mod mysql_fault; //    what its errors mean
 
 use std::fmt;
 use std::path::PathBuf;
 
+pub use mysql::{MysqlLedger, MysqlOptions};
+pub use mysql_at::{MysqlAt, Password, Tls};
 pub use sqlite::{SqliteLedger, SqliteOptions};
 #[cfg(test)]
 pub(crate) use sqlite::{Step, Trip};
@@ -26,6 +35,8 @@ use crate::ids::{LogId, Lsn, Millis};
 pub enum LedgerAt {
     /// `sqlite:PATH`.
     Sqlite(PathBuf),
+    /// `mysql://...`
+    Mysql(MysqlAt),
 }
 
 /// Settings of the ledger.
@@ -64,6 +75,13 @@ impl LedgerSettings {
                 also: self.also.clone(),
                 pause_when: self.pause_when.clone(),
             })),
+            LedgerAt::Mysql(at) => Box::new(MysqlLedger::new(MysqlOptions {
+                at: at.clone(),
+                users: self.users,
+                create: self.create,
+                also: self.also.clone(),
+                pause_when: self.pause_when.clone(),
+            })),
         }
     }
 
@@ -76,6 +94,10 @@ impl LedgerSettings {
         match &self.at {
             LedgerAt::Sqlite(path) => {
                 Ok(sqlite::SqliteReader::open(path, self.users)?
+                    .map(|reader| Box::new(reader) as Box<dyn LedgerReader>))
+            }
+            LedgerAt::Mysql(at) => {
+                Ok(mysql_rows::MysqlReader::open(at, self.users)?
                     .map(|reader| Box::new(reader) as Box<dyn LedgerReader>))
             }
         }

@@ -77,7 +77,8 @@ pub enum MysqlTls {
     Off,
     /// Encrypted, whoever answers.
     Require,
-    /// Encrypted, and the certificate must be good for the host: by the system's authorities, or by this file's.
+    /// Encrypted, and the certificate must be good for the host: by the public authorities that are built in,
+    /// or by this file's.
     Verify {
         /// `&ca=FILE`
         ca: Option<PathBuf>,
@@ -184,7 +185,7 @@ impl Secret {
         Secret(text.into())
     }
 
-    /// The password itself, for the one comparison it is there for.
+    /// The password itself, for who has to compare or to send it.
     pub fn reveal(&self) -> &str {
         &self.0
     }

@@ -79,7 +79,7 @@ impl Bench {
     }
 
     fn path(&self) -> PathBuf {
-        let LedgerAt::Sqlite(path) = &self.settings.at;
+        let LedgerAt::Sqlite(path) = &self.settings.at else { panic!("the bench is an SQLite file") };
         path.clone()
     }
 
