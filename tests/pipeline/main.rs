@@ -17,6 +17,7 @@ mod faults_peers;
 mod faults_sink;
 mod line;
 mod misfits;
+mod mysql_ledger;
 mod peers;
 mod peers_tests;
 mod race;
