@@ -5,8 +5,17 @@
 //! Promises: a record is acknowledged when all in-sync replicas have it, and in the order in which it was sent; no
 //! record is skipped in reading: an offset that is gone is told, never jumped over.
 
+mod admin;
+mod closing;
+mod faults;
+mod follower;
+mod librdkafka;
 #[cfg(test)]
 pub(crate) mod memory;
+mod properties;
+mod reader;
+mod voice;
+mod writer;
 
 use std::fmt;
 use std::ops::{ControlFlow, Range};
@@ -130,7 +139,8 @@ pub trait Cluster: Send {
     /// there is something for `Writer::acks`.
     fn writer(&mut self, topic: &str, on_ack: Box<dyn Fn() + Send + Sync>) -> Result<Box<dyn Writer>, KafkaError>;
 
-    /// Who follows partitions of a topic from the offsets `from`, one for each partition from 0 on.
+    /// Who follows partitions of a topic from the offsets `from`, one for each partition from 0 on. Of a topic that we
+    /// may not even see he hears nothing: ask for its partitions first.
     fn follower(&mut self, topic: &str, from: &[u64]) -> Result<Box<dyn Follower>, KafkaError>;
 }
 
@@ -138,6 +148,10 @@ pub trait Cluster: Send {
 /// is not on its way already.
 pub trait Writer: Send {
     /// Sends `record`; its acknowledgement carries `tag`.
+    ///
+    /// A broker knows a repeated batch by the times of its records: when it starts, and each few minutes, it forgets
+    /// writers whose newest record is older than `producer.id.expiration.ms` (a day). So a record whose time is older
+    /// than that may come twice when its broker dies under it.
     ///
     /// # Errors
     /// A fault ends this writer: what is acknowledged until then is; make another one after reading the tail back.

@@ -15,6 +15,8 @@ mod crowd;
 mod faults_gate;
 mod faults_peers;
 mod faults_sink;
+mod kafka_adapter;
+mod kafka_adapter_faults;
 mod line;
 mod misfits;
 mod mysql_ledger;

@@ -1,0 +1,211 @@
+//! The sending side: an idempotent producer without gaps and without time-outs.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError as Fault, RDKafkaErrorCode as Code};
+use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, Producer, ProducerContext, PurgeConfig, ThreadedProducer};
+
+use super::closing::close;
+use super::faults::explain_code;
+use super::librdkafka::{number, unfit};
+use super::properties::{self, Role};
+use super::voice::Voice;
+use super::{Ack, KafkaError, KafkaSettings, Outgoing, Sent, Writer};
+
+/// Records sent whose acknowledgements were not taken: more of them only wait, and the journal is the place to wait.
+const IN_FLIGHT_MAX: u64 = 100_000;
+
+// A tag travels through librdkafka as a pointer.
+const _: () = assert!(size_of::<usize>() == size_of::<u64>(), "a tag fits a pointer");
+
+pub(super) struct Writing {
+    topic: String,
+    /// There until the drop.
+    producer: Option<ThreadedProducer<Deliveries>>,
+    shared: Arc<Shared>,
+    voice: Voice,
+    sent: u64,
+    taken: u64,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    on_ack: Box<dyn Fn() + Send + Sync>,
+}
+
+#[derive(Default)]
+struct State {
+    acks: VecDeque<Ack>,
+    /// Deliveries of either kind.
+    delivered: u64,
+    /// The first record that Kafka did not take; none after it counts as acknowledged.
+    refused: Option<KafkaError>,
+    /// librdkafka has given this producer up.
+    fatal: bool,
+    /// Nobody asks any more.
+    dropped: bool,
+}
+
+/// What librdkafka tells the writer, on its own thread.
+struct Deliveries {
+    voice: Voice,
+    topic: String,
+    shared: Arc<Shared>,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        self.voice.log(level, facility, line);
+    }
+
+    fn stats_raw(&self, _statistics: &[u8]) {}
+
+    fn error(&self, fault: Fault, reason: &str) {
+        if fault.rdkafka_error_code() == Some(Code::Fatal) {
+            self.shared.state().fatal = true;
+            (self.shared.on_ack)();
+        }
+        self.voice.error(fault, reason);
+    }
+}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, tag: usize) {
+        let mut state = self.shared.state();
+        if state.dropped {
+            return;
+        }
+        state.delivered += 1;
+        let wake = match result {
+            Ok(message) => {
+                if state.refused.is_some() {
+                    return;
+                }
+                let partition = u32::try_from(message.partition()).expect("a record is sent to a partition");
+                // A repeated batch that the broker no longer remembers in full is acknowledged without offsets.
+                let offset = u64::try_from(message.offset()).ok();
+                state.acks.push_back(Ack { partition, tag: tag as u64, offset });
+                state.acks.len() == 1
+            }
+            Err((fault, message)) => {
+                let code = fault.rdkafka_error_code().unwrap_or(Code::Fail);
+                // What is purged is so because of another record, or because librdkafka gave up.
+                if state.refused.is_none() && !matches!(code, Code::PurgeQueue | Code::PurgeInflight) {
+                    let what = format!("writing to {}:{}", self.topic, message.partition());
+                    state.refused = Some(explain_code(&self.voice, &what, code, &code.to_string()));
+                }
+                true
+            }
+        };
+        drop(state);
+        if wake {
+            (self.shared.on_ack)();
+        }
+    }
+}
+
+impl Writing {
+    pub fn new(
+        settings: &KafkaSettings,
+        voice: &Voice,
+        topic: &str,
+        on_ack: Box<dyn Fn() + Send + Sync>,
+    ) -> Result<Writing, KafkaError> {
+        let shared = Arc::new(Shared { state: Mutex::default(), on_ack });
+        let deliveries = Deliveries { voice: voice.clone(), topic: topic.into(), shared: shared.clone() };
+        let config = properties::config(settings, Role::Writer);
+        let producer = config.create_with_context(deliveries).map_err(|fault| unfit(settings, &fault))?;
+        let topic = topic.to_owned();
+        Ok(Writing { topic, producer: Some(producer), shared, voice: voice.clone(), sent: 0, taken: 0 })
+    }
+
+    fn producer(&self) -> &ThreadedProducer<Deliveries> {
+        self.producer.as_ref().expect("it is there until the drop")
+    }
+
+    /// Why nothing more is acknowledged.
+    fn failed(&self) -> Result<(), KafkaError> {
+        let state = self.shared.state();
+        if let Some(error) = &state.refused {
+            return Err(error.clone());
+        }
+        if !state.fatal {
+            return Ok(());
+        }
+        let on_the_way = self.sent > state.delivered;
+        drop(state);
+        let Some((code, words)) = self.producer().client().fatal_error() else { return Ok(()) };
+        // A record that was refused is behind this; its own delivery is on the way and says more.
+        if code == Code::GaplessGuarantee && on_the_way {
+            return Ok(());
+        }
+        Err(explain_code(&self.voice, &format!("writing to {}", self.topic), code, &words))
+    }
+}
+
+impl Writer for Writing {
+    fn send(&mut self, record: &Outgoing, tag: u64) -> Result<Sent, KafkaError> {
+        self.failed()?;
+        if self.sent - self.taken >= IN_FLIGHT_MAX {
+            return Ok(Sent::Full);
+        }
+        let headers = OwnedHeaders::new_with_capacity(record.headers.len());
+        let headers = record.headers.iter().fold(headers, |headers, (name, value)| {
+            headers.insert(Header { key: name, value: Some(value.as_slice()) })
+        });
+        let mut outgoing = BaseRecord::<[u8], [u8], usize>::with_opaque_to(&self.topic, tag as usize)
+            .partition(number(&self.topic, record.partition)?)
+            .payload(&record.value)
+            .timestamp(record.at.0)
+            .headers(headers);
+        outgoing.key = record.key.as_deref();
+        match self.producer().send(outgoing).map_err(|(fault, _)| fault) {
+            Ok(()) => {
+                self.sent += 1;
+                Ok(Sent::Queued)
+            }
+            Err(Fault::MessageProduction(Code::QueueFull)) => Ok(Sent::Full),
+            Err(fault) => {
+                let code = fault.rdkafka_error_code().unwrap_or(Code::Fail);
+                let fatal = self.producer().client().fatal_error();
+                let (code, words) = fatal.unwrap_or_else(|| (code, code.to_string()));
+                let what = format!("writing to {}:{}", self.topic, record.partition);
+                let error = explain_code(&self.voice, &what, code, &words);
+                Err(self.shared.state().refused.get_or_insert(error).clone())
+            }
+        }
+    }
+
+    fn acks(&mut self, into: &mut Vec<Ack>) -> Result<(), KafkaError> {
+        let acks = std::mem::take(&mut self.shared.state().acks);
+        self.taken += acks.len() as u64;
+        into.extend(acks);
+        self.failed()
+    }
+
+    fn in_flight(&self) -> usize {
+        usize::try_from(self.sent - self.taken).expect("bounded")
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.shared.state().dropped = true;
+        if let Some(producer) = self.producer.take() {
+            producer.purge(PurgeConfig::default().queue().inflight());
+            close(producer);
+        }
+    }
+}
