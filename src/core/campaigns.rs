@@ -5,7 +5,7 @@ use crate::core::keys::Look;
 use crate::core::roster::Roster;
 use crate::core::table::Table;
 use crate::core::{Core, Scatter};
-use crate::ids::{CampaignId, Db, Lsn, Millis};
+use crate::ids::{CampaignId, Db, Lsn, Millis, Seat, User};
 use crate::limits;
 
 /// Campaigns show as keys of this database.
@@ -178,6 +178,14 @@ impl Core {
     /// All campaigns of which something is known, also dropped ones, by number.
     pub fn campaigns(&self) -> impl Iterator<Item = CampaignFacts<'_>> {
         (0..self.campaigns.slots.len() as u32).filter_map(|id| self.campaigns.facts(CampaignId(id)))
+    }
+
+    /// The seat that `user` has of a campaign that can be claimed from.
+    pub fn seat_of(&self, id: CampaignId, user: User<'_>) -> Option<Seat> {
+        match self.campaigns.slots.get(id.index())? {
+            Slot::Live(campaign) => campaign.roster.seat_of(self.scatter, user),
+            Slot::Retired(_) | Slot::Gone => None,
+        }
     }
 
     /// Events that are about campaigns.

@@ -14,6 +14,7 @@
 mod batch;
 mod disk;
 mod grants;
+mod hold;
 mod lock;
 mod maker;
 #[cfg(test)]
@@ -37,6 +38,7 @@ use std::sync::Arc;
 use batch::BATCH_HEADER_BYTES;
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use grants::{Campaign, Campaigns, NoSuchCampaign};
+pub use hold::{hold, held_because, let_go};
 pub use lock::{DirectoryLock, LockError};
 pub use open::{Answerable, Open, Room};
 pub use reader::{Batch, Reader};
@@ -72,7 +74,7 @@ pub struct Options {
     pub batch_bytes_max: usize,
     /// When answers leave.
     pub appendfsync: Appendfsync,
-    /// The highest position that the world around (the ledger) has seen durable.
+    /// The highest position that the world around (Kafka, the ledger) has seen durable: damage below it is rot.
     pub known_durable: Lsn,
 }
 
@@ -124,6 +126,28 @@ impl fmt::Debug for Closed {
 impl Journal<Closed> {
     /// Looks at the journal in the data directory `data`, which is made if missing. Changes nothing else yet.
     pub fn open(disk: Arc<dyn Disk>, data: &Path, options: Options) -> Result<Journal<Closed>, JournalError> {
+        Journal::open_named(disk, data, options, None)
+    }
+
+    /// As `open`, of the journal that the world knows as `log`: a new one gets that name.
+    ///
+    /// # Errors
+    /// `OtherLog` where there is a journal of another name.
+    pub fn open_as(
+        disk: Arc<dyn Disk>,
+        data: &Path,
+        options: Options,
+        log: LogId,
+    ) -> Result<Journal<Closed>, JournalError> {
+        Journal::open_named(disk, data, options, Some(log))
+    }
+
+    fn open_named(
+        disk: Arc<dyn Disk>,
+        data: &Path,
+        options: Options,
+        name: Option<LogId>,
+    ) -> Result<Journal<Closed>, JournalError> {
         options.check()?;
         let dir = segment::directory(data);
         disk.create_dir_all(&dir).map_err(|error| JournalError::io("making", &dir, &error))?;
@@ -132,9 +156,10 @@ impl Journal<Closed> {
             // Any of them may be new. Where one may not even be opened, it was made by somebody else, long ago.
             let _ = disk.sync_dir(if above.as_os_str().is_empty() { Path::new(".") } else { above });
         }
-        let log = match recover::log_id(disk.as_ref(), &dir)? {
-            Some(log) => log,
-            None => LogId(random()?),
+        let log = match (recover::log_id(disk.as_ref(), &dir)?, name) {
+            (Some(log), Some(wanted)) if log != wanted => return Err(JournalError::OtherLog { dir, log, wanted }),
+            (Some(log), _) | (None, Some(log)) => log,
+            (None, None) => LogId(random()?),
         };
         Ok(Journal { state: Closed { disk, dir, options, log } })
     }
@@ -144,7 +169,7 @@ impl Journal<Closed> {
         self.state.log
     }
 
-    /// The world around has seen `lsn` durable: a journal that ends before it will be refused.
+    /// The world around has seen `lsn` durable: damage below it is rot, and a journal that ends before it is `behind`.
     pub fn expect_durable(&mut self, lsn: Lsn) {
         self.state.options.known_durable = self.state.options.known_durable.max(lsn);
     }
@@ -171,6 +196,18 @@ impl Journal<Closed> {
         let state = Open::start(disk, dir, &options, hooks, start, &replayed)?;
         Ok((Journal { state }, replayed))
     }
+}
+
+/// Reads the journal in the data directory `data` as a start would, and changes nothing. Nobody may be writing it.
+/// Answers its name and what was found; `None` where there is no journal.
+pub fn look(
+    disk: &dyn Disk,
+    data: &Path,
+    options: &Options,
+    visit: &mut dyn FnMut(Lsn, &Event<'_>),
+    progress: &mut dyn FnMut(ReplayProgress),
+) -> Result<Option<(LogId, Replayed)>, JournalError> {
+    recover::look(disk, &segment::directory(data), options, visit, progress)
 }
 
 impl Options {
@@ -229,12 +266,14 @@ pub enum JournalError {
         /// The segment.
         path: PathBuf,
     },
-    /// The journal is sound, and older than the world around it.
-    Behind {
-        /// Where it ends.
-        last: Lsn,
-        /// What the ledger holds.
-        known: Lsn,
+    /// There is a journal, and it is not the one asked for.
+    OtherLog {
+        /// Where.
+        dir: PathBuf,
+        /// Its name.
+        log: LogId,
+        /// The name asked for.
+        wanted: LogId,
     },
     /// Sound bytes of a form that this release does not know.
     Newer {
@@ -278,10 +317,10 @@ impl JournalError {
         match self {
             JournalError::Rot { .. }
             | JournalError::Missing { .. }
-            | JournalError::Behind { .. }
             | JournalError::Newer { .. }
             | JournalError::Senseless { .. } => true,
             JournalError::Io { .. }
+            | JournalError::OtherLog { .. }
             | JournalError::Setting { .. }
             | JournalError::Random { .. }
             | JournalError::Stopped => false,
@@ -304,10 +343,10 @@ impl fmt::Display for JournalError {
             JournalError::Missing { path } => {
                 write!(f, "journal: {} is missing; restore the file from a copy of the data directory", path.display())
             }
-            JournalError::Behind { last, known } => write!(
+            JournalError::OtherLog { dir, log, wanted } => write!(
                 f,
-                "journal: the ledger holds grants up to lsn {known}, the journal ends at {last}; restore the newest \
-                 copy of the journal, or give the ledger that belongs to this one"
+                "journal: {} is the journal {log}, not {wanted}; choose an empty directory or that of {wanted}",
+                dir.display()
             ),
             JournalError::Newer { path, offset, what } => write!(
                 f,

@@ -43,6 +43,8 @@ pub struct Replayed {
     pub bytes: u64,
     /// What was cut.
     pub torn: Option<TornTail>,
+    /// The world around has seen this position durable, which is beyond the last one: the journal is sound, and older.
+    pub behind: Option<Lsn>,
 }
 
 /// An unfinished write at the end, that nothing had been answered from.
@@ -63,6 +65,64 @@ pub(super) fn log_id(disk: &dyn Disk, dir: &Path) -> Result<Option<LogId>, Journ
     Ok(survey(disk, dir)?.iter().find_map(|found| found.header).map(|header| header.log))
 }
 
+/// Reads the journal as [`recover`] does and changes nothing; `None` where none was ever begun.
+pub(super) fn look(
+    disk: &dyn Disk,
+    dir: &Path,
+    options: &Options,
+    visit: &mut dyn FnMut(Lsn, &Event<'_>),
+    progress: &mut dyn FnMut(ReplayProgress),
+) -> Result<Option<(LogId, Replayed)>, JournalError> {
+    match disk.list(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Ok(_) | Err(_) => {}
+    }
+    let found = survey(disk, dir)?;
+    let log = found.iter().find_map(|found| found.header).map(|header| header.log);
+    let mut walk = Walk::new(disk, &found, log.unwrap_or(LogId::NONE), visit, progress);
+    let judged = judge(&found, options, &mut walk)?;
+    Ok(log.map(|log| (log, judged.replayed)))
+}
+
+/// What was accepted, and where it ends.
+struct Judged {
+    replayed: Replayed,
+    /// Segments with batches.
+    kept: usize,
+    /// The bytes of the last of them.
+    bytes: Vec<u8>,
+    /// Where its batches end.
+    end: u64,
+}
+
+/// Reads the files that were found and comes to a verdict; changes nothing.
+fn judge(found: &[Found], options: &Options, walk: &mut Walk<'_>) -> Result<Judged, JournalError> {
+    let mut bytes = Vec::new();
+    let kept = found.iter().rposition(|found| found.header.is_some()).map_or(0, |last| last + 1);
+    let mut end = 0;
+    let torn = if kept == 0 {
+        never_begun(found, options, walk)?
+    } else {
+        let mut stop = Stop::default();
+        for index in 0..kept {
+            stop = walk.segment(&found[..kept], index, &mut bytes)?;
+        }
+        end = stop.offset;
+        walk.tail(&found[kept - 1..], &stop, &bytes, options.known_durable)?
+    };
+    let last_lsn = walk.next.prev();
+    let replayed = Replayed {
+        last_lsn,
+        events: walk.events,
+        newest_at: walk.newest_at,
+        segments: kept as u64,
+        bytes: walk.accepted,
+        torn,
+        behind: (last_lsn < options.known_durable).then_some(options.known_durable),
+    };
+    Ok(Judged { replayed, kept, bytes, end })
+}
+
 /// Reads the journal, makes safe what was accepted and opens a fresh segment.
 pub(super) fn recover(
     disk: &Arc<dyn Disk>,
@@ -74,34 +134,10 @@ pub(super) fn recover(
 ) -> Result<(Start, Replayed), JournalError> {
     let found = survey(disk.as_ref(), dir)?;
     let mut walk = Walk::new(disk.as_ref(), &found, log, visit, progress);
-    let mut bytes = Vec::new();
-    let kept = found.iter().rposition(|found| found.header.is_some()).map_or(0, |last| last + 1);
-    let mut end = 0;
-    let torn = if kept == 0 {
-        never_begun(&found, options, &mut walk)?
-    } else {
-        let mut stop = Stop::default();
-        for index in 0..kept {
-            stop = walk.segment(&found[..kept], index, &mut bytes)?;
-        }
-        end = stop.offset;
-        walk.tail(&found[kept - 1..], &stop, &bytes, options.known_durable)?
-    };
-    let last_lsn = walk.next.prev();
-    if last_lsn < options.known_durable {
-        return Err(JournalError::Behind { last: last_lsn, known: options.known_durable });
-    }
+    let Judged { replayed, kept, bytes, mut end } = judge(&found, options, &mut walk)?;
     if kept > 0 && !sabotage::on(Sabotage::TrustPageCache) {
         rewrite(disk.as_ref(), &found[kept - 1], &bytes, walk.doubtful_from()..end)?;
     }
-    let replayed = Replayed {
-        last_lsn,
-        events: walk.events,
-        newest_at: walk.newest_at,
-        segments: kept as u64,
-        bytes: walk.accepted,
-        torn,
-    };
     let number = kept as u64 + 1;
     let file = match spare_file(disk.as_ref(), dir, &found, kept, options)? {
         Some(file) => file,
@@ -130,7 +166,7 @@ pub(super) fn recover(
         },
         next_salt: u32::from_le_bytes(random()?),
         first_lsn: walk.next,
-        durable: last_lsn,
+        durable: replayed.last_lsn,
         prev_end: end,
         prev_chain: walk.chain,
         at: walk.newest_at,

@@ -2,6 +2,7 @@
 
 mod campaigns;
 mod keys;
+mod older;
 mod promises;
 mod replay;
 

@@ -184,14 +184,16 @@ fn damage_below_what_the_ledger_has_seen_is_rot() {
 }
 
 #[test]
-fn a_journal_that_ends_before_what_the_ledger_holds_is_refused() {
+fn a_journal_that_ends_before_what_the_ledger_holds_says_so_and_keeps_all_it_has() {
     let _calm = calm();
     let (disk, _) = three_batches();
     let mut closed = Journal::open(disk.disk(), data(), always()).expect("there");
     closed.expect_durable(Lsn::new(4));
     let hooks = start(&MemoryDisk::default(), always()).expect("a new journal").hooks;
-    let behind = closed.replay_into(&mut |_, _| (), hooks, &mut |_| ()).expect_err("older than the ledger");
-    assert_eq!(behind, JournalError::Behind { last: Lsn::new(3), known: Lsn::new(4) });
+    let (_, older) = closed.replay_into(&mut |_, _| (), hooks, &mut |_| ()).expect("sound, and older than the ledger");
+    assert_eq!((older.last_lsn, older.behind, older.torn), (Lsn::new(3), Some(Lsn::new(4)), None));
+    let known = |lsn| start(&disk, Options { known_durable: Lsn::new(lsn), ..always() }).expect("sound").replayed.behind;
+    assert_eq!([known(3), known(4)], [None, Some(Lsn::new(4))]);
 }
 
 #[test]

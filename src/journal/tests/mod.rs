@@ -2,6 +2,7 @@
 
 mod damage;
 mod following;
+mod older;
 mod power;
 mod running;
 
@@ -51,6 +52,8 @@ struct Run {
     hooks: Hooks,
     progress: Arc<AtomicU64>,
     failures: Arc<Mutex<Vec<JournalError>>>,
+    /// The end of what was left out last.
+    skipped_to: u64,
 }
 
 fn start(disk: &dyn AsDisk, options: Options) -> Result<Run, JournalError> {
@@ -74,7 +77,7 @@ fn start_in(disk: &dyn AsDisk, dir: &Path, options: Options) -> Result<Run, Jour
     let closed = Journal::open(disk.disk(), dir, options)?;
     let (journal, replayed) =
         closed.replay_into(&mut |lsn, event| events.push((lsn.get(), bytes_of(event))), hooks.clone(), &mut |_| ())?;
-    Ok(Run { journal, replayed, events, hooks, progress, failures })
+    Ok(Run { journal, replayed, events, hooks, progress, failures, skipped_to: 0 })
 }
 
 trait AsDisk {
