@@ -27,6 +27,7 @@ use crate::ids::{LogId, Lsn};
 use crate::journal::{Campaign, Campaigns};
 use crate::ledger::{self, LedgerError, LedgerSettings};
 use crate::metrics::Figures;
+use crate::sabotage::{Sabotage, on};
 use crate::watermark::Watermarks;
 use stop::Stop;
 use worker::{Place, Progress, Worker};
@@ -129,15 +130,21 @@ pub fn start(
     Ok(SinkHandle { stop, watermarks })
 }
 
-/// How far the ledger says the journal of `log` was durable, asked before replay; `None` where it does not know or
-/// cannot be read. Creates and changes nothing.
+/// How far the ledger says the journal of `log` was durable, asked before replay, whether it was filled from that
+/// journal or from Kafka; `None` where it does not know or cannot be read. Creates and changes nothing.
 pub fn known_position(settings: &LedgerSettings, log: LogId) -> Option<Lsn> {
+    if on(Sabotage::IgnoreTheWorld) {
+        return None;
+    }
     let source = ledger::journal_source(log);
     let read = settings.to_read().and_then(|reader| reader.map(|mut reader| reader.all_positions()).transpose());
     match read {
         Ok(positions) => {
-            let there = positions.into_iter().flatten().find(|position| position.source == source);
-            there.map(|position| Lsn::new(position.next).prev())
+            let known = positions.into_iter().flatten().filter_map(|there| match there.source == source {
+                true => Some(Lsn::new(there.next).prev()),
+                false => (there.log == log).then_some(there.last_seq),
+            });
+            known.max()
         }
         Err(error) => {
             tracing::warn!(

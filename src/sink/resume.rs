@@ -20,8 +20,8 @@ pub(super) fn ahead(source: &str, there: &Position, durable: Lsn) -> Option<Stri
     })
 }
 
-/// The record before the next position must be the one remembered: the journal's event at `last_seq` is the row that
-/// the ledger has in its place.
+/// The record before the next position must be the one remembered: the journal's grant of `last_seq` is the row that the
+/// ledger has in its place.
 pub(super) fn compare(
     ledger: &mut dyn Ledger,
     events: &mut dyn GrantSource,
@@ -35,12 +35,21 @@ pub(super) fn compare(
     let mut found = None;
     if last <= durable {
         events.seek(last)?;
-        let read = events.read(durable, &mut |lsn, event| {
-            if lsn == last {
-                found = campaigns.grant(lsn, event).ok().flatten();
-            }
-        })?;
-        if read.is_none() {
+        let (mut read, mut passed) = (false, false);
+        // Where that position was left out, the grant was imported behind it.
+        while !passed
+            && let Some(_) = events.read(durable, &mut |lsn, event| {
+                if let Ok(Some(grant)) = campaigns.grant(lsn, event)
+                    && !passed
+                {
+                    passed = grant.seq >= last;
+                    found = Some(grant).filter(|grant| grant.seq == last);
+                }
+            })?
+        {
+            read = true;
+        }
+        if !read {
             return Err(SourceError(format!(
                 "ledger: the journal's record at {last} cannot be read, so nothing says that this is the journal which {} \
                  was stored from; start the gate again: it checks its journal",

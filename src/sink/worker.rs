@@ -66,7 +66,8 @@ pub(super) enum Place {
 /// What is read and not yet stored.
 #[derive(Debug)]
 pub(super) struct Progress {
-    rows: VecDeque<Grant>,
+    /// Each at its position: that of an imported grant is above its `seq`.
+    rows: VecDeque<(Lsn, Grant)>,
     /// Everything up to here is read.
     read: Lsn,
     /// When the table's position last moved.
@@ -184,15 +185,16 @@ impl Worker {
             }
             return Ok(Turn::Idle);
         }
-        let oldest = self.progress.rows[0].at.0;
+        let oldest = self.progress.rows[0].1.at.0;
         self.figures.oldest_unstored_at.set(u64::try_from(oldest).unwrap_or(0));
         let take = self.progress.rows.len().min(ROWS_PER_TRANSACTION);
         let rest = self.progress.rows.split_off(take);
         let rows = std::mem::replace(&mut self.progress.rows, rest);
-        let last = rows[take - 1].seq;
-        let upto = if self.progress.rows.is_empty() { self.progress.read } else { last };
+        let (at, last) = (rows[take - 1].0, rows[take - 1].1.seq);
+        let upto = if self.progress.rows.is_empty() { self.progress.read } else { at };
+        let rows: Vec<Grant> = rows.into_iter().map(|(_, row)| row).collect();
         let began = now();
-        self.store(&Vec::from(rows), upto, last)?;
+        self.store(&rows, upto, last)?;
         self.seen(upto);
         if self.progress.rows.is_empty() && upto >= self.watermarks.durable.get() {
             self.figures.oldest_unstored_at.set(0);
@@ -272,11 +274,14 @@ impl Worker {
     /// Reads until one transaction is full or nothing durable is left. Holds at most one journal batch more than that.
     fn fill(&mut self) -> Result<(), Fault> {
         let durable = self.watermarks.durable.get();
+        let stored = if let Place::Held(position) = &self.place { position.last_seq } else { Lsn::ZERO };
         while self.progress.rows.len() < ROWS_PER_TRANSACTION && self.progress.read < durable {
             let mut unknown = None;
-            let (campaigns, rows) = (&mut self.campaigns, &mut self.progress.rows);
+            let (campaigns, rows, figures) = (&mut self.campaigns, &mut self.progress.rows, &self.figures);
             let read = self.events.read(durable, &mut |lsn, event| match campaigns.grant(lsn, event) {
-                Ok(row) => rows.extend(row),
+                // What the journal got back from the world is in this ledger already.
+                Ok(Some(row)) if row.seq <= stored => figures.ledger_duplicates.add(1),
+                Ok(row) => rows.extend(row.map(|row| (lsn, row))),
                 Err(NoSuchCampaign(id)) => unknown = unknown.or(Some((lsn, id))),
             });
             let upto = match read {
