@@ -31,7 +31,9 @@ use crate::journal::{
 use crate::ledger::{LedgerAt, LedgerSettings, MysqlAt, Password, Tls, UserColumn};
 use crate::metrics::Figures;
 use crate::server::{self, Address, Facts, Gate, ListenError, Listener, Wake};
-use crate::settings::{Appendfsync, Ledger, LedgerUsers, Listen, MysqlTls, MysqlUrl, ServeSettings, Sink};
+use crate::settings::{
+    AnswerAfter, Appendfsync, Ledger, LedgerUsers, Listen, MysqlTls, MysqlUrl, ServeSettings, Sink,
+};
 use crate::sink::{self, JournalSource, Pace, SinkError, SinkHandle};
 use crate::watermark::Watermarks;
 
@@ -103,7 +105,8 @@ pub fn run(settings: ServeSettings) -> Result<Exit, ServeError> {
     let ledger = ledger_settings(&settings);
     let admin = match settings.admin {
         Some(at) => {
-            let options = admin::Options::new(at, ledger.is_some());
+            let stream = settings.kafka.is_some();
+            let options = admin::Options { stream, ..admin::Options::new(at, ledger.is_some()) };
             Some(admin::start(options, Arc::clone(&figures), Arc::clone(&watermarks)).map_err(ServeError::Admin)?)
         }
         None => None,
@@ -115,6 +118,9 @@ pub fn run(settings: ServeSettings) -> Result<Exit, ServeError> {
     let mut core = Core::new(u128::from_le_bytes(secret));
     let hooks = hooks(&watermarks, &figures, &wake);
     let (journal, replayed, log) = replay(&settings, ledger.as_ref(), &mut core, hooks)?;
+    if let Some(because) = older_than_the_world(&settings, &replayed)? {
+        figures.set_stale(because);
+    }
     let sink = match &ledger {
         Some(ledger) => Some(start_sink(&settings, ledger, log, &core, &watermarks, &figures)?),
         None => None,
@@ -231,6 +237,25 @@ fn replay(
     Ok((journal, replayed, log))
 }
 
+/// Why no claim may be decided over this journal, if there is a reason, and what to do.
+fn older_than_the_world(settings: &ServeSettings, replayed: &Replayed) -> Result<Option<String>, ServeError> {
+    let held = journal::held_because(&RealDisk, &settings.data).map_err(ServeError::Journal)?;
+    let because = match (held, replayed.behind) {
+        (Some(reason), _) => reason,
+        (None, Some(known)) => format!(
+            "the ledger holds what this journal had at lsn {known}, and the journal ends at {}: the data directory is \
+             older than the world around it (a copy, a machine set back)",
+            replayed.last_lsn
+        ),
+        (None, None) => return Ok(None),
+    };
+    let data = settings.data.display();
+    Ok(Some(format!(
+        "{because}; stop the gate and run `coupon-gate catch-up --data {data} --from kafka` or `--from ledger`, or bring \
+         the newest data directory back"
+    )))
+}
+
 /// Progress of a replay, on a terminal only.
 fn show(bar: &mut Option<ProgressBar>, progress: ReplayProgress) {
     if !std::io::stderr().is_terminal() {
@@ -340,6 +365,9 @@ fn facts(
             Appendfsync::No => "no",
         },
         answers_are_durable: settings.appendfsync == Appendfsync::Always,
+        kafka: settings.kafka.as_ref().map_or("none", |kafka| &kafka.topic).to_owned(),
+        streams: settings.kafka.is_some(),
+        answers_are_published: settings.answer_after == AnswerAfter::Published,
         has_ledger: ledger.is_some(),
         ledger_carries_any: ledger.is_none_or(|ledger| ledger.carries(Users::Any)),
         ledger: if ledger.is_some() { settings.ledger.to_string() } else { "none".to_owned() },

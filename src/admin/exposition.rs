@@ -2,6 +2,7 @@
 //! are recorded where things happen (`metrics::histogram!`) and kept by one recorder of the whole process.
 //! If a name changes, the CHANGELOG says so: dashboards and alerts hang on it.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -33,12 +34,13 @@ pub(super) struct Exposition {
     figures: Arc<Figures>,
     watermarks: Arc<Watermarks>,
     ledger: bool,
+    stream: bool,
     histograms: &'static PrometheusHandle,
 }
 
 impl Exposition {
-    pub(super) fn new(figures: Arc<Figures>, watermarks: Arc<Watermarks>, ledger: bool) -> Exposition {
-        Exposition { figures, watermarks, ledger, histograms: histograms() }
+    pub(super) fn new(figures: Arc<Figures>, watermarks: Arc<Watermarks>, ledger: bool, stream: bool) -> Exposition {
+        Exposition { figures, watermarks, ledger, stream, histograms: histograms() }
     }
 
     /// Everything, as of `wall_ms`.
@@ -85,7 +87,9 @@ impl Exposition {
         describe_gauge!("coupon_gate_lsn", "How far each stage has come along the line of changes");
         let marks = &self.watermarks;
         let stages = [("applied", &marks.applied), ("staged", &marks.staged), ("durable", &marks.durable)];
-        for (stage, mark) in stages.into_iter().chain(self.ledger.then_some(("stored", &marks.stored))) {
+        let published = self.stream.then_some(("published", &marks.published));
+        let stored = self.ledger.then_some(("stored", &marks.stored));
+        for (stage, mark) in stages.into_iter().chain(published).chain(stored) {
             gauge!("coupon_gate_lsn", "stage" => stage).set(number(mark.get().get()));
         }
 
@@ -100,19 +104,54 @@ impl Exposition {
         describe_gauge!("coupon_gate_clock_offset_seconds", "What the gate's time is ahead of the wall clock");
         let ahead_ms = figures.clock_ahead_ms.get();
         gauge!("coupon_gate_clock_offset_seconds").set(seconds(ahead_ms));
+        describe_gauge!("coupon_gate_stale", "1 while writes are refused: the journal is older than the world");
+        gauge!("coupon_gate_stale").set(f64::from(u8::from(figures.stale.load(Ordering::Acquire))));
 
-        if self.ledger {
-            describe_gauge!("coupon_gate_oldest_unstored_seconds", "Age of the oldest grant that is not in the ledger");
-            let age = match i64::try_from(figures.oldest_unstored_at.get()).unwrap_or(i64::MAX) {
-                0 => 0,
-                at => wall_ms.saturating_add(ahead_ms).saturating_sub(at).max(0),
-            };
-            gauge!("coupon_gate_oldest_unstored_seconds").set(seconds(age));
-            describe_counter!("coupon_gate_ledger_rows_total", "Rows committed since start");
-            counter!("coupon_gate_ledger_rows_total").absolute(figures.ledger_rows.get());
-            describe_counter!("coupon_gate_dead_letters_total", "Records put aside since start");
-            counter!("coupon_gate_dead_letters_total").absolute(figures.dead_letters.get());
+        let gate_ms = wall_ms.saturating_add(ahead_ms);
+        if self.stream {
+            stream(figures, gate_ms);
         }
+        if self.ledger {
+            ledger(figures, gate_ms);
+        }
+    }
+}
+
+/// What the stream leaves, at `gate_ms` on the gate's own clock.
+fn stream(figures: &Figures, gate_ms: i64) {
+    describe_gauge!("coupon_gate_oldest_unpublished_seconds", "Age of the oldest grant that is not in Kafka");
+    gauge!("coupon_gate_oldest_unpublished_seconds").set(age(figures.oldest_unpublished_at.get(), gate_ms));
+    describe_counter!("coupon_gate_kafka_records_total", "Records acknowledged by Kafka since start");
+    counter!("coupon_gate_kafka_records_total").absolute(figures.kafka_records.get());
+    describe_gauge!("coupon_gate_kafka_in_flight", "Records on their way to Kafka");
+    gauge!("coupon_gate_kafka_in_flight").set(number(figures.kafka_in_flight.get()));
+    describe_counter!("coupon_gate_kafka_duplicates_total", "Records found twice in the topic since start");
+    counter!("coupon_gate_kafka_duplicates_total").absolute(figures.kafka_duplicates.get());
+}
+
+/// What the sink leaves.
+fn ledger(figures: &Figures, gate_ms: i64) {
+    describe_gauge!("coupon_gate_oldest_unstored_seconds", "Age of the oldest grant that is not in the ledger");
+    gauge!("coupon_gate_oldest_unstored_seconds").set(age(figures.oldest_unstored_at.get(), gate_ms));
+    describe_gauge!("coupon_gate_ledger_lag", "Grants that are published (durable, without Kafka) and not stored");
+    gauge!("coupon_gate_ledger_lag").set(number(figures.ledger_lag.get()));
+    describe_gauge!("coupon_gate_ledger_pace", "Rows a second that the sink allows itself; 0 is no ceiling");
+    gauge!("coupon_gate_ledger_pace").set(number(figures.ledger_pace.get()));
+    describe_counter!("coupon_gate_ledger_rows_total", "Rows committed since start");
+    counter!("coupon_gate_ledger_rows_total").absolute(figures.ledger_rows.get());
+    describe_counter!("coupon_gate_ledger_duplicates_total", "Records that were in the ledger already, since start");
+    counter!("coupon_gate_ledger_duplicates_total").absolute(figures.ledger_duplicates.get());
+    describe_counter!("coupon_gate_foreign_records_total", "Records of others passed over since start");
+    counter!("coupon_gate_foreign_records_total").absolute(figures.foreign_records.get());
+    describe_counter!("coupon_gate_dead_letters_total", "Records put aside since start");
+    counter!("coupon_gate_dead_letters_total").absolute(figures.dead_letters.get());
+}
+
+/// Seconds from `at` (unix milliseconds; 0 is never) to `gate_ms`.
+fn age(at: u64, gate_ms: i64) -> f64 {
+    match i64::try_from(at).unwrap_or(i64::MAX) {
+        0 => 0.0,
+        at => seconds(gate_ms.saturating_sub(at).max(0)),
     }
 }
 

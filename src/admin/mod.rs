@@ -40,14 +40,16 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Whether there is a ledger, and so a `stored`.
     pub ledger: bool,
+    /// Whether there is a stream, and so a `published`.
+    pub stream: bool,
     /// [`STILL_MAX`], unless a test is in a hurry.
     pub still_max: Duration,
 }
 
 impl Options {
-    /// The admin port at `listen`.
+    /// The admin port at `listen`, without a stream.
     pub fn new(listen: SocketAddr, ledger: bool) -> Options {
-        Options { listen, ledger, still_max: STILL_MAX }
+        Options { listen, ledger, stream: false, still_max: STILL_MAX }
     }
 }
 
@@ -101,7 +103,7 @@ pub fn start(options: Options, figures: Arc<Figures>, watermarks: Arc<Watermarks
     let address = listener.local_addr().map_err(refused)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(AdminError::Thread)?;
     let desk = Arc::new(Desk {
-        exposition: Exposition::new(Arc::clone(&figures), watermarks, options.ledger),
+        exposition: Exposition::new(Arc::clone(&figures), watermarks, options.ledger, options.stream),
         figures,
         pulse: Mutex::new(Pulse::new(options.still_max)),
         began: now(),
@@ -167,15 +169,20 @@ async fn healthz(State(desk): State<Arc<Desk>>) -> impl IntoResponse {
     }
 }
 
-/// Claims are taken, or refused for a reason of their own.
+/// Claims are taken, or refused for a reason of their own; not because the journal is older than the world.
 async fn readyz(State(desk): State<Arc<Desk>>) -> impl IntoResponse {
-    if desk.figures.ready.load(Ordering::Acquire) {
-        (StatusCode::OK, "ready\n")
-    } else if desk.figures.last_turn.get() == 0 {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready: the journal is being replayed\n")
+    let figures = &desk.figures;
+    let not_ready = if !figures.ready.load(Ordering::Acquire) {
+        match figures.last_turn.get() {
+            0 => "the journal is being replayed".to_owned(),
+            _ => "the gate is starting or stopping".to_owned(),
+        }
+    } else if figures.stale.load(Ordering::Acquire) {
+        format!("STALE {}", figures.stale_because.get())
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready: the gate is starting or stopping\n")
-    }
+        return (StatusCode::OK, "ready\n".to_owned());
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {not_ready}\n"))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the admin port is an edge: it measures how long the loop stands still")]

@@ -16,7 +16,8 @@ struct Gate {
 
 fn gate(still_max: Duration, ledger: bool) -> Gate {
     let (figures, watermarks) = (Arc::<Figures>::default(), Arc::<Watermarks>::default());
-    let options = Options { still_max, ..Options::new(SocketAddr::from(([127, 0, 0, 1], 0)), ledger) };
+    let stream = ledger;
+    let options = Options { still_max, stream, ..Options::new(SocketAddr::from(([127, 0, 0, 1], 0)), ledger) };
     let admin = start(options, Arc::clone(&figures), Arc::clone(&watermarks)).unwrap();
     Gate { figures, watermarks, admin }
 }
@@ -56,8 +57,20 @@ fn every_figure_is_there_under_its_promised_name() {
     gate.figures.journal_bytes.set(64 << 20);
     gate.figures.clock_ahead_ms.set(-1500);
     gate.figures.ledger_rows.set(40);
-    gate.figures.dead_letters.set(0);
-    for (mark, lsn) in [(&gate.watermarks.applied, 9), (&gate.watermarks.durable, 8), (&gate.watermarks.stored, 7)] {
+    let figures = &gate.figures;
+    let pipeline = [
+        (&figures.kafka_records, 41),
+        (&figures.kafka_in_flight, 42),
+        (&figures.kafka_duplicates, 43),
+        (&figures.foreign_records, 44),
+        (&figures.dead_letters, 45),
+        (&figures.ledger_duplicates, 46),
+        (&figures.ledger_lag, 47),
+        (&figures.ledger_pace, 48),
+    ];
+    pipeline.into_iter().for_each(|(figure, value)| figure.set(value));
+    let marks = &gate.watermarks;
+    for (mark, lsn) in [(&marks.applied, 10), (&marks.durable, 9), (&marks.published, 8), (&marks.stored, 7)] {
         mark.advance(Lsn::new(lsn));
     }
     metrics::histogram!("coupon_gate_fsync_seconds").record(0.0003);
@@ -75,16 +88,26 @@ fn every_figure_is_there_under_its_promised_name() {
         ("coupon_gate_refused_total{campaign=\"spring\",reason=\"notopen\"}", 3.0),
         ("coupon_gate_refused_total{campaign=\"spring\",reason=\"closed\"}", 4.0),
         ("coupon_gate_commands_total{command=\"gate.claim\"}", 67.0),
-        ("coupon_gate_lsn{stage=\"applied\"}", 9.0),
+        ("coupon_gate_lsn{stage=\"applied\"}", 10.0),
         ("coupon_gate_lsn{stage=\"staged\"}", 0.0),
-        ("coupon_gate_lsn{stage=\"durable\"}", 8.0),
+        ("coupon_gate_lsn{stage=\"durable\"}", 9.0),
+        ("coupon_gate_lsn{stage=\"published\"}", 8.0),
         ("coupon_gate_lsn{stage=\"stored\"}", 7.0),
         ("coupon_gate_connected_clients", 3.0),
         ("coupon_gate_journal_bytes", 67_108_864.0),
         ("coupon_gate_clock_offset_seconds", -1.5),
         ("coupon_gate_oldest_unstored_seconds", 0.0),
         ("coupon_gate_ledger_rows_total", 40.0),
-        ("coupon_gate_dead_letters_total", 0.0),
+        ("coupon_gate_stale", 0.0),
+        ("coupon_gate_oldest_unpublished_seconds", 0.0),
+        ("coupon_gate_kafka_records_total", 41.0),
+        ("coupon_gate_kafka_in_flight", 42.0),
+        ("coupon_gate_kafka_duplicates_total", 43.0),
+        ("coupon_gate_foreign_records_total", 44.0),
+        ("coupon_gate_dead_letters_total", 45.0),
+        ("coupon_gate_ledger_duplicates_total", 46.0),
+        ("coupon_gate_ledger_lag", 47.0),
+        ("coupon_gate_ledger_pace", 48.0),
         ("coupon_gate_build_info{version=\"0.1.0\"}", 1.0),
         ("coupon_gate_command_seconds_bucket{le=\"0.001\"}", 0.0),
         ("coupon_gate_command_seconds_bucket{le=\"0.002\"}", 3.0),
@@ -112,7 +135,10 @@ fn counters_follow_and_a_campaign_that_is_gone_leaves_no_series() {
     }
     gate.figures.campaigns.remove("spring");
     assert!(!scrape(&gate).contains_key(series));
-    assert!(!scrape(&gate).contains_key("coupon_gate_lsn{stage=\"stored\"}"), "without a ledger nothing is stored");
+    for stage in ["stored", "published"] {
+        let series = format!("coupon_gate_lsn{{stage=\"{stage}\"}}");
+        assert!(!scrape(&gate).contains_key(&series), "nothing is {stage} where nobody does it");
+    }
 }
 
 #[test]
@@ -129,11 +155,12 @@ fn labels_are_escaped() {
 fn the_age_of_the_oldest_waiting_grant_is_told() {
     let (figures, watermarks) = (Arc::<Figures>::default(), Arc::default());
     figures.oldest_unstored_at.set(1_000_000);
+    figures.oldest_unpublished_at.set(1_001_000);
     figures.clock_ahead_ms.set(500);
-    let exposition = Exposition::new(Arc::clone(&figures), watermarks, true);
-    let age = |wall| parse(&exposition.text(wall))["coupon_gate_oldest_unstored_seconds"];
-    assert_eq!(age(1_002_000), 2.5);
-    assert_eq!(age(900_000), 0.0, "never from the future");
+    let exposition = Exposition::new(Arc::clone(&figures), watermarks, true, true);
+    let age = |wall, what| parse(&exposition.text(wall))[&format!("coupon_gate_oldest_{what}_seconds")];
+    assert_eq!((age(1_002_000, "unstored"), age(1_002_000, "unpublished")), (2.5, 1.5));
+    assert_eq!((age(900_000, "unstored"), age(900_000, "unpublished")), (0.0, 0.0), "never from the future");
 }
 
 #[test]
@@ -151,7 +178,7 @@ fn health_follows_the_turns_of_the_loop() {
 }
 
 #[test]
-fn readiness_follows_replay_and_nothing_else() {
+fn readiness_follows_replay_and_age_and_nothing_else() {
     let gate = gate(STILL_MAX, true);
     let (status, _, body) = ask(&gate, "/readyz");
     assert_eq!((status, body.as_str()), (503, "not ready: the journal is being replayed\n"));
@@ -159,7 +186,13 @@ fn readiness_follows_replay_and_nothing_else() {
     gate.figures.ready.store(true, Ordering::Release);
     gate.figures.journal_trouble.set("no room");
     gate.figures.ledger_trouble.set("locked");
+    gate.figures.kafka_trouble.set("away");
     assert_eq!(ask(&gate, "/readyz").0, 200);
+    gate.figures.set_stale("the ledger holds more");
+    let (status, _, body) = ask(&gate, "/readyz");
+    assert_eq!((status, body.as_str()), (503, "not ready: STALE the ledger holds more\n"));
+    assert_eq!(ask(&gate, "/healthz").0, 200, "another process would be no younger");
+    assert_eq!(scrape(&gate)["coupon_gate_stale"], 1.0);
     gate.figures.ready.store(false, Ordering::Release);
     assert!(ask(&gate, "/readyz").2.contains("stopping"));
     assert_eq!(ask(&gate, "/nothing").0, 404);

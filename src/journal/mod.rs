@@ -38,7 +38,7 @@ use std::sync::Arc;
 use batch::BATCH_HEADER_BYTES;
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use grants::{Campaign, Campaigns, NoSuchCampaign};
-pub use hold::{hold, held_because, let_go};
+pub use hold::{held_because, hold, let_go};
 pub use lock::{DirectoryLock, LockError};
 pub use open::{Answerable, Open, Room};
 pub use reader::{Batch, Reader};

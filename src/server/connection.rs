@@ -11,9 +11,9 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-use crate::ids::Lsn;
 use crate::limits;
 use crate::server::gate::Gate;
+use crate::server::held::Depends;
 use crate::server::session::Session;
 
 /// Requests of all connections are read into this: a quiet connection holds no memory for them.
@@ -26,7 +26,7 @@ where
 {
     let client = Rc::clone(&session.client);
     let mut connection =
-        Connection { stream, session, gate, buffer, waits_until: Lsn::ZERO, stall: None, ended: false };
+        Connection { stream, session, gate, buffer, waits_until: Depends::NOTHING, stall: None, ended: false };
     // A connection that breaks is a client that left: nothing to tell anybody.
     let _left = poll_fn(|cx| connection.poll(cx)).await;
     connection.gate.borrow_mut().clients.close(client.id);
@@ -37,8 +37,8 @@ struct Connection<S> {
     session: Session,
     gate: Rc<RefCell<Gate>>,
     buffer: ReadBuffer,
-    /// The loop will wake us when this is answerable.
-    waits_until: Lsn,
+    /// The loop will wake us when this may leave.
+    waits_until: Depends,
     /// Runs while the client does not read what could leave.
     stall: Option<Pin<Box<Sleep>>>,
     /// The client sends no more.
@@ -97,7 +97,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             gate.wait_for_room(cx.waker().clone());
         }
         if let Some(depends) = self.session.held.waits_for()
-            && gate.answerable().covers(self.waits_until)
+            && gate.leave().covers(self.waits_until)
         {
             self.waits_until = depends;
             gate.wait_for(depends, cx.waker().clone());

@@ -21,6 +21,12 @@ pub struct Facts {
     pub appendfsync: &'static str,
     /// With `always`, whatever an answer tells of is on disk when it leaves.
     pub answers_are_durable: bool,
+    /// The topic that grants are streamed to, or `none`.
+    pub kafka: String,
+    /// Grants are streamed to Kafka.
+    pub streams: bool,
+    /// What tells of a campaign waits for Kafka too: `--answer-after published`.
+    pub answers_are_published: bool,
     /// A ledger is being filled.
     pub has_ledger: bool,
     /// The ledger, if there is one, has a column for users of `USERS ANY` campaigns.

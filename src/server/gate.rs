@@ -1,17 +1,18 @@
 //! All state of the loop: the core, the open side of the journal, the clock, who waits. One thread, no locks.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::Duration;
 
 use crate::core::{Command, Core, Decision, Event, Group, Outcome, Refusal, Reply, Users, View};
 use crate::ids::{Lsn, Millis};
-use crate::journal::{self, Answerable, Journal, Open, Room};
+use crate::journal::{self, Journal, Open, Room};
 use crate::limits;
 use crate::metrics::Figures;
 use crate::server::clients::Clients;
 use crate::server::clock::GateClock;
-use crate::server::held::HeldReplies;
+use crate::server::held::{Depends, HeldReplies, Leave};
 use crate::server::stats::Stats;
 use crate::server::tally::Tally;
 use crate::server::{Facts, Wake};
@@ -47,13 +48,15 @@ pub struct Gate {
     stopping: bool,
     /// Ends the turn: seals the batch, lets answers go.
     turn: Wake,
-    answerable: Answerable,
+    leave: Leave,
+    /// The journal is older than the world: the error line that every write gets, here and in the next process alike.
+    stale: Option<Box<str>>,
     /// When the loop last looked at its clock, in microseconds since it began.
     now_us: u64,
     /// The state of the generator behind [`Gate::draw`].
     draws: u64,
     /// Connections whose first held answer depends on this.
-    waiting: Vec<(Lsn, Waker)>,
+    waiting: Vec<(Depends, Waker)>,
     /// Connections with a request that found no room and waits for it.
     crowded: Vec<Waker>,
 }
@@ -61,10 +64,10 @@ pub struct Gate {
 /// How running a command went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ran {
-    /// Answered; the answer may leave once `depends` is answerable.
+    /// Answered; the answer may leave once `depends` is covered.
     Answered {
-        /// The last change of what the answer tells of; `ZERO` where it tells of nothing that changes.
-        depends: Lsn,
+        /// The last change of what the answer tells of.
+        depends: Depends,
     },
     /// Not decided: ask again when woken through [`Gate::wait_for_room`].
     NoRoom,
@@ -82,7 +85,7 @@ impl Gate {
         turn: Wake,
     ) -> Gate {
         let clock = GateClock::start(floor);
-        let answerable = journal.answerable();
+        let leave = Leave::new(journal.answerable(), &watermarks.published);
         let mut tally = Tally::default();
         core.campaigns().for_each(|campaign| tally.touch(campaign.id));
         Gate {
@@ -100,7 +103,8 @@ impl Gate {
             more_due: false,
             stopping: false,
             turn,
-            answerable,
+            leave,
+            stale: None,
             now_us: 0,
             draws: 1,
             waiting: Vec::new(),
@@ -120,7 +124,7 @@ impl Gate {
 
     /// What of `held` may leave now.
     pub fn release<'h>(&self, held: &'h mut HeldReplies) -> &'h [u8] {
-        held.release(&self.answerable, self.now_us, &self.figures.command_seconds)
+        held.release(self.leave, self.now_us, &self.figures.command_seconds)
     }
 
     /// Since the loop began.
@@ -144,11 +148,23 @@ impl Gate {
         self.view = View {
             now: self.clock.now(),
             durable: if self.facts.answers_are_durable { Lsn::new(u64::MAX) } else { self.watermarks.durable.get() },
-            published: None,
+            published: self.facts.streams.then(|| self.watermarks.published.get()),
             stored: self.facts.has_ledger.then(|| self.watermarks.stored.get()),
         };
+        if self.stale.is_none() && self.figures.stale.load(Ordering::Acquire) {
+            self.refuse_writes();
+        }
         self.expire_due();
         self.turn.wake();
+    }
+
+    /// Not claims alone: any event would take a position that the lost part of this journal has used already, and hide
+    /// from the next start that a part is lost.
+    #[cold]
+    fn refuse_writes(&mut self) {
+        let because = self.figures.stale_because.get().replace(['\r', '\n'], " ");
+        tracing::error!("{because}; claims and all other writes are refused (-STALE) until that is done");
+        self.stale = Some(format!("STALE {because}").into());
     }
 
     /// Closes the turn: what it staged goes to the disk if that is free, and answers whose time has come leave.
@@ -157,12 +173,12 @@ impl Gate {
         self.watermarks.applied.advance(self.core.applied());
         self.watermarks.staged.advance(self.core.applied());
         self.journal.seal(self.view.now);
-        let answerable = self.journal.answerable();
-        if answerable.lsn() != self.answerable.lsn() {
-            self.answerable = answerable;
+        let leave = Leave::new(self.journal.answerable(), &self.watermarks.published);
+        if leave != self.leave {
+            self.leave = leave;
             self.now_us = self.clock.uptime_us();
             self.waiting.retain(|(depends, waker)| {
-                let held = !answerable.covers(*depends);
+                let held = !leave.covers(*depends);
                 if !held {
                     waker.wake_by_ref();
                 }
@@ -196,7 +212,12 @@ impl Gate {
         {
             return refuse(Refusal::Err(ANY_NOT_CARRIED), protocol, out);
         }
+        let waits_for_kafka = self.facts.answers_are_published && tells_of_grants(&command);
         let (claim, depends) = match self.core.decide(command, &self.view) {
+            Decision::Answer { reply: Reply::Refused(Refusal::NoCampaign(_)), .. } if self.stale.is_some() => {
+                // It may be in the part that is lost.
+                return self.refuse_as_stale(protocol, out);
+            }
             Decision::Answer { mut reply, depends } => {
                 if let (Some(campaign), Reply::Map(rows)) = (told_of, &mut reply)
                     && let Some(id) = self.core.campaign_id(campaign)
@@ -206,6 +227,7 @@ impl Gate {
                 wire::encode(&reply, protocol, out);
                 (reply.claim(), depends)
             }
+            Decision::Record { .. } if self.stale.is_some() => return self.refuse_as_stale(protocol, out),
             Decision::Record { group, reply } => {
                 let bytes = group.events().iter().map(journal::record_bytes_max).sum();
                 if bytes > limits::GROUP_BYTES_MAX {
@@ -229,7 +251,13 @@ impl Gate {
         if self.more_due || claim.is_some_and(|claim| claim.outcome == Outcome::Closed) {
             self.journal.mark_time();
         }
-        Ran::Answered { depends }
+        let published = if waits_for_kafka { depends } else { Lsn::ZERO };
+        Ran::Answered { depends: Depends { journal: depends, published } }
+    }
+
+    #[cold]
+    fn refuse_as_stale(&self, protocol: Protocol, out: &mut Vec<u8>) -> Ran {
+        refuse(Refusal::Line(self.stale.as_deref().unwrap_or("STALE").to_owned().into()), protocol, out)
     }
 
     /// Stages and applies a group that has room; answers the last of its positions.
@@ -255,6 +283,9 @@ impl Gate {
     /// Some keys whose deadline has passed are removed, as events of their own.
     fn expire_due(&mut self) {
         self.more_due = false;
+        if self.stale.is_some() {
+            return;
+        }
         let due = self.core.due(self.view.now, limits::EXPIRES_PER_TURN);
         let more = due.len() == limits::EXPIRES_PER_TURN;
         for (db, key) in due {
@@ -269,13 +300,18 @@ impl Gate {
         self.more_due = more;
     }
 
-    /// The answer to whoever asks the journal how far it is.
-    pub fn answerable(&self) -> &Answerable {
-        &self.answerable
+    /// How far answers may leave.
+    pub fn leave(&self) -> Leave {
+        self.leave
+    }
+
+    /// Why writes are refused: the journal is older than the world.
+    pub fn stale(&self) -> Option<&str> {
+        self.stale.as_deref()
     }
 
     /// Wakes `waker` once answers that depend on `depends` may leave.
-    pub fn wait_for(&mut self, depends: Lsn, waker: Waker) {
+    pub fn wait_for(&mut self, depends: Depends, waker: Waker) {
         self.waiting.push((depends, waker));
     }
 
@@ -296,7 +332,7 @@ impl Gate {
 
     /// Nothing staged, nothing held.
     pub fn is_settled(&self) -> bool {
-        self.answerable.covers(self.core.applied())
+        self.leave.journal().covers(self.core.applied())
     }
 
     /// Lets time pass at once.
@@ -329,8 +365,22 @@ fn room(journal: &mut Journal<Open>, bytes: usize, now: Millis) -> Room {
     }
 }
 
+/// Whether the answer can tell of a grant, or that there is none.
+fn tells_of_grants(command: &Command<'_>) -> bool {
+    matches!(
+        command,
+        Command::Create { .. }
+            | Command::Claim { .. }
+            | Command::Status { .. }
+            | Command::CampaignInfo { .. }
+            | Command::Campaigns
+            | Command::Seats { .. }
+            | Command::Drop { .. }
+    )
+}
+
 /// Answers with an error line that depends on nothing.
 pub fn refuse(refusal: Refusal, protocol: Protocol, out: &mut Vec<u8>) -> Ran {
     wire::encode(&Reply::Refused(refusal), protocol, out);
-    Ran::Answered { depends: Lsn::ZERO }
+    Ran::Answered { depends: Depends::NOTHING }
 }

@@ -1,17 +1,61 @@
-//! Answers that wait for the journal. They become bytes for the socket only for an `Answerable`, and only the journal
-//! can make one of those.
+//! Answers that wait for the journal, and for Kafka where that was asked for. They become bytes for the socket only for
+//! a [`Leave`], which takes an `Answerable`, and only the journal can make one of those.
 
 use std::collections::VecDeque;
 
 use crate::ids::Lsn;
 use crate::journal::Answerable;
 use crate::metrics::Spread;
+use crate::watermark::Watermark;
 
 /// Bytes that were sent and still stand at the front are dropped once there are this many.
 const COMPACT_BYTES: usize = 64 << 10;
 
 /// Marks that a connection keeps room for when all has left.
 const COMPACT_MARKS: usize = 64;
+
+/// What an answer waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Depends {
+    /// What the journal must let go; `ZERO`: nothing.
+    pub journal: Lsn,
+    /// What must be in Kafka; `ZERO`: nothing.
+    pub published: Lsn,
+}
+
+impl Depends {
+    /// It tells of nothing that changes.
+    pub const NOTHING: Depends = Depends { journal: Lsn::ZERO, published: Lsn::ZERO };
+
+    /// Whoever waits for `other` has waited for this.
+    fn within(self, other: Depends) -> bool {
+        self.journal <= other.journal && self.published <= other.published
+    }
+}
+
+/// How far answers may leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leave {
+    journal: Answerable,
+    published: Lsn,
+}
+
+impl Leave {
+    /// As far as the journal says, and as far as the stream has come.
+    pub fn new(journal: Answerable, published: &Watermark) -> Leave {
+        Leave { journal, published: published.get() }
+    }
+
+    /// Whether what depends on this may leave.
+    pub fn covers(self, depends: Depends) -> bool {
+        self.journal.covers(depends.journal) && depends.published <= self.published
+    }
+
+    /// How far the journal lets answers leave.
+    pub fn journal(self) -> Answerable {
+        self.journal
+    }
+}
 
 /// The answers of one connection, in order.
 ///
@@ -32,7 +76,7 @@ pub struct HeldReplies {
 #[derive(Debug)]
 struct Mark {
     end: usize,
-    depends: Lsn,
+    depends: Depends,
     /// When the first of its answers was decided, in microseconds on the loop's own clock.
     decided_us: u64,
     answers: u64,
@@ -44,19 +88,19 @@ impl HeldReplies {
         &mut self.bytes
     }
 
-    /// The answer written since the last seal leaves once `depends` is answerable, and not before what stands in front.
+    /// The answer written since the last seal leaves once `depends` is covered, and not before what stands in front.
     /// Silence leaves no mark: it waits for nothing, and nothing waits behind it.
-    pub fn seal(&mut self, depends: Lsn, decided_us: u64) {
+    pub fn seal(&mut self, depends: Depends, decided_us: u64) {
         let end = self.bytes.len();
         if end == self.marks.back().map_or(self.free, |last| last.end) {
             return;
         }
         match self.marks.back_mut() {
-            Some(last) if depends <= last.depends => {
+            Some(last) if depends.within(last.depends) => {
                 last.end = end;
                 last.answers += 1;
             }
-            None if depends == Lsn::ZERO => {
+            None if depends == Depends::NOTHING => {
                 self.free = end;
                 self.free_answers += 1;
             }
@@ -65,12 +109,12 @@ impl HeldReplies {
     }
 
     /// The bytes that may leave now, at `now_us`; `took` learns how long their answers were held.
-    pub fn release(&mut self, answerable: &Answerable, now_us: u64, took: &Spread) -> &[u8] {
+    pub fn release(&mut self, leave: Leave, now_us: u64, took: &Spread) -> &[u8] {
         if self.free_answers > 0 {
             took.add(0, std::mem::take(&mut self.free_answers));
         }
         while let Some(mark) = self.marks.front() {
-            if !answerable.covers(mark.depends) {
+            if !leave.covers(mark.depends) {
                 break;
             }
             took.add(now_us.saturating_sub(mark.decided_us), mark.answers);
@@ -99,7 +143,7 @@ impl HeldReplies {
     }
 
     /// What the first held answer depends on.
-    pub fn waits_for(&self) -> Option<Lsn> {
+    pub fn waits_for(&self) -> Option<Depends> {
         self.marks.front().map(|mark| mark.depends)
     }
 

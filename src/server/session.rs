@@ -3,12 +3,12 @@
 use std::rc::Rc;
 
 use crate::core::Refusal;
-use crate::ids::{Db, Lsn};
+use crate::ids::Db;
 use crate::limits;
 use crate::server::clients::Client;
 use crate::server::commands;
 use crate::server::gate::{Gate, Ran, refuse};
-use crate::server::held::HeldReplies;
+use crate::server::held::{Depends, HeldReplies};
 use crate::wire::{self, Args, CommandSpec, Flags, Handler, Protocol, ProtocolError, Request, Scan, Scanner};
 
 /// A connection from its first byte to its last.
@@ -168,7 +168,7 @@ impl Session {
         if error.is_answered() {
             gate.stats.error_replies += 1;
             refuse(Refusal::Line(error.to_string().into()), self.protocol, self.held.buffer());
-            self.held.seal(Lsn::ZERO, gate.now_us());
+            self.held.seal(Depends::NOTHING, gate.now_us());
         }
         self.closing = true;
     }

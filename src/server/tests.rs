@@ -14,6 +14,7 @@ use crate::journal::memory::MemoryDisk;
 use crate::journal::{Appendfsync, Hooks, Journal, Options};
 use crate::sabotage::peace;
 use crate::server::gate::Gate;
+use crate::server::held::Depends;
 use crate::server::session::Session;
 use crate::server::{Facts, Wake};
 
@@ -144,6 +145,9 @@ fn facts() -> Facts {
         needs_password: false,
         appendfsync: "always",
         answers_are_durable: true,
+        kafka: "none".to_owned(),
+        streams: false,
+        answers_are_published: false,
         has_ledger: false,
         ledger_carries_any: true,
         ledger: "none".to_owned(),
@@ -207,6 +211,75 @@ fn answering_at_staged_is_noticed() {
     let (meanwhile, _) =
         peace::broken(crate::sabotage::Sabotage::ReplyAtStaged, || while_the_sync_is_held(&mut World::in_any_world()));
     assert_eq!(meanwhile[..3], [GRANTED, SOLD_OUT, ALREADY], "the check above would fail");
+}
+
+#[test]
+fn no_grant_leaves_before_it_is_published_where_that_was_asked_for() {
+    let mut world = World::new();
+    (world.gate.facts.streams, world.gate.facts.answers_are_published) = (true, true);
+    let watermarks = Arc::clone(&world.gate.watermarks);
+    let [mut winner, mut loser, mut reader, mut other] = [(); 4].map(|()| world.client());
+    world.say(&mut winner, "GATE.CREATE busy LIMIT 1");
+    world.settle();
+    watermarks.published.advance(Lsn::new(1));
+    world.settle();
+    assert_eq!(world.heard(&mut winner), "+CREATED");
+    world.say(&mut winner, "INCR n\r\nGATE.CLAIM busy 1\r\nINCR n");
+    world.say(&mut loser, "GATE.CLAIM busy 2");
+    world.say(&mut reader, "GATE.SEATS busy 1 10");
+    world.say(&mut other, "INCR n\r\nGET n");
+    world.settle();
+    assert_eq!(world.heard(&mut other), ":3 $1 3", "a plain key waits for the disk alone");
+    assert_eq!(world.heard(&mut winner), ":1", "what stands before the grant leaves, what stands behind it waits");
+    watermarks.published.advance(Lsn::new(2));
+    world.settle();
+    assert_eq!([&mut winner, &mut loser, &mut reader].map(|client| world.heard(client)), ["", "", ""]);
+    watermarks.published.advance(Lsn::new(3));
+    world.settle();
+    assert_eq!(world.heard(&mut winner), format!("{GRANTED} :2"));
+    assert_eq!(world.heard(&mut loser), SOLD_OUT);
+    assert!(world.heard(&mut reader).starts_with("*1 *4 :1 :1 "), "the seat is told");
+    world.say(&mut loser, "GATE.CLAIM busy 2");
+    assert_eq!(world.heard(&mut loser), SOLD_OUT, "after sell-out nothing is waited for");
+}
+
+#[test]
+fn a_published_grant_waits_for_the_disk_all_the_same() {
+    let mut world = World::new();
+    (world.gate.facts.streams, world.gate.facts.answers_are_published) = (true, true);
+    world.gate.watermarks.published.advance(Lsn::new(100));
+    let mut client = world.client();
+    world.ask(&mut client, "GATE.CREATE busy LIMIT 1");
+    world.hold_sync(true);
+    world.say(&mut client, "GATE.CLAIM busy 1");
+    assert_eq!(world.heard(&mut client), "");
+    world.hold_sync(false);
+    world.settle();
+    assert_eq!(world.heard(&mut client), GRANTED);
+}
+
+#[test]
+fn a_gate_older_than_the_world_writes_nothing_and_still_tells_what_it_knows() {
+    let mut world = World::new();
+    let mut client = world.client();
+    world.ask(&mut client, "GATE.CREATE spring LIMIT 2\r\nGATE.CREATE full LIMIT 1\r\nSET k v\r\nSET old v EX 60");
+    world.ask(&mut client, "GATE.CLAIM spring 1\r\nGATE.CLAIM full 1");
+    world.gate.figures.set_stale("the ledger holds\r\ngrants up to 9");
+    let stale = "-STALE the ledger holds  grants up to 9";
+    let before = world.gate.core.applied();
+    for write in ["GATE.CLAIM spring 2", "GATE.CREATE summer LIMIT 1", "GATE.DROP spring FORCE", "INCR n", "SET k w"] {
+        assert_eq!(world.ask(&mut client, write), stale, "{write}");
+    }
+    assert_eq!(world.ask(&mut client, "GATE.CLAIM lost 1"), stale, "it may be in the part that is lost");
+    assert_eq!(world.ask(&mut client, "GATE.CLAIM spring 1"), "*3 +ALREADY :1 :1");
+    assert_eq!(world.ask(&mut client, "GATE.CLAIM full 2"), SOLD_OUT);
+    assert_eq!(world.ask(&mut client, "GET k"), "$1 v");
+    assert!(world.ask(&mut client, "INFO gate").contains("stale:STALE the ledger holds  grants up to 9 "));
+    world.gate.pass(Duration::from_secs(61));
+    world.gate.tick();
+    world.settle();
+    assert_eq!(world.ask(&mut client, "GET old"), "$-1", "its deadline has passed");
+    assert_eq!(world.gate.core.applied(), before, "not even that is written");
 }
 
 #[test]
@@ -278,7 +351,7 @@ fn without_room_writes_are_refused_refusals_go_on_and_room_heals() {
         session.read(gate, b"SET healed 1\r\n");
         gate.end_turn();
         session.held.buffer().starts_with(b"+OK") || {
-            session.held.seal(Lsn::ZERO, 0);
+            session.held.seal(Depends::NOTHING, 0);
             let refused = gate.release(&mut session.held).len();
             session.held.sent(refused);
             false

@@ -192,7 +192,8 @@ fn a_journal_that_ends_before_what_the_ledger_holds_says_so_and_keeps_all_it_has
     let hooks = start(&MemoryDisk::default(), always()).expect("a new journal").hooks;
     let (_, older) = closed.replay_into(&mut |_, _| (), hooks, &mut |_| ()).expect("sound, and older than the ledger");
     assert_eq!((older.last_lsn, older.behind, older.torn), (Lsn::new(3), Some(Lsn::new(4)), None));
-    let known = |lsn| start(&disk, Options { known_durable: Lsn::new(lsn), ..always() }).expect("sound").replayed.behind;
+    let known =
+        |lsn| start(&disk, Options { known_durable: Lsn::new(lsn), ..always() }).expect("sound").replayed.behind;
     assert_eq!([known(3), known(4)], [None, Some(Lsn::new(4))]);
 }
 

@@ -184,27 +184,49 @@ fn commandstats(out: &mut String, gate: &Gate) {
 fn watermarks(out: &mut String, gate: &Gate) {
     let marks = &gate.watermarks;
     let applied = gate.core.applied();
-    let (durable, stored) = (marks.durable.get(), marks.stored.get());
+    let (durable, published, stored) = (marks.durable.get(), marks.published.get(), marks.stored.get());
+    let figures = &gate.figures;
     field(out, "log", gate.facts.log_id);
+    field(out, "stale", one_line(gate.stale().unwrap_or_default()));
     field(out, "appendfsync", gate.facts.appendfsync);
     field(out, "campaigns", gate.core.campaigns().filter(|campaign| !campaign.dropped).count());
     field(out, "lsn_applied", applied);
     field(out, "lsn_staged", marks.staged.get());
     field(out, "lsn_durable", durable);
     field(out, "lag_durable", applied.get() - durable.get());
+    field(out, "kafka", &gate.facts.kafka);
+    if gate.facts.streams {
+        field(out, "lsn_published", published);
+        field(out, "lag_published", durable.get().saturating_sub(published.get()));
+        field(out, "oldest_unpublished_seconds", age(figures.oldest_unpublished_at.get()));
+        field(out, "kafka_records", figures.kafka_records.get());
+        field(out, "kafka_in_flight", figures.kafka_in_flight.get());
+        field(out, "kafka_duplicates", figures.kafka_duplicates.get());
+        field(out, "kafka_trouble", one_line(&figures.kafka_trouble.get()));
+    }
     field(out, "ledger", &gate.facts.ledger);
     if gate.facts.has_ledger {
         field(out, "lsn_stored", stored);
         field(out, "lag_stored", durable.get().saturating_sub(stored.get()));
-        let oldest = gate.figures.oldest_unstored_at.get() as i64;
-        let waiting = if oldest == 0 { 0 } else { (wall().0 - oldest).max(0) };
-        field(out, "oldest_unstored_seconds", format_args!("{}.{:03}", waiting / 1000, waiting % 1000));
-        field(out, "ledger_rows", gate.figures.ledger_rows.get());
-        field(out, "ledger_trouble", one_line(&gate.figures.ledger_trouble.get()));
+        field(out, "oldest_unstored_seconds", age(figures.oldest_unstored_at.get()));
+        field(out, "ledger_lag", figures.ledger_lag.get());
+        field(out, "ledger_pace", figures.ledger_pace.get());
+        field(out, "ledger_rows", figures.ledger_rows.get());
+        field(out, "ledger_duplicates", figures.ledger_duplicates.get());
+        field(out, "foreign_records", figures.foreign_records.get());
+        field(out, "dead_letters", figures.dead_letters.get());
+        field(out, "ledger_trouble", one_line(&figures.ledger_trouble.get()));
     }
-    field(out, "journal_bytes", gate.figures.journal_bytes.get());
-    field(out, "journal_trouble", one_line(&gate.figures.journal_trouble.get()));
-    field(out, "clock_ahead_ms", gate.figures.clock_ahead_ms.get());
+    field(out, "journal_bytes", figures.journal_bytes.get());
+    field(out, "journal_trouble", one_line(&figures.journal_trouble.get()));
+    field(out, "clock_ahead_ms", figures.clock_ahead_ms.get());
+}
+
+/// Seconds since `at` (unix milliseconds; 0 is never), as text.
+fn age(at: u64) -> String {
+    let at = i64::try_from(at).unwrap_or(i64::MAX);
+    let ms = if at == 0 { 0 } else { wall().0.saturating_sub(at).max(0) };
+    format!("{}.{:03}", ms / 1000, ms % 1000)
 }
 
 fn one_line(line: &str) -> String {

@@ -6,9 +6,10 @@ mod hello;
 mod info;
 
 use crate::core::{NOT_AN_INTEGER, Refusal, Reply, parse_integer};
-use crate::ids::{Db, Lsn};
+use crate::ids::Db;
 use crate::limits;
 use crate::server::gate::{Gate, Ran};
+use crate::server::held::Depends;
 use crate::server::session::{Answers, Session};
 use crate::wire::{self, Args, ConnectionCommand, Protocol, SYNTAX};
 
@@ -59,7 +60,7 @@ pub fn run(session: &mut Session, gate: &mut Gate, command: ConnectionCommand, a
         Ok(None) => {}
         Err(refusal) => wire::encode(&Reply::Refused(refusal), session.protocol, session.held.buffer()),
     }
-    Ran::Answered { depends: Lsn::ZERO }
+    Ran::Answered { depends: Depends::NOTHING }
 }
 
 /// What a command about the connection answers: a reply, silence, or an error line.
