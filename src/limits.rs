@@ -45,6 +45,12 @@ pub const USER_BYTES_MAX: usize = 64;
 /// Campaigns in one journal: their numbers are never used again.
 pub const CAMPAIGNS_MAX: usize = 1 << 24;
 
+/// Beyond this no position of the world is believed: a seat remembers its own in 48 bits, and the line must go on.
+pub const LSN_MAX: u64 = 1 << 47;
+
+/// Differences that `catch-up` names one by one.
+pub const CATCH_UP_LINES_MAX: usize = 100;
+
 /// Rows of one `GATE.SEATS` answer.
 pub const SEATS_ROWS_MAX: u32 = 10_000;
 

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use coupon_gate::exit::Exit;
 use coupon_gate::rehearse::{RehearseError, RehearseOptions, Report, Target};
 use coupon_gate::settings::{self, Command, RehearseSettings};
-use coupon_gate::{logging, rehearse, serve};
+use coupon_gate::{catch_up, logging, rehearse, serve};
 
 fn main() -> ExitCode {
     let exit = match settings::parse(std::env::args_os()) {
@@ -17,7 +17,14 @@ fn main() -> ExitCode {
             logging::start(&settings.log, settings.log_format);
             serve::run(*settings).unwrap_or_else(|error| failed(&error, error.exit()))
         }
-        Ok(Command::Sink(_) | Command::Audit(_) | Command::CatchUp(_) | Command::DeadLetters(_) | Command::Ddl(_)) => {
+        Ok(Command::CatchUp(settings)) => {
+            logging::start(&settings.world.log, settings.world.log_format);
+            match catch_up::run(&settings) {
+                Ok(report) => print(&report.to_string(), Exit::Done),
+                Err(error) => failed(&error, error.exit()),
+            }
+        }
+        Ok(Command::Sink(_) | Command::Audit(_) | Command::DeadLetters(_) | Command::Ddl(_)) => {
             failed(&"this command is not there yet", Exit::Usage)
         }
         Ok(Command::Rehearse(settings)) => match rehearsed(&settings) {

@@ -55,6 +55,7 @@ pub fn command() -> Command {
                     option("campaigns", "FILE")
                         .help("A TOML file with the terms of campaigns that the journal has lost"),
                 )
+                .arg(option("log-id", "HEX").help("Which journal to make anew, where there are grants of several"))
                 .arg(switch("dry-run").help("Say what would be done, and do nothing")),
         )
         .subcommand(

@@ -5,6 +5,7 @@
 //! Promises: flags beat the environment, which beats the file, which beats the default; nothing unknown is ignored;
 //! what it hands out can work.
 
+mod campaigns;
 mod error;
 mod file;
 mod flags;
@@ -23,6 +24,7 @@ use std::path::Path;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
+pub use campaigns::{CampaignTerms, CampaignUsers};
 pub use error::{Origin, SettingsError};
 pub use kafka::{Kafka, KafkaStream};
 pub use rehearse::RehearseSettings;

@@ -5,7 +5,9 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::ids::LogId;
 use crate::settings::Values;
+use crate::settings::campaigns::{self, CampaignTerms};
 use crate::settings::error::SettingsError;
 use crate::settings::kafka::Kafka;
 use crate::settings::value::{self, Ledger, LedgerUsers, LogFormat, LogLevels};
@@ -143,8 +145,10 @@ pub struct CatchUpSettings {
     pub world: World,
     /// From which of them; it is set.
     pub from: CatchUpFrom,
+    /// Which journal it is, where there is none and the world knows several.
+    pub log_id: Option<LogId>,
     /// The terms of lost campaigns.
-    pub campaigns: Option<PathBuf>,
+    pub campaigns: Vec<CampaignTerms>,
     /// Change nothing.
     pub dry_run: bool,
 }
@@ -154,7 +158,11 @@ impl CatchUpSettings {
         let settings = CatchUpSettings {
             world: World::read(values)?,
             from: values.one("from", value::catch_up_from)?,
-            campaigns: values.maybe("campaigns", value::path)?.map(|(path, _)| path),
+            log_id: values.maybe("log-id", value::log_id)?.map(|(log, _)| log),
+            campaigns: match values.maybe("campaigns", value::path)? {
+                Some((path, _)) => campaigns::read(&path)?,
+                None => Vec::new(),
+            },
             dry_run: values.matches.get_flag("dry-run"),
         };
         let missing = match settings.from {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 
+use crate::ids::LogId;
 use crate::limits::{BLOCK_BYTES, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 use crate::settings::mysql_url;
 use crate::settings::nearest::nearest;
@@ -293,6 +294,10 @@ pub fn replication(text: &str) -> Result<Option<u16>, String> {
 
 pub fn catch_up_from(text: &str) -> Result<CatchUpFrom, String> {
     choice(text, &[("kafka", CatchUpFrom::Kafka), ("ledger", CatchUpFrom::Ledger)])
+}
+
+pub fn log_id(text: &str) -> Result<LogId, String> {
+    text.parse().map_err(|_| "is no journal's name: 32 hex digits, as INFO and cg-log tell it".into())
 }
 
 pub fn dead_letter_action(text: &str) -> Result<DeadLetterAction, String> {

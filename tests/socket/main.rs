@@ -26,3 +26,4 @@ mod race;
 mod redis_tools;
 mod rot;
 mod slow_readers;
+mod stale;

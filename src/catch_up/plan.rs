@@ -1,0 +1,343 @@
+//! What is to be done: which campaigns to create, which seats to import, all of it tried on a core before the journal
+//! hears of it.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::known::Known;
+use super::world::{Ahead, Found};
+use super::{CatchUpError, Differences};
+use crate::core::{Command, Core, Decision, Event, Reply, Terms, Users, View, parse_integer};
+use crate::grant::GrantUser;
+use crate::ids::{CampaignId, Db, LogId, Lsn, Millis, Seat, User};
+use crate::limits;
+use crate::settings::{CampaignTerms, CampaignUsers};
+
+/// A seat remembers its time in 48 bits.
+const TIME_MAX: i64 = 1 << 48;
+
+/// What is to be done, in this order: leave positions out, then campaigns and seats.
+pub(super) struct Plan {
+    /// The journal.
+    pub log: LogId,
+    /// Where it ends.
+    pub last: Lsn,
+    /// The positions up to here are left out; none where that was done before, or there is nothing to leave out.
+    pub skip_to: Option<Lsn>,
+    /// Campaigns, by their place in `seats`: each is created before that seat.
+    pub created: Vec<(usize, Created)>,
+    /// Seats in the order of their `seq`.
+    pub seats: Vec<Ahead>,
+    /// By `Ahead::campaign`.
+    slots: Vec<Slot>,
+    /// Grants that both sides have.
+    pub agreed: u64,
+    /// Records that say nothing.
+    pub unreadable: u64,
+    /// Campaigns of the operator's file that nobody was granted a seat of: not created.
+    pub idle_terms: Vec<String>,
+    /// Somebody was on this journal before.
+    pub held: bool,
+    /// The journal's time: not before the newest in it.
+    pub now: Millis,
+}
+
+/// A campaign that the journal has lost.
+pub(super) struct Created {
+    pub id: CampaignId,
+    pub name: String,
+    pub terms: Terms,
+    pub at: Millis,
+    /// A key of that name whose deadline has passed goes first.
+    pub instead_of_key: bool,
+}
+
+/// A campaign that gets seats back.
+pub(super) struct Touched {
+    pub id: CampaignId,
+    pub name: String,
+    pub limit: u32,
+    /// The seats that come back; `first` is 0 where none do.
+    pub first: u32,
+    pub last: u32,
+    pub new: Option<New>,
+}
+
+/// Where the terms of a campaign that is created come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum New {
+    /// From the operator's file.
+    Told,
+    /// From nowhere: closed, its highest seat as limit.
+    Closed,
+}
+
+impl Plan {
+    /// Tries everything on the core of the journal; nothing on disk is changed. `terms`: of lost campaigns.
+    pub fn make(found: Found, terms: &[CampaignTerms], wall: Millis) -> Result<Plan, CatchUpError> {
+        let Found { known, log, names, mut ahead, agreed, unreadable, used, differences } = found;
+        differences.none_or()?;
+        let mut differences = Differences::default();
+        let Known { last, newest_at, mut core, held, .. } = known;
+        let now = wall.max(newest_at);
+        // A skip leaves out one position at least beside its own.
+        let skip_to = (used > last).then(|| used.max(last.next().next()));
+        if let Some(upto) = skip_to {
+            core.evolve(last.next(), &Event::Skipped { upto });
+        }
+        let slots = lacks(&ahead, names.len());
+        let mut work =
+            Work { core, names: &names, terms, differences: &mut differences, created: Vec::new(), slots, now };
+        for (index, seat) in ahead.iter_mut().enumerate() {
+            work.give(index, seat);
+        }
+        let Work { created, slots, .. } = work;
+        differences.none_or()?;
+        let named: HashSet<&str> = names.iter().map(|name| &**name).collect();
+        let idle_terms = terms.iter().filter(|terms| !named.contains(&*terms.name)).map(|terms| terms.name.clone());
+        Ok(Plan {
+            log,
+            last,
+            skip_to,
+            created,
+            seats: ahead,
+            slots,
+            agreed,
+            unreadable,
+            idle_terms: idle_terms.collect(),
+            held,
+            now,
+        })
+    }
+
+    /// The journal lacks nothing.
+    pub fn is_empty(&self) -> bool {
+        self.skip_to.is_none() && self.seats.is_empty()
+    }
+
+    /// Campaigns that get seats back.
+    pub fn campaigns(&self) -> impl Iterator<Item = &Touched> {
+        self.slots.iter().filter_map(Slot::touched)
+    }
+
+    /// The campaign of one of `seats`.
+    pub fn id_of(&self, seat: &Ahead) -> CampaignId {
+        self.slots[seat.campaign as usize].touched().expect("a plan without a difference gives every seat").id
+    }
+
+    /// Where the journal ends afterwards.
+    pub fn end(&self) -> Lsn {
+        let events = self.created.iter().map(|(_, created)| 1 + u64::from(created.instead_of_key)).sum::<u64>();
+        Lsn::new(self.skip_to.unwrap_or(self.last).get() + events + self.seats.len() as u64)
+    }
+}
+
+/// A campaign that seats are given of.
+struct State {
+    touched: Touched,
+    users: Users,
+    /// Seats that are out.
+    out: u32,
+}
+
+/// What is known of a campaign so far.
+enum Slot {
+    /// Not met yet: its highest seat and what all its users can be.
+    Lacks { highest: u32, users: Users },
+    /// It can be given of.
+    Given(State),
+    /// It cannot: why was said.
+    Refused,
+}
+
+impl Slot {
+    fn touched(&self) -> Option<&Touched> {
+        match self {
+            Slot::Given(state) => Some(&state.touched),
+            Slot::Lacks { .. } | Slot::Refused => None,
+        }
+    }
+}
+
+/// What a campaign must be like that these are all the seats of.
+fn lacks(ahead: &[Ahead], campaigns: usize) -> Vec<Slot> {
+    let mut slots: Vec<(u32, Users)> = vec![(0, Users::Int); campaigns];
+    for seat in ahead {
+        let (highest, users) = &mut slots[seat.campaign as usize];
+        *highest = seat.seat.max(*highest);
+        if as_users_of(Users::Int, &seat.user).is_none() {
+            *users = Users::Any;
+        }
+    }
+    slots.into_iter().map(|(highest, users)| Slot::Lacks { highest, users }).collect()
+}
+
+/// Gives seat after seat on the core; what cannot be given is a difference.
+struct Work<'w> {
+    core: Core,
+    names: &'w [Arc<str>],
+    terms: &'w [CampaignTerms],
+    differences: &'w mut Differences,
+    created: Vec<(usize, Created)>,
+    slots: Vec<Slot>,
+    now: Millis,
+}
+
+impl Work<'_> {
+    /// The next seat, at `index`.
+    fn give(&mut self, index: usize, seat: &mut Ahead) {
+        let campaign = seat.campaign as usize;
+        if let Slot::Lacks { highest, users } = self.slots[campaign] {
+            self.slots[campaign] = match self.campaign(index, seat, highest, users) {
+                Ok(state) => Slot::Given(state),
+                Err(line) => {
+                    self.differences.add(|| line);
+                    Slot::Refused
+                }
+            };
+        }
+        let Slot::Given(state) = &mut self.slots[campaign] else { return };
+        match fits(&self.core, state, seat) {
+            Ok(user) => {
+                seat.user = user;
+                self.core.evolve(self.core.applied().next(), &seat.event(state.touched.id));
+                state.out = seat.seat;
+                state.touched.last = seat.seat;
+                if state.touched.first == 0 {
+                    state.touched.first = seat.seat;
+                }
+            }
+            Err(line) => {
+                self.differences.add(|| line);
+                // The seats behind it would all be told again for the same reason.
+                self.slots[campaign] = Slot::Refused;
+            }
+        }
+    }
+
+    /// The campaign of the seat at `index`, the first of it, created where the journal lacks it; else why it cannot be had.
+    fn campaign(&mut self, index: usize, seat: &Ahead, highest: u32, users: Users) -> Result<State, String> {
+        let name = &*self.names[seat.campaign as usize];
+        if let Some(facts) = self.core.campaign_id(name.as_bytes()).and_then(|id| self.core.campaign(id)) {
+            if facts.dropped || facts.terms.shadow {
+                let what = if facts.dropped { "was dropped" } else { "is a rehearsal (SHADOW)" };
+                return Err(format!("campaign {name} {what} in the journal, the other side has later grants of it"));
+            }
+            let touched = Touched::new(facts.id, name, facts.terms.limit, None);
+            return Ok(State { touched, users: facts.terms.users, out: facts.granted });
+        }
+        let told = self.terms.iter().find(|terms| terms.name == name);
+        let terms = match told {
+            Some(told) => Terms {
+                limit: told.limit,
+                open: told.open.map(Millis),
+                close: told.close.map(Millis),
+                users: match told.users {
+                    CampaignUsers::Int => Users::Int,
+                    CampaignUsers::Any => Users::Any,
+                },
+                shadow: false,
+            },
+            None => Terms { limit: highest, open: None, close: Some(self.now), users, shadow: false },
+        };
+        let view = View { now: self.now, ..View::default() };
+        let group = match self.core.decide(Command::Create { campaign: name.as_bytes(), terms }, &view) {
+            Decision::Record { group, .. } => group,
+            Decision::Answer { reply, .. } => {
+                return Err(format!("campaign {name} cannot be created in the journal: {}", refusal(&reply)));
+            }
+        };
+        let Some(Event::CampaignCreated { id, .. }) = group.events().last() else {
+            unreachable!("a campaign is created by that event")
+        };
+        let instead_of_key = group.events().len() > 1;
+        let created = Created { id: *id, name: name.to_owned(), terms, at: seat.at, instead_of_key };
+        created.events().iter().for_each(|event| self.core.evolve(self.core.applied().next(), event));
+        let new = if told.is_some() { New::Told } else { New::Closed };
+        let touched = Touched::new(created.id, name, terms.limit, Some(new));
+        self.created.push((index, created));
+        Ok(State { touched, users: terms.users, out: 0 })
+    }
+}
+
+fn refusal(reply: &Reply<'_>) -> String {
+    if let Reply::Refused(refusal) = reply { refusal.to_string() } else { "it is there".to_owned() }
+}
+
+impl Touched {
+    fn new(id: CampaignId, name: &str, limit: u32, new: Option<New>) -> Touched {
+        Touched { id, name: name.to_owned(), limit, first: 0, last: 0, new }
+    }
+}
+
+/// The user as the campaign knows him; else why this seat cannot be his.
+fn fits(core: &Core, state: &State, seat: &Ahead) -> Result<GrantUser, String> {
+    let Touched { id, name, limit, new, .. } = &state.touched;
+    let grant = format!("campaign {name} seat {} user {} (seq {})", seat.seat, seat.user, seat.seq);
+    if seat.seat <= state.out {
+        return Err(format!(
+            "{grant}: the journal has that seat out under another seq: it went on, on its own, after it was set back"
+        ));
+    }
+    if seat.seat > state.out + 1 {
+        let missing = match (state.out + 1, seat.seat - 1) {
+            (first, last) if first == last => format!("seat {first}"),
+            (first, last) => format!("seats {first} to {last}"),
+        };
+        return Err(format!(
+            "{grant}: {missing} of that campaign stand neither in the journal nor here; the other side (--from) may have \
+             them, or a dead letter, or a newer copy of the journal"
+        ));
+    }
+    if seat.seat > *limit {
+        let whose = if *new == Some(New::Told) { "the file with the terms" } else { "the journal" };
+        return Err(format!("{grant}: {whose} says that the campaign has {limit} seats"));
+    }
+    let Some(user) = as_users_of(state.users, &seat.user) else {
+        return Err(format!("{grant}: the campaign has USERS INT, and this user is no such number"));
+    };
+    if !(0..TIME_MAX).contains(&seat.at.0) {
+        return Err(format!("{grant}: its time is none"));
+    }
+    match core.seat_of(*id, user_of(&user)) {
+        Some(there) => Err(format!("{grant}: that user has seat {there} already")),
+        None => Ok(user),
+    }
+}
+
+/// A user of a campaign with such users; `None` where he cannot be one.
+fn as_users_of(users: Users, user: &GrantUser) -> Option<GrantUser> {
+    match (users, user) {
+        (Users::Int, GrantUser::Int(number)) => Some(GrantUser::Int(*number)),
+        (Users::Int, GrantUser::Any(bytes)) => parse_integer(bytes).map(GrantUser::Int),
+        (Users::Any, GrantUser::Int(number)) => Some(GrantUser::Any(number.to_string().into_bytes().into())),
+        (Users::Any, GrantUser::Any(bytes)) => {
+            (1..=limits::USER_BYTES_MAX).contains(&bytes.len()).then(|| GrantUser::Any(bytes.clone()))
+        }
+    }
+}
+
+fn user_of(user: &GrantUser) -> User<'_> {
+    match user {
+        GrantUser::Int(number) => User::Int(*number),
+        GrantUser::Any(bytes) => User::Any(bytes),
+    }
+}
+
+impl Created {
+    /// What the journal is told.
+    pub fn events(&self) -> Vec<Event<'_>> {
+        let name = self.name.as_bytes();
+        let created = Event::CampaignCreated { id: self.id, name, terms: self.terms, at: self.at };
+        let removed = Event::KeyRemoved { db: Db(0), key: name, expired: true };
+        self.instead_of_key.then_some(removed).into_iter().chain([created]).collect()
+    }
+}
+
+impl Ahead {
+    /// What the journal is told.
+    pub fn event(&self, campaign: CampaignId) -> Event<'_> {
+        let (seat, user) = (Seat::new(self.seat), user_of(&self.user));
+        Event::Imported { campaign, seat, user, at: self.at, seq: self.seq }
+    }
+}

@@ -1,0 +1,121 @@
+//! What was done, and what nobody can know.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::plan::{New, Plan};
+use super::side;
+use crate::ids::{LogId, Lsn};
+use crate::settings::{CatchUpFrom, CatchUpSettings};
+
+/// What a run came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    data: PathBuf,
+    from: CatchUpFrom,
+    dry_run: bool,
+    log: LogId,
+    last: Lsn,
+    /// Where the journal ends afterwards.
+    end: Lsn,
+    skipped: bool,
+    campaigns: Vec<CampaignLine>,
+    brought_in: u64,
+    agreed: u64,
+    unreadable: u64,
+    idle_terms: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct CampaignLine {
+    name: String,
+    first: u32,
+    last: u32,
+    limit: u32,
+    new: Option<New>,
+}
+
+impl Report {
+    pub(super) fn new(settings: &CatchUpSettings, plan: &Plan) -> Report {
+        let line = |touched: &super::plan::Touched| CampaignLine {
+            name: touched.name.clone(),
+            first: touched.first,
+            last: touched.last,
+            limit: touched.limit,
+            new: touched.new,
+        };
+        let mut campaigns: Vec<CampaignLine> = plan.campaigns().filter(|touched| touched.first > 0).map(line).collect();
+        campaigns.sort_by(|one, other| one.name.cmp(&other.name));
+        Report {
+            data: settings.world.data.clone(),
+            from: settings.from,
+            dry_run: settings.dry_run,
+            log: plan.log,
+            last: plan.last,
+            end: plan.end(),
+            skipped: plan.skip_to.is_some(),
+            campaigns,
+            brought_in: plan.seats.len() as u64,
+            agreed: plan.agreed,
+            unreadable: plan.unreadable,
+            idle_terms: plan.idle_terms.clone(),
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let would = if self.dry_run { "would be " } else { "" };
+        let side = side(self.from);
+        writeln!(f, "journal {} in {}, from the {side}", self.log, self.data.display())?;
+        for campaign in &self.campaigns {
+            let CampaignLine { name, first, last, limit, new } = campaign;
+            let seats = last - first + 1;
+            write!(f, "campaign {name}: {seats} seats {would}brought in, {first} to {last} of {limit}")?;
+            match new {
+                None => writeln!(f)?,
+                Some(New::Told) => writeln!(f, "; {would}created with the terms of the file")?,
+                Some(New::Closed) => {
+                    writeln!(
+                        f,
+                        "; {would}created CLOSED, with its highest seat as limit: nobody told its terms (--campaigns)"
+                    )?;
+                }
+            }
+        }
+        writeln!(f, "grants brought in: {}; in the journal before: {}", self.brought_in, self.agreed)?;
+        if self.unreadable > 0 {
+            writeln!(f, "records with our headers that say nothing: {} (passed over; see the log)", self.unreadable)?;
+        }
+        for name in &self.idle_terms {
+            writeln!(
+                f,
+                "campaign {name} of the file: nothing to bring in; create it with GATE.CREATE if it is missing"
+            )?;
+        }
+        writeln!(f, "next lsn: {}", self.end.next())?;
+        if self.skipped {
+            self.unknown(f, side)?;
+        } else if self.brought_in == 0 {
+            writeln!(f, "the journal lacks nothing that the {side} has; claims can go on")?;
+        }
+        if self.dry_run {
+            writeln!(f, "nothing was changed (--dry-run)")?;
+        }
+        Ok(())
+    }
+}
+
+impl Report {
+    /// What nobody can know of the lost part.
+    fn unknown(&self, f: &mut fmt::Formatter<'_>, side: &str) -> fmt::Result {
+        writeln!(f, "what was lost behind lsn {} and cannot come back from here:", self.last)?;
+        writeln!(f, "- plain keys and counters: they are as they were then")?;
+        writeln!(f, "- campaigns without a grant, drops of campaigns, rehearsals (SHADOW)")?;
+        writeln!(
+            f,
+            "- grants that were answered and had not reached the {side}: their seats will be granted to others, unless the \
+             gate ran with --answer-after published (then there are none that Kafka lacks)"
+        )
+    }
+}

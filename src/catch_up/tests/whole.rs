@@ -1,0 +1,128 @@
+//! A journal set back, and one that is gone: both end where the world stood.
+
+use super::*;
+use crate::settings::CampaignUsers;
+
+fn told(name: &str, limit: u32, users: CampaignUsers) -> CampaignTerms {
+    CampaignTerms { name: name.into(), limit, users, open: None, close: None }
+}
+
+#[test]
+fn a_journal_set_back_gets_its_grants_back_and_claims_go_on_behind_them() {
+    let _calm = calm();
+    let (disk, world) = set_back();
+    let highest = world.iter().map(|grant| grant.seq).max().unwrap();
+    let done = catch_up(&disk, &world, &[told("summer", 50, CampaignUsers::Any)]).expect("nothing contradicts");
+    assert_eq!((done.agreed, done.seats.len(), done.last), (10, 50, Lsn::new(12)));
+    let mut gate = Gate::open(&disk);
+    assert_eq!(gate.core.applied(), done.end());
+    assert_eq!(
+        (1..=40)
+            .map(|user| gate
+                .core
+                .seat_of(gate.core.campaign_id(b"spring").unwrap(), crate::ids::User::Int(100 + user))
+                .unwrap()
+                .get())
+            .collect::<Vec<_>>(),
+        (1..=40).collect::<Vec<_>>()
+    );
+    assert_eq!(gate.claim("spring", 900), 41);
+    assert_eq!(gate.claim("summer", 900), 21);
+    assert!(gate.granted.iter().all(|grant| grant.seq > highest), "no seq is used twice");
+}
+
+#[test]
+fn it_lacks_nothing_afterwards_and_says_so() {
+    let _calm = calm();
+    let (disk, mut world) = set_back();
+    catch_up(&disk, &world, &[]).expect("nothing contradicts");
+    let mut gate = Gate::open(&disk);
+    gate.claims("spring", 901..=905);
+    world.extend(gate.stop());
+    let before = disk.files();
+    let again = catch_up(&disk, &world, &[]).expect("nothing contradicts");
+    assert!(again.is_empty() && again.agreed == 65 && again.end() == again.last);
+    assert_eq!(disk.files(), before);
+}
+
+#[test]
+fn a_journal_set_back_twice_is_brought_up_to_date_twice() {
+    let _calm = calm();
+    let (disk, mut world) = set_back();
+    catch_up(&disk, &world, &[]).expect("nothing contradicts");
+    let copy = disk.after_kill();
+    let mut gate = Gate::open(&disk);
+    gate.claims("spring", 901..=905);
+    world.extend(gate.stop());
+    let done = catch_up(&copy, &world, &[]).expect("what was imported is known by its seq");
+    assert_eq!((done.agreed, done.seats.len()), (60, 5));
+    assert_eq!(seats(&Gate::open(&copy).core, "spring"), seats(&Gate::open(&disk).core, "spring"));
+}
+
+#[test]
+fn a_journal_that_is_gone_comes_back_under_its_own_name() {
+    let _calm = calm();
+    let (_, world) = set_back();
+    let disk = MemoryDisk::default();
+    let done =
+        catch_up(&disk, &world, &[told("spring", 100, CampaignUsers::Int), told("winter", 5, CampaignUsers::Int)])
+            .expect("nothing contradicts");
+    assert_eq!((done.log, done.seats.len()), (LOG, 60));
+    assert_eq!(done.idle_terms, ["winter"], "nobody has a seat of it");
+    assert_eq!(Journal::open(Arc::new(disk.clone()), data(), OPTIONS).expect("there").log_id(), LOG);
+    let mut gate = Gate::open(&disk);
+    assert_eq!(gate.claim("spring", 900), 41, "its terms were told");
+    let summer = gate.core.campaign(gate.core.campaign_id(b"summer").unwrap()).unwrap();
+    assert_eq!((summer.terms.limit, summer.terms.close, summer.granted), (20, Some(NOW), 20), "nobody told its terms");
+    assert_eq!(summer.terms.users, Users::Int, "all its users are numbers");
+    let (reply, _) = gate.run(Command::Claim { campaign: b"summer", user: b"900", flat: false });
+    assert!(reply.contains("Closed"), "{reply}");
+    assert!(gate.run(Command::Claim { campaign: b"summer", user: b"501", flat: false }).0.contains("Already"));
+}
+
+#[test]
+fn positions_without_a_grant_are_left_out_too() {
+    let _calm = calm();
+    let (disk, world) = set_back();
+    let mut intake = Intake::new(Known::read(&disk, data(), &OPTIONS).unwrap(), None);
+    world[..10].iter().for_each(|grant| intake.take(grant.clone()));
+    intake.compare_with_the_other_side(CatchUpFrom::Ledger, Lsn::new(12)).expect("the journal has that one itself");
+    assert!(Plan::make(intake.close().unwrap(), &[], NOW).unwrap().is_empty());
+
+    let stored = crate::ledger::Position {
+        source: crate::ledger::journal_source(LOG),
+        kpart: 0,
+        next: 31,
+        log: LOG,
+        last_seq: world[9].seq,
+        hole: false,
+        epoch: 1,
+        owner: String::new(),
+        beat: String::new(),
+    };
+    let mut intake = Intake::new(Known::read(&disk, data(), &OPTIONS).unwrap(), None);
+    world[..10].iter().for_each(|grant| intake.take(grant.clone()));
+    assert_eq!(intake.take_positions(&[stored]), world[9].seq);
+    let plan = Plan::make(intake.close().unwrap(), &[], NOW).unwrap();
+    assert_eq!((plan.skip_to, plan.end(), plan.seats.len()), (Some(Lsn::new(30)), Lsn::new(30), 0));
+}
+
+#[test]
+fn one_position_ahead_is_enough_to_leave_two_out() {
+    let _calm = calm();
+    let (disk, mut world) = set_back();
+    world.truncate(10);
+    world.push(grant("spring", 11, 111, 13));
+    let done = catch_up(&disk, &world, &[]).expect("nothing contradicts");
+    assert_eq!((done.last, done.end()), (Lsn::new(12), Lsn::new(15)));
+    assert_eq!(Gate::open(&disk).claim("spring", 900), 12);
+}
+
+#[test]
+fn a_directory_held_back_for_no_reason_that_lasts_is_let_go() {
+    let _calm = calm();
+    let (disk, world) = set_back();
+    journal::hold(&disk, data(), "a backup").unwrap();
+    catch_up(&disk, &world[..10], &[]).expect("it lacks nothing");
+    assert_eq!(journal::held_because(&disk, data()).unwrap(), None);
+}

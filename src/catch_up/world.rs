@@ -1,0 +1,254 @@
+//! What Kafka or the ledger holds: compared with the journal as it comes, so that only what is ahead is kept.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::known::{Known, Says, same_user};
+use super::{CatchUpError, Differences};
+use crate::grant::{Grant, GrantUser};
+use crate::ids::{LogId, Lsn, Millis};
+use crate::kafka::{Bounds, Cluster, Record};
+use crate::ledger::{LedgerReader, Position, journal_source};
+use crate::limits;
+use crate::settings::CatchUpFrom;
+use crate::wire::kafka::{Parsed, parse};
+
+/// Rows of the ledger read at a time.
+const PAGE_ROWS: usize = 5_000;
+
+/// Records at the end of a partition that are looked at first for one of ours.
+const TAIL_RECORDS: u64 = 64;
+
+/// A grant that the journal does not have.
+#[derive(Debug)]
+pub(super) struct Ahead {
+    pub seq: Lsn,
+    /// Its campaign's place in the list of names.
+    pub campaign: u32,
+    pub seat: u32,
+    pub user: GrantUser,
+    pub at: Millis,
+}
+
+/// Takes the world's grants, in any order.
+pub(super) struct Intake {
+    known: Known,
+    log: Option<LogId>,
+    /// Whether `log` was found in the world first, and is not the only one it can be.
+    guessed: bool,
+    logs: BTreeMap<LogId, u64>,
+    names: Vec<Arc<str>>,
+    numbers: HashMap<Arc<str>, u32>,
+    ahead: Vec<Ahead>,
+    agreed: u64,
+    unreadable: u64,
+    highest: Lsn,
+    /// Positions up to here were used, whether by a grant or not.
+    used: Lsn,
+    differences: Differences,
+}
+
+/// What the world said: what is ahead, in order, each once.
+pub(super) struct Found {
+    pub known: Known,
+    pub log: LogId,
+    pub names: Vec<Arc<str>>,
+    pub ahead: Vec<Ahead>,
+    /// Grants that both sides have.
+    pub agreed: u64,
+    /// Records of ours that say nothing.
+    pub unreadable: u64,
+    /// The highest position that is known to be used.
+    pub used: Lsn,
+    pub differences: Differences,
+}
+
+impl Intake {
+    /// Grants of `log`, or of the journal that is there, or of the only journal that the world knows.
+    pub fn new(known: Known, log: Option<LogId>) -> Intake {
+        let named = known.log.or(log);
+        Intake {
+            used: known.last,
+            known,
+            log: named,
+            guessed: named.is_none(),
+            logs: BTreeMap::new(),
+            names: Vec::new(),
+            numbers: HashMap::new(),
+            ahead: Vec::new(),
+            agreed: 0,
+            unreadable: 0,
+            highest: Lsn::ZERO,
+            differences: Differences::default(),
+        }
+    }
+
+    /// A grant of the world.
+    pub fn take(&mut self, grant: Grant) {
+        *self.logs.entry(grant.log).or_default() += 1;
+        if *self.log.get_or_insert(grant.log) != grant.log {
+            return;
+        }
+        if grant.seq.get() > limits::LSN_MAX {
+            return self.differences.add(|| format!("{grant}: no journal has such a seq; this was written by hand"));
+        }
+        self.highest = self.highest.max(grant.seq);
+        self.used = self.used.max(grant.seq);
+        match self.known.says(&grant) {
+            Says::Same => self.agreed += 1,
+            Says::Other(line) => self.differences.add(|| line),
+            Says::Unknown => {
+                let campaign = self.number_of(&grant.campaign);
+                let Grant { seq, seat, user, at, .. } = grant;
+                self.ahead.push(Ahead { seq, campaign, seat, user, at });
+            }
+        }
+    }
+
+    fn number_of(&mut self, campaign: &Arc<str>) -> u32 {
+        if let Some(number) = self.numbers.get(campaign) {
+            return *number;
+        }
+        let number = u32::try_from(self.names.len()).expect("campaigns are fewer than that");
+        self.names.push(Arc::clone(campaign));
+        self.numbers.insert(Arc::clone(campaign), number);
+        number
+    }
+
+    /// The ledger's own word about the journal: positions up to there were used. Answers the last grant it stored.
+    pub fn take_positions(&mut self, positions: &[Position]) -> Lsn {
+        let Some(log) = self.log else { return Lsn::ZERO };
+        let source = journal_source(log);
+        let mut last = Lsn::ZERO;
+        for there in positions.iter().filter(|there| there.log == log || there.source == source) {
+            if there.log == log {
+                last = last.max(there.last_seq);
+            }
+            let used = if there.source == source { Lsn::new(there.next).prev() } else { there.last_seq };
+            self.used = self.used.max(used).max(last);
+        }
+        last
+    }
+
+    /// The side that was not named knows grants of this journal up to `beyond`: bringing in less would give their seats
+    /// to others.
+    pub fn compare_with_the_other_side(&mut self, from: CatchUpFrom, beyond: Lsn) -> Result<(), CatchUpError> {
+        self.used = self.used.max(beyond);
+        let upto = self.highest.max(self.known.last);
+        match beyond > upto {
+            true => Err(CatchUpError::OtherKnowsMore(from, upto, beyond)),
+            false => Ok(()),
+        }
+    }
+
+    /// All was taken.
+    pub fn close(mut self) -> Result<Found, CatchUpError> {
+        let Some(log) = self.log else { return Err(CatchUpError::Nothing) };
+        let logs = || self.logs.iter().map(|(log, grants)| (*log, *grants)).collect();
+        if self.guessed && self.logs.len() > 1 {
+            return Err(CatchUpError::SeveralLogs(logs()));
+        }
+        if !self.logs.is_empty() && !self.logs.contains_key(&log) {
+            return Err(CatchUpError::OtherLogs(log, logs()));
+        }
+        if self.known.log.is_none() && self.logs.is_empty() {
+            return Err(CatchUpError::Nothing);
+        }
+        self.ahead.sort_by_key(|ahead| ahead.seq);
+        let (names, differences) = (&self.names, &mut self.differences);
+        self.ahead.dedup_by(|again, first| {
+            let same = again.seq == first.seq;
+            if same
+                && !(again.campaign == first.campaign
+                    && again.seat == first.seat
+                    && same_user(&again.user, &first.user))
+            {
+                differences.add(|| {
+                    let told =
+                        |a: &Ahead| format!("campaign {} seat {} user {}", names[a.campaign as usize], a.seat, a.user);
+                    format!("at seq {} the other side has two grants: {} and {}", first.seq, told(first), told(again))
+                });
+            }
+            same
+        });
+        Ok(Found {
+            known: self.known,
+            log,
+            names: self.names,
+            ahead: self.ahead,
+            agreed: self.agreed,
+            unreadable: self.unreadable,
+            used: self.used,
+            differences: self.differences,
+        })
+    }
+}
+
+/// All rows of the ledger, and its positions.
+pub(super) fn read_ledger(ledger: &mut dyn LedgerReader, intake: &mut Intake) -> Result<(), CatchUpError> {
+    let mut after: Option<(Arc<str>, u32)> = None;
+    loop {
+        let page = ledger.grants(after.as_ref().map(|(campaign, seat)| (&**campaign, *seat)), PAGE_ROWS)?;
+        let Some(last) = page.last() else { break };
+        after = Some((Arc::clone(&last.campaign), last.seat));
+        page.into_iter().for_each(|grant| intake.take(grant));
+    }
+    let positions = ledger.all_positions()?;
+    intake.take_positions(&positions);
+    Ok(())
+}
+
+/// The last grant of this journal that the ledger has stored.
+pub(super) fn look_at_ledger(ledger: &mut dyn LedgerReader, intake: &mut Intake) -> Result<Lsn, CatchUpError> {
+    let positions = ledger.all_positions()?;
+    Ok(intake.take_positions(&positions))
+}
+
+/// All records of the topic.
+pub(super) fn read_topic(cluster: &mut dyn Cluster, topic: &str, intake: &mut Intake) -> Result<(), CatchUpError> {
+    let partitions = cluster.partitions(topic)?.ok_or_else(|| CatchUpError::NoTopic(topic.to_owned()))?;
+    for partition in 0..partitions {
+        let Bounds { low, high } = cluster.bounds(topic, partition)?;
+        cluster.read(topic, partition, low..high, &mut |record| {
+            match parsed(&record) {
+                Parsed::Grant(record) => intake.take(record.grant),
+                Parsed::Bad(bad) => {
+                    tracing::warn!("kafka: {topic}/{partition}:{}: {}; passed over", record.offset, bad.reason);
+                    intake.unreadable += 1;
+                }
+                Parsed::Foreign => {}
+            }
+            ControlFlow::Continue(())
+        })?;
+    }
+    Ok(())
+}
+
+/// The highest grant of this journal that is in the topic.
+pub(super) fn look_at_topic(cluster: &mut dyn Cluster, topic: &str, intake: &Intake) -> Result<Lsn, CatchUpError> {
+    let Some(log) = intake.log else { return Ok(Lsn::ZERO) };
+    let mut highest = Lsn::ZERO;
+    for partition in 0..cluster.partitions(topic)?.unwrap_or(0) {
+        let Bounds { low, high } = cluster.bounds(topic, partition)?;
+        let (mut from, mut last) = (high, Lsn::ZERO);
+        while from > low && last == Lsn::ZERO {
+            let upto = from;
+            from = high.saturating_sub((high - from).max(TAIL_RECORDS / 4) * 4).max(low);
+            cluster.read(topic, partition, from..upto, &mut |record| {
+                if let Parsed::Grant(record) = parsed(&record)
+                    && record.grant.log == log
+                {
+                    last = last.max(record.grant.seq);
+                }
+                ControlFlow::Continue(())
+            })?;
+        }
+        highest = highest.max(last);
+    }
+    Ok(highest)
+}
+
+fn parsed(record: &Record) -> Parsed {
+    parse(record.key.as_deref(), record.value.as_deref(), record.at, &record.headers)
+}

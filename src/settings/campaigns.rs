@@ -1,0 +1,146 @@
+//! The file that `--campaigns` names: what campaigns were created with.
+//!
+//! ```toml
+//! [campaigns.spring]
+//! limit = 10000
+//! users = "int"                          # or "any"
+//! open = "2026-05-01T12:00:00+09:00"     # or unix milliseconds; may be missing, as close
+//! ```
+
+use std::path::Path;
+
+use toml::{Table, Value};
+
+use crate::settings::error::SettingsError;
+
+/// What a campaign was created with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CampaignTerms {
+    /// Its name.
+    pub name: String,
+    /// Seats.
+    pub limit: u32,
+    /// What its users look like.
+    pub users: CampaignUsers,
+    /// Unix milliseconds.
+    pub open: Option<i64>,
+    /// Unix milliseconds; behind `open`.
+    pub close: Option<i64>,
+}
+
+/// `users`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CampaignUsers {
+    /// Integers.
+    #[default]
+    Int,
+    /// Any text.
+    Any,
+}
+
+/// 2001-09-09: what is smaller was meant as seconds.
+const MILLIS_MIN: i64 = 1_000_000_000_000;
+
+/// Reads the file.
+pub(super) fn read(path: &Path) -> Result<Vec<CampaignTerms>, SettingsError> {
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string());
+    let campaigns = text.and_then(|text| parse(&text));
+    campaigns.map_err(|reason| SettingsError::File { key: "campaigns", path: path.to_owned(), reason })
+}
+
+fn parse(text: &str) -> Result<Vec<CampaignTerms>, String> {
+    let mut file: Table = text.parse().map_err(|error: toml::de::Error| error.to_string())?;
+    let campaigns = match file.remove("campaigns") {
+        Some(Value::Table(campaigns)) => campaigns,
+        Some(_) | None => return Err("there is no [campaigns.NAME] in it".into()),
+    };
+    if let Some((key, _)) = file.into_iter().next() {
+        return Err(format!("{key} is no key of it; there is [campaigns.NAME] alone"));
+    }
+    campaigns
+        .into_iter()
+        .map(|(name, terms)| one(&name, terms).map_err(|what| format!("campaign {name}: {what}")))
+        .collect()
+}
+
+fn one(name: &str, terms: Value) -> Result<CampaignTerms, String> {
+    let Value::Table(mut terms) = terms else { return Err("is no table".into()) };
+    let limit = terms.remove("limit").ok_or("limit is missing")?;
+    let limit = limit.as_integer().and_then(|limit| u32::try_from(limit).ok());
+    let users = match terms.remove("users") {
+        None => CampaignUsers::default(),
+        Some(Value::String(users)) if users == "int" => CampaignUsers::Int,
+        Some(Value::String(users)) if users == "any" => CampaignUsers::Any,
+        Some(users) => return Err(format!("users {users} is neither \"int\" nor \"any\"")),
+    };
+    let terms_of = CampaignTerms {
+        name: name.to_owned(),
+        limit: limit.ok_or("limit is not between 0 and 4294967295")?,
+        users,
+        open: terms.remove("open").map(|at| time("open", &at)).transpose()?,
+        close: terms.remove("close").map(|at| time("close", &at)).transpose()?,
+    };
+    if let Some((key, _)) = terms.into_iter().next() {
+        return Err(format!("{key} is none of limit, users, open, close"));
+    }
+    if let (Some(open), Some(close)) = (terms_of.open, terms_of.close)
+        && open >= close
+    {
+        return Err("open is not before close".into());
+    }
+    Ok(terms_of)
+}
+
+/// Unix milliseconds, or ISO 8601 with an offset, quoted or not.
+fn time(key: &str, at: &Value) -> Result<i64, String> {
+    let text = match at {
+        Value::Integer(at @ MILLIS_MIN..) => return Ok(*at),
+        Value::String(text) => text.clone(),
+        Value::Datetime(at) => at.to_string(),
+        Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Array(_) | Value::Table(_) => String::new(),
+    };
+    let instant: Result<jiff::Timestamp, _> = text.parse();
+    instant.map(jiff::Timestamp::as_millisecond).map_err(|_| {
+        format!(
+            "{key} {at} is no time: give unix milliseconds, or ISO 8601 with an offset as in 2026-05-01T12:00:00+09:00"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terms_are_read_with_their_defaults() {
+        let text = "[campaigns.spring]\nlimit = 10\n[campaigns.'a:b']\nlimit = 0\nusers = 'any'\n\
+                    open = 2026-05-01T12:00:00+09:00\nclose = 1777777777777";
+        let found = parse(text).unwrap();
+        let spring =
+            CampaignTerms { name: "spring".into(), limit: 10, users: CampaignUsers::Int, open: None, close: None };
+        assert!(found.contains(&spring), "{found:?}");
+        let other = found.iter().find(|terms| terms.name == "a:b").unwrap();
+        assert_eq!(
+            (other.users, other.open, other.close),
+            (CampaignUsers::Any, Some(1_777_604_400_000), Some(1_777_777_777_777))
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_terms_is_named() {
+        for (text, told) in [
+            ("", "no [campaigns.NAME]"),
+            ("campaign = 1\n[campaigns.a]\nlimit = 1", "campaign is no key"),
+            ("[campaigns.a]\nusers = 'int'", "campaign a: limit is missing"),
+            ("[campaigns.a]\nlimit = -1", "campaign a: limit is not between"),
+            ("[campaigns.a]\nlimit = 1\nusers = 'long'", "neither \"int\" nor \"any\""),
+            ("[campaigns.a]\nlimit = 1\nopen = 1777777777", "open 1777777777 is no time"),
+            ("[campaigns.a]\nlimit = 1\nopne = 1", "opne is none of"),
+            ("[campaigns.a]\nlimit = 1\nopen = 1777777777777\nclose = 1777777777777", "open is not before close"),
+            ("[campaigns", "line 1"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(told), "{text}: {error}");
+        }
+    }
+}
