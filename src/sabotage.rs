@@ -27,6 +27,8 @@ pub enum Sabotage {
     PublishedTakenForGranted,
     /// A gate does not look whether Kafka or the ledger is ahead of its journal.
     IgnoreTheWorld,
+    /// A journal is brought up to date without holding claims back meanwhile.
+    CatchUpUnheld,
 }
 
 #[cfg(feature = "sabotage")]

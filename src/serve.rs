@@ -208,7 +208,8 @@ fn replay(
     };
     let mut journal = Journal::open(Arc::new(RealDisk), &settings.data, options).map_err(ServeError::Journal)?;
     let log = journal.log_id();
-    if let Some(seen) = ledger.and_then(|ledger| sink::known_position(ledger, log)) {
+    let seen = ledger.and_then(|ledger| sink::known_position(ledger, log));
+    if let Some(seen) = seen {
         journal.expect_durable(seen);
     }
     let mut bar = None;
@@ -216,7 +217,17 @@ fn replay(
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }
-    let (journal, replayed) = opened.map_err(ServeError::Journal)?;
+    let (journal, replayed) = opened.map_err(|error| {
+        if let (JournalError::Rot { mark, .. }, Some(seen)) = (&error, seen)
+            && *mark == seen
+        {
+            tracing::error!(
+                "it is the ledger that says how far the journal was durable; if the data directory is a copy taken while a \
+                 gate wrote to it, `coupon-gate catch-up` cuts the damaged end and brings its grants back"
+            );
+        }
+        ServeError::Journal(error)
+    })?;
     if let Some(torn) = &replayed.torn {
         tracing::warn!(
             "the journal ended in a torn batch: cut {} bytes at {}:{} (lsn {} and after); none of it was answered",

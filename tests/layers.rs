@@ -58,6 +58,7 @@ const ROOMS: &[Room] = &[
             "core",
             "metrics",
             "watermark",
+            "sabotage",
             "grant",
             "limits",
             "ids",

@@ -9,6 +9,7 @@ use super::plan::Plan;
 use crate::core::{Core, Event};
 use crate::ids::{Lsn, Millis};
 use crate::journal::{self, Disk, Hooks, Journal, JournalError, Open, Options, Room};
+use crate::sabotage::{Sabotage, on};
 use crate::watermark::Watermarks;
 
 /// What a gate says that is started before this is done.
@@ -20,7 +21,9 @@ const GLANCE: Duration = Duration::from_millis(100);
 /// Does all of `plan`. After an error, or a kill, everything is read and planned again.
 pub(super) fn apply(disk: &Arc<dyn Disk>, data: &Path, options: Options, plan: &Plan) -> Result<(), CatchUpError> {
     if !plan.is_empty() {
-        journal::hold(disk.as_ref(), data, HELD)?;
+        if !on(Sabotage::CatchUpUnheld) {
+            journal::hold(disk.as_ref(), data, HELD)?;
+        }
         Writer::open(disk, data, options, plan)?.write(plan)?;
     }
     if !plan.is_empty() || plan.held {

@@ -2,7 +2,7 @@
 //! Brings in what Kafka or the ledger holds beyond the end of a journal that was set back (a restored copy, a machine
 //! rolled back), or all that they hold where the directory is gone.
 //! May use: `settings`, `kafka`, `ledger`, `journal`, `wire` (records), `core`, `metrics`, `watermark`, `grant`, `limits`,
-//! `ids`, `exit`.
+//! `ids`, `exit`, `sabotage`.
 //! Promises: where anything contradicts, nothing is changed; no seat that the world knows is granted again; killed at any
 //! moment, the next run ends where this one would have, and no gate decides a claim in between.
 //!

@@ -241,6 +241,14 @@ fn no_grant_leaves_before_it_is_published_where_that_was_asked_for() {
     assert!(world.heard(&mut reader).starts_with("*1 *4 :1 :1 "), "the seat is told");
     world.say(&mut loser, "GATE.CLAIM busy 2");
     assert_eq!(world.heard(&mut loser), SOLD_OUT, "after sell-out nothing is waited for");
+    world.gate.figures.kafka_in_flight.set(5);
+    world.gate.figures.kafka_trouble.set("away\nfor now");
+    let info = world.ask(&mut other, "INFO gate");
+    for field in
+        ["lsn_published:3 ", "lag_published:1 ", "kafka_in_flight:5 ", "kafka_trouble:away for now ", "stale: "]
+    {
+        assert!(info.contains(field), "{field}: {info}");
+    }
 }
 
 #[test]

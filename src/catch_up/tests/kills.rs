@@ -60,3 +60,24 @@ fn a_journal_that_is_gone_comes_back_whenever_it_is_killed() {
     let (_, world) = set_back();
     killed_at_every_change(&MemoryDisk::default(), &world);
 }
+
+#[cfg(feature = "sabotage")]
+#[test]
+fn a_catch_up_that_holds_nobody_back_is_noticed() {
+    use crate::sabotage::{Sabotage, peace};
+    let unsafe_moments = peace::broken(Sabotage::CatchUpUnheld, || {
+        let (disk, world) = set_back();
+        let before = Known::read(&disk, data(), &OPTIONS).expect("sound").last;
+        let whole = disk.after_kill();
+        catch_up(&whole, &world, &[]).expect("nothing contradicts");
+        let complete = seats(&Gate::open(&whole).core, "spring");
+        let killed = (0..60).map(|left| {
+            let failing = disk.after_kill();
+            failing.faults(|faults| faults.changes_left = Some(left));
+            let _cut_short = catch_up(&failing, &world, &[]);
+            failing.after_kill()
+        });
+        killed.filter(|disk| !is_safe(disk, before, &complete)).count()
+    });
+    assert!(unsafe_moments > 0, "a gate started in between would grant seats a second time");
+}

@@ -72,7 +72,9 @@ impl Gate {
                 if let Reply::Claim(claim) = &reply {
                     match claim.outcome {
                         Outcome::Granted(seat) => format!("GRANTED {seat}"),
-                        other => format!("{other:?}"),
+                        other @ (Outcome::Already(_) | Outcome::SoldOut | Outcome::NotOpen(_) | Outcome::Closed) => {
+                            format!("{other:?}")
+                        }
                     }
                 } else {
                     format!("{reply:?}")

@@ -160,3 +160,17 @@ fn the_known_position_is_waited_for_while_the_ledger_is_locked() {
         assert_eq!(known.join().unwrap(), Some(Lsn::new(5)));
     });
 }
+
+#[cfg(feature = "sabotage")]
+#[test]
+fn a_gate_that_does_not_ask_the_world_is_noticed() {
+    use crate::sabotage::{Sabotage, peace};
+    let known = peace::broken(Sabotage::IgnoreTheWorld, || {
+        let bench = Bench::in_any_world();
+        bench.spring();
+        bench.grant(1..=4);
+        drain(&mut bench.worker().0).unwrap();
+        known_position(&bench.settings, LOG)
+    });
+    assert_eq!(known, None, "a set back journal would be taken for a whole one");
+}
