@@ -5,11 +5,11 @@
 pub mod settings; //  flags, environment and file, checked once
 pub mod logging; //   lines for humans and for machines, on stderr
 pub mod serve; //     the gate: which threads, who owns what
+pub mod catch_up; //  a journal that is older than the world
 pub mod banner; //    what the first start says
 pub mod server; //    connections, held replies, the loop
 pub mod sink; //      every grant in the SQL ledger, once
 pub mod admin; //     metrics and health over HTTP
-pub mod catch_up; //  a journal that is older than the world
 pub mod rehearse; //  a crowd of our own, and the truth of every answer
 pub mod kafka; //     the topic, as the stream writes it and others read it
 pub mod ledger; //    the SQL tables, and the databases that hold them

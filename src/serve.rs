@@ -31,9 +31,7 @@ use crate::journal::{
 use crate::ledger::{LedgerAt, LedgerSettings, MysqlAt, Password, Tls, UserColumn};
 use crate::metrics::Figures;
 use crate::server::{self, Address, Facts, Gate, ListenError, Listener, Wake};
-use crate::settings::{
-    AnswerAfter, Appendfsync, Ledger, LedgerUsers, Listen, MysqlTls, MysqlUrl, ServeSettings, Sink,
-};
+use crate::settings::{AnswerAfter, Appendfsync, Ledger, LedgerUsers, Listen, MysqlTls, MysqlUrl, ServeSettings, Sink};
 use crate::sink::{self, JournalSource, Pace, SinkError, SinkHandle};
 use crate::watermark::Watermarks;
 

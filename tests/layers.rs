@@ -43,10 +43,6 @@ const ROOMS: &[Room] = &[
             "exit",
         ],
     ),
-    room("banner", &["settings"]),
-    room("server", &["journal", "wire", "core", "metrics", "watermark", "limits", "ids", "sabotage"]),
-    room("sink", &["ledger", "journal", "core", "grant", "metrics", "watermark", "limits", "ids", "sabotage"]),
-    room("admin", &["metrics", "watermark", "limits", "ids"]),
     room(
         "catch_up",
         &[
@@ -65,6 +61,10 @@ const ROOMS: &[Room] = &[
             "exit",
         ],
     ),
+    room("banner", &["settings"]),
+    room("server", &["journal", "wire", "core", "metrics", "watermark", "limits", "ids", "sabotage"]),
+    room("sink", &["ledger", "journal", "core", "grant", "metrics", "watermark", "limits", "ids", "sabotage"]),
+    room("admin", &["metrics", "watermark", "limits", "ids"]),
     room("rehearse", &["limits"]),
     room("kafka", &["ids"]),
     room("ledger", &["core", "grant", "ids", "sabotage"]),

@@ -15,6 +15,7 @@ mod apply;
 mod known;
 mod plan;
 mod report;
+mod sides;
 #[cfg(test)]
 mod tests;
 mod world;
@@ -28,10 +29,10 @@ pub use report::Report;
 use crate::exit::Exit;
 use crate::ids::{LogId, Lsn, Millis};
 use crate::journal::{self, DirectoryLock, Disk, JournalError, LockError, RealDisk};
-use crate::kafka::{Cluster, KafkaError, KafkaSettings};
-use crate::ledger::{LedgerAt, LedgerError, LedgerReader, LedgerSettings, UserColumn};
+use crate::kafka::KafkaError;
+use crate::ledger::LedgerError;
 use crate::limits;
-use crate::settings::{CatchUpFrom, CatchUpSettings, Kafka, Ledger, LedgerUsers, World};
+use crate::settings::{CatchUpFrom, CatchUpSettings};
 use known::Known;
 use plan::Plan;
 use world::Intake;
@@ -69,9 +70,9 @@ pub fn run(settings: &CatchUpSettings) -> Result<Report, CatchUpError> {
 /// Reads the side that was named, and asks the other one whether it knows more.
 fn ask(settings: &CatchUpSettings, intake: &mut Intake) -> Result<(), CatchUpError> {
     let world = &settings.world;
-    let mut cluster = world.kafka.as_ref().map(connect).transpose()?;
+    let mut cluster = world.kafka.as_ref().map(sides::cluster).transpose()?;
     let topic = world.kafka.as_ref().map_or("", |kafka| kafka.topic.as_str());
-    let mut ledger = open_ledger(world)?;
+    let mut ledger = sides::ledger(world)?;
     let beyond = match settings.from {
         CatchUpFrom::Kafka => {
             let cluster = cluster.as_mut().expect("--from kafka comes with brokers");
@@ -91,29 +92,6 @@ fn ask(settings: &CatchUpSettings, intake: &mut Intake) -> Result<(), CatchUpErr
         }
     };
     intake.compare_with_the_other_side(settings.from, beyond)
-}
-
-fn connect(kafka: &Kafka) -> Result<Box<dyn Cluster>, CatchUpError> {
-    let _settings = KafkaSettings { brokers: kafka.brokers.clone(), properties: kafka.properties.clone() };
-    Err(CatchUpError::Kafka(KafkaError::Unfit(
-        "kafka: cannot be reached by this command yet; use --from ledger".into(),
-    )))
-}
-
-fn open_ledger(world: &World) -> Result<Option<Box<dyn LedgerReader>>, CatchUpError> {
-    let at = match &world.ledger {
-        Ledger::Sqlite(path) => LedgerAt::Sqlite(path.clone()),
-        Ledger::None => return Ok(None),
-        Ledger::Mysql(_) => {
-            let line = "ledger: MySQL cannot be read by this command yet; use --from kafka --ledger none";
-            return Err(CatchUpError::Ledger(LedgerError::Unfit(line.into())));
-        }
-    };
-    let users = match world.ledger_users {
-        LedgerUsers::Bigint => UserColumn::Bigint,
-        LedgerUsers::Text => UserColumn::Text,
-    };
-    LedgerSettings { users, ..LedgerSettings::new(at) }.to_read().map_err(CatchUpError::Ledger)
 }
 
 /// A side of the world, in words.
