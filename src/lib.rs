@@ -8,6 +8,7 @@ pub mod serve; //     the gate: which threads, who owns what
 pub mod catch_up; //  a journal that is older than the world
 pub mod banner; //    what the first start says
 pub mod server; //    connections, held replies, the loop
+pub mod stream; //    every grant in the Kafka topic, in order
 pub mod sink; //      every grant in the SQL ledger, once
 pub mod admin; //     metrics and health over HTTP
 pub mod rehearse; //  a crowd of our own, and the truth of every answer

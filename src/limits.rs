@@ -66,6 +66,15 @@ pub const REHEARSE_CONNECTIONS_MAX: u32 = 20_000;
 /// Claims under way on one connection of a rehearsal: their answers fit what a gate holds for a slow reader.
 pub const REHEARSE_PIPELINE_MAX: u32 = 10_000;
 
+/// Records on their way to Kafka: enough to fill its pipes, and what a crash may have to find in the topic's tail.
+pub const STREAM_IN_FLIGHT_RECORDS: usize = 100_000;
+
+/// The keys, values and headers of those.
+pub const STREAM_IN_FLIGHT_BYTES: usize = 32 << 20;
+
+/// Journal events that the stream looks at before it takes acknowledgements and the word to stop.
+pub const STREAM_EVENTS_PER_TURN: usize = 10_000;
+
 /// Keys that expire in one turn of the loop: a crowd of deadlines is no stall.
 pub const EXPIRES_PER_TURN: usize = 64;
 

@@ -13,6 +13,7 @@ use crate::ids::Lsn;
 #[derive(Debug, Default)]
 pub struct Watermark {
     lsn: AtomicU64,
+    nudges: AtomicU64,
     waiters: AtomicUsize,
     gate: Mutex<()>,
     moved: Condvar,
@@ -36,10 +37,32 @@ impl Watermark {
 
     /// Waits until it has passed `behind`, at most `patience`; answers how far it is then.
     pub fn wait_past(&self, behind: Lsn, patience: Duration) -> Lsn {
+        self.wait_while(patience, || self.lsn.load(Ordering::SeqCst) <= behind.get())
+    }
+
+    /// How often it was nudged.
+    pub fn nudges(&self) -> u64 {
+        self.nudges.load(Ordering::SeqCst)
+    }
+
+    /// Wakes those in `wait_past_or_nudge` without moving it: something else has come up for them.
+    pub fn nudge(&self) {
+        self.nudges.fetch_add(1, Ordering::SeqCst);
+        drop(self.gate.lock().unwrap_or_else(PoisonError::into_inner));
+        self.moved.notify_all();
+    }
+
+    /// As `wait_past`; more nudges than `seen` end it too. Whoever takes `seen` before he looks for what a nudge tells
+    /// of misses none.
+    pub fn wait_past_or_nudge(&self, behind: Lsn, seen: u64, patience: Duration) -> Lsn {
+        self.wait_while(patience, || self.lsn.load(Ordering::SeqCst) <= behind.get() && self.nudges() == seen)
+    }
+
+    fn wait_while(&self, patience: Duration, waits: impl Fn() -> bool) -> Lsn {
         self.waiters.fetch_add(1, Ordering::SeqCst);
         let guard = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
-        let behind = |_: &mut ()| self.lsn.load(Ordering::SeqCst) <= behind.get();
-        drop(self.moved.wait_timeout_while(guard, patience, behind).unwrap_or_else(PoisonError::into_inner));
+        let waited = self.moved.wait_timeout_while(guard, patience, |_: &mut ()| waits());
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
         self.waiters.fetch_sub(1, Ordering::SeqCst);
         self.get()
     }
@@ -130,6 +153,18 @@ mod tests {
         for (stored, upto) in [([7, 0, 9], 12), ([7, 0, 4], 4), ([3, 0, 4], 3), ([0, 0, 9], 0), ([8, 1, 10], 12)] {
             assert_eq!(marks.stored_by(&lsns(stored)), Lsn::new(upto), "{stored:?}");
         }
+    }
+
+    #[test]
+    fn a_nudge_wakes_without_moving_and_is_not_missed() {
+        let mark = Arc::new(Watermark::default());
+        let seen = mark.nudges();
+        let waiter = Arc::clone(&mark);
+        let wait = move || waiter.wait_past_or_nudge(Lsn::ZERO, seen, Duration::from_secs(60));
+        let thread = Builder::new().spawn(wait).expect("a thread starts");
+        mark.nudge();
+        assert_eq!(thread.join().expect("the waiter ends"), Lsn::ZERO);
+        assert_eq!(mark.wait_past_or_nudge(Lsn::ZERO, seen, Duration::from_secs(60)), Lsn::ZERO, "before the wait");
     }
 
     #[test]

@@ -30,6 +30,7 @@ const ROOMS: &[Room] = &[
             "banner",
             "admin",
             "server",
+            "stream",
             "sink",
             "kafka",
             "ledger",
@@ -63,6 +64,7 @@ const ROOMS: &[Room] = &[
     ),
     room("banner", &["settings"]),
     room("server", &["journal", "wire", "core", "metrics", "watermark", "limits", "ids", "sabotage"]),
+    room("stream", &["kafka", "journal", "wire", "core", "grant", "metrics", "watermark", "limits", "ids", "sabotage"]),
     room("sink", &["ledger", "journal", "core", "grant", "metrics", "watermark", "limits", "ids", "sabotage"]),
     room("admin", &["metrics", "watermark", "limits", "ids"]),
     room("rehearse", &["limits"]),
@@ -162,7 +164,7 @@ fn the_table_itself_points_down() {
 
 #[test]
 fn shell_rooms_never_know_each_other() {
-    let shell = ["admin", "server", "sink", "catch_up", "rehearse"];
+    let shell = ["admin", "server", "stream", "sink", "catch_up", "rehearse"];
     for room in ROOMS.iter().filter(|room| shell.contains(&room.name)) {
         assert!(!room.may_use.iter().any(|used| shell.contains(used)), "{}", room.name);
     }

@@ -47,6 +47,8 @@ pub(crate) struct Faults {
     pub fatal_after: Option<u64>,
     /// So many calls of `Cluster` are still answered; those after are not, until this is taken back.
     pub calls_left: Option<u64>,
+    /// After so many more calls of `Cluster`, what dead writers had on the way reaches the topic.
+    pub late_after_calls: Option<u64>,
 }
 
 impl Default for Faults {
@@ -60,6 +62,7 @@ impl Default for Faults {
             room: usize::MAX,
             fatal_after: None,
             calls_left: None,
+            late_after_calls: None,
         }
     }
 }
@@ -195,19 +198,8 @@ impl MemoryCluster {
     }
 
     /// The first `count` of those reach the topic after all, in the order in which each writer sent them.
-    pub fn append_late(&self, mut count: usize) {
-        self.change(|state| {
-            for number in 0..state.writers.len() {
-                while count > 0
-                    && state.writers[number].is_over()
-                    && let Some((record, _)) = state.writers[number].travelling.pop_front()
-                {
-                    count -= 1;
-                    let topic = state.writers[number].topic.clone();
-                    let _gone_partition = state.append(&topic, record);
-                }
-            }
-        });
+    pub fn append_late(&self, count: usize) {
+        self.change(|state| state.append_late(count));
     }
 
     /// Those never arrive.
@@ -250,6 +242,19 @@ impl State {
         Some(offset)
     }
 
+    fn append_late(&mut self, mut count: usize) {
+        for number in 0..self.writers.len() {
+            while count > 0
+                && self.writers[number].is_over()
+                && let Some((record, _)) = self.writers[number].travelling.pop_front()
+            {
+                count -= 1;
+                let topic = self.writers[number].topic.clone();
+                let _gone_partition = self.append(&topic, record);
+            }
+        }
+    }
+
     /// What is under way moves as far as the faults let it; answers whom to tell.
     fn settle(&mut self) -> Vec<OnAck> {
         let mut told = Vec::new();
@@ -287,6 +292,14 @@ impl State {
 
     /// Whether a call is answered.
     fn answers(&mut self) -> Result<(), KafkaError> {
+        match &mut self.faults.late_after_calls {
+            Some(0) => {
+                self.faults.late_after_calls = None;
+                self.append_late(usize::MAX);
+            }
+            Some(left) => *left -= 1,
+            None => {}
+        }
         let silent = match &mut self.faults.calls_left {
             Some(0) => true,
             Some(left) => {

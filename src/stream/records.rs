@@ -1,0 +1,114 @@
+//! The journal as the stream reads it: grants in order, a bounded number at a time.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::grant::Grant;
+use crate::ids::Lsn;
+use crate::journal::{Batch, Campaigns, Disk, JournalError, NoSuchCampaign, Reader};
+use crate::limits;
+
+/// Where the journal's files are.
+#[derive(Clone)]
+pub struct JournalFiles {
+    /// On which disk.
+    pub disk: Arc<dyn Disk>,
+    /// The data directory.
+    pub data: PathBuf,
+}
+
+/// The journal cannot be read: says what, where and what to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unreadable(pub String);
+
+/// Grants from one position on.
+pub(super) struct Grants {
+    reader: Reader,
+    /// A batch of which not everything is in `ready`.
+    batch: Option<Batch>,
+    ready: VecDeque<(Lsn, Grant)>,
+    /// Everything up to here has been read: it is in `ready`, or was.
+    read: Lsn,
+}
+
+impl Grants {
+    /// Those of the events from `from` on.
+    pub(super) fn from(files: &JournalFiles, from: Lsn) -> Result<Grants, Unreadable> {
+        let reader = Reader::open(Arc::clone(&files.disk), &files.data, from).map_err(unreadable)?;
+        Ok(Grants { reader, batch: None, ready: VecDeque::new(), read: from.prev() })
+    }
+
+    /// Every grant up to here has been handed out.
+    pub(super) fn passed(&self) -> Lsn {
+        self.ready.front().map_or(self.read, |(next, _)| next.prev())
+    }
+
+    /// The next grant with its event's position; `pop` takes it. `None` where nothing is left up to `upto`, and after
+    /// a stretch without grants: then `passed` has moved.
+    pub(super) fn front(&mut self, campaigns: &mut Campaigns, upto: Lsn) -> Result<Option<(Lsn, &Grant)>, Unreadable> {
+        if self.ready.is_empty() {
+            if self.batch.is_none() {
+                self.batch = self.reader.next(upto).map_err(unreadable)?;
+            }
+            self.fill(campaigns)?;
+        }
+        Ok(self.ready.front().map(|(lsn, grant)| (*lsn, grant)))
+    }
+
+    /// Takes the next grant.
+    pub(super) fn pop(&mut self) -> Option<(Lsn, Grant)> {
+        self.ready.pop_front()
+    }
+
+    /// Some of the batch's grants; the batch goes when all of it is read.
+    fn fill(&mut self, campaigns: &mut Campaigns) -> Result<(), Unreadable> {
+        let Some(batch) = self.batch.take() else { return Ok(()) };
+        let mut whole = true;
+        for event in batch.events() {
+            let (lsn, event) = event.map_err(|bad| Unreadable(format!("journal: {bad}")))?;
+            if lsn <= self.read {
+                continue;
+            }
+            if self.ready.len() >= limits::STREAM_EVENTS_PER_TURN {
+                whole = false;
+                break;
+            }
+            let grant = campaigns.grant(lsn, &event).map_err(|NoSuchCampaign(id)| {
+                Unreadable(format!("journal: the grant at {lsn} names campaign {}, which nobody created", id.0))
+            })?;
+            self.ready.extend(grant.map(|grant| (lsn, grant)));
+            self.read = lsn;
+        }
+        if whole {
+            self.read = batch.last;
+        } else {
+            self.batch = Some(batch);
+        }
+        Ok(())
+    }
+}
+
+/// The grant that the world knows as `seq`, if the journal has it up to `upto`.
+pub(super) fn grant_at(
+    files: &JournalFiles,
+    campaigns: &mut Campaigns,
+    seq: Lsn,
+    upto: Lsn,
+) -> Result<Option<Grant>, Unreadable> {
+    let mut grants = Grants::from(files, seq)?;
+    loop {
+        let before = grants.passed();
+        match grants.front(campaigns, upto)?.map(|(_, grant)| grant.seq) {
+            Some(there) if there < seq => drop(grants.pop()),
+            Some(there) if there == seq => return Ok(grants.pop().map(|(_, grant)| grant)),
+            Some(_) => return Ok(None),
+            None if grants.passed() == before => return Ok(None),
+            None => {}
+        }
+    }
+}
+
+fn unreadable(error: JournalError) -> Unreadable {
+    Unreadable(error.to_string())
+}

@@ -1,0 +1,253 @@
+//! Where the stream goes on: what the checkpoint remembers, held against what the topic's tails say.
+//!
+//! ```text
+//!  low ........ anchor ........ high      the anchor is in its place: read from it, go on behind our last record
+//!  (gone) low = anchor + 1 ... high       retention took it: what was acknowledged was there
+//!  low ... high <= anchor                 a lost tail, or another topic: search our last sound record, send the rest again
+//!  low .. looked at .. high              nothing of ours was there then: read what came since
+//!  low ....................... high       no checkpoint: search backwards for a record of ours, else begin anew
+//! ```
+
+use std::ops::ControlFlow;
+
+use crate::ids::{LogId, Lsn};
+use crate::kafka::{Bounds, Cluster, KafkaError};
+use crate::sabotage::{Sabotage, on};
+use crate::stream::checkpoint::{Anchor, Checkpoint, Remembered};
+use crate::stream::scan::Scan;
+use crate::wire::kafka::GrantRecord;
+
+/// The first stretch at the end of a partition that is searched for a record of ours; ten times more each time.
+const FIRST_STRETCH: u64 = 10;
+
+/// What was found in one partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    /// What is there of our journal: the next record goes behind it.
+    pub there: Remembered,
+    /// Every grant for this partition up to here is there.
+    pub covered: Lsn,
+    /// The highest `seq` seen, also behind a hole.
+    pub highest: Lsn,
+    /// That record, to be held against the journal.
+    pub newest: Option<GrantRecord>,
+    /// Records of ours that are there twice.
+    pub duplicates: u64,
+    /// The first record seen that is not ours: its offset and its journal.
+    pub foreign: Option<(u64, Option<LogId>)>,
+    /// What is missing, for humans.
+    pub lost: Option<String>,
+}
+
+/// The topic as it was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Resume {
+    /// By partition.
+    pub found: Vec<Found>,
+    /// Every grant up to here is in the topic; the journal is read from behind it.
+    pub published: Lsn,
+}
+
+/// What is to be resumed.
+pub(super) struct Aim<'a> {
+    pub topic: &'a str,
+    pub log: LogId,
+    pub partitions: u32,
+    pub adopt: bool,
+}
+
+/// Whether `known` speaks of this cluster and topic. `Unfit` where it does, with another number of partitions.
+pub(super) fn belongs(known: &Checkpoint, cluster: &str, aim: &Aim<'_>, file: &str) -> Result<bool, KafkaError> {
+    if known.cluster != cluster || known.topic != aim.topic {
+        tracing::warn!(
+            "kafka: {} of cluster {cluster} is another target than {} of cluster {}, which was filled up to lsn {}: it is \
+             filled from the beginning of what the journal keeps",
+            aim.topic,
+            known.topic,
+            known.cluster,
+            known.published
+        );
+        return Ok(false);
+    }
+    if known.partitions != aim.partitions {
+        let (topic, were, are) = (aim.topic, known.partitions, aim.partitions);
+        return Err(KafkaError::Unfit(format!(
+            "kafka: topic {topic} has {are} partitions, its records were dealt to {were}: nothing is published, because \
+             each campaign that moves would lose its order. Either restore {topic} with {were} partitions; or, once all \
+             readers have read to its end, stop the gate, set \"partitions\" to {are} in {file} and start it again: order \
+             within a campaign then holds for readers that had read the old records first. (Without that file everything \
+             that moves would be written a second time)"
+        )));
+    }
+    Ok(true)
+}
+
+/// Looks at every partition.
+pub(super) fn examine(
+    cluster: &mut dyn Cluster,
+    aim: &Aim<'_>,
+    known: Option<&Checkpoint>,
+) -> Result<Resume, KafkaError> {
+    let mut found = Vec::new();
+    for partition in 0..aim.partitions {
+        let remembered = known.map(|known| known.acked.get(partition as usize).copied().unwrap_or_default());
+        let published = known.map_or(Lsn::ZERO, |known| known.published);
+        let one = Tail { topic: aim.topic, log: aim.log, partition, bounds: cluster.bounds(aim.topic, partition)? }
+            .look(cluster, remembered, published)?;
+        if let Some((offset, log)) = one.foreign {
+            let who = log.map_or("of somebody else".to_owned(), |log| format!("of another gate (log {log})"));
+            let topic = aim.topic;
+            if !aim.adopt {
+                return Err(KafkaError::Unfit(format!(
+                    "kafka: partition {partition} of {topic} holds a record {who} at offset {offset}: nothing is published \
+                     among the records of others without --kafka-adopt yes; or choose another topic with --kafka-topic"
+                )));
+            }
+            tracing::warn!("kafka: partition {partition} of {topic} holds a record {who} at offset {offset}");
+        }
+        found.push(one);
+    }
+    let published = found.iter().map(|found| found.covered).min().unwrap_or(Lsn::ZERO);
+    Ok(Resume { found, published })
+}
+
+/// What the topic knows beyond the journal, which ends at `durable`: then the journal is older than the world.
+pub(super) fn ahead(aim: &Aim<'_>, resume: &Resume, known: Option<&Checkpoint>, durable: Lsn) -> Option<String> {
+    let mut highest = known.map(|known| (known.published, format!("lsn {} was published", known.published)));
+    for (partition, found) in resume.found.iter().enumerate() {
+        let highest_there = found.highest.max(found.there.acked);
+        if highest.as_ref().is_none_or(|(highest, _)| highest_there > *highest) {
+            highest = Some((highest_there, format!("partition {partition} holds seq {highest_there}")));
+        }
+    }
+    let (_, evidence) = highest.filter(|(highest, _)| *highest > durable)?;
+    Some(format!(
+        "the journal is older than topic {}: {evidence}, the journal ended at {durable} (was the data directory restored \
+         from a copy?); nothing is published and no claim is decided until `coupon-gate catch-up --from kafka` has \
+         brought the missing grants in",
+        aim.topic
+    ))
+}
+
+/// One partition.
+struct Tail<'a> {
+    topic: &'a str,
+    log: LogId,
+    partition: u32,
+    bounds: Bounds,
+}
+
+impl Tail<'_> {
+    fn look(
+        &self,
+        cluster: &mut dyn Cluster,
+        remembered: Option<Remembered>,
+        published: Lsn,
+    ) -> Result<Found, KafkaError> {
+        let known = remembered.is_some();
+        let remembered = remembered.unwrap_or_default();
+        if on(Sabotage::NoTailReadBack) {
+            return Ok(self.found(Scan::new(self.log, Some(remembered.acked)), remembered, published));
+        }
+        let scan = match remembered.anchor {
+            Some(anchor) if anchor.offset < self.bounds.low => self.behind_retention(cluster, remembered)?,
+            Some(anchor) if anchor.offset < self.bounds.high => match self.from_anchor(cluster, anchor)? {
+                Some(scan) => scan,
+                None => self.search(cluster, Some(anchor.acked))?,
+            },
+            // At the last look nothing of ours was there.
+            None if known => {
+                let from = if remembered.high <= self.bounds.high { remembered.high } else { 0 };
+                self.scan(cluster, from.max(self.bounds.low), Some(Lsn::ZERO))?
+            }
+            Some(anchor) => self.search(cluster, Some(anchor.acked))?,
+            None => self.search(cluster, None)?,
+        };
+        Ok(self.found(scan, remembered, published))
+    }
+
+    fn found(&self, scan: Scan, remembered: Remembered, published: Lsn) -> Found {
+        let last = scan.last.unwrap_or(Lsn::ZERO);
+        let missing = match scan.hole {
+            Some(prev) => Some(prev),
+            None => (last < remembered.acked).then_some(remembered.acked),
+        };
+        let Bounds { low, high } = self.bounds;
+        let lost = missing.map(|missing| {
+            format!(
+                "kafka: partition {} of {} does not hold what it held: seq {missing} was there and is gone, the last sound \
+                 record of this gate in its offsets {low}..{high} is seq {last}; what comes after is sent again from the \
+                 journal",
+                self.partition, self.topic
+            )
+        });
+        Found {
+            there: Remembered {
+                acked: last,
+                high,
+                anchor: scan.anchor.or(remembered.anchor.filter(|_| lost.is_none())),
+            },
+            covered: if lost.is_some() { last } else { last.max(published) },
+            highest: scan.highest,
+            newest: scan.newest,
+            duplicates: scan.duplicates,
+            foreign: scan.foreign,
+            lost,
+        }
+    }
+
+    /// From the anchor on; `None` where it is not in its place.
+    fn from_anchor(&self, cluster: &mut dyn Cluster, anchor: Anchor) -> Result<Option<Scan>, KafkaError> {
+        let mut scan = Scan::new(self.log, Some(anchor.acked));
+        let mut intact = false;
+        cluster.read(self.topic, self.partition, anchor.offset..self.bounds.high, &mut |record| {
+            if intact {
+                scan.take(&record);
+                return ControlFlow::Continue(());
+            }
+            let mut alone = Scan::new(self.log, None);
+            alone.take(&record);
+            intact = record.offset == anchor.offset && alone.highest == anchor.seq;
+            (scan.anchor, scan.highest, scan.newest) = (Some(anchor), alone.highest, alone.newest);
+            if intact { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        Ok(intact.then_some(scan))
+    }
+
+    /// Retention took the anchor and all before it. What it took behind the anchor was never acknowledged.
+    fn behind_retention(&self, cluster: &mut dyn Cluster, remembered: Remembered) -> Result<Scan, KafkaError> {
+        let mut scan = self.scan(cluster, self.bounds.low, None)?;
+        scan.last = Some(scan.last.map_or(remembered.acked, |last| last.max(remembered.acked)));
+        Ok(scan)
+    }
+
+    /// Growing stretches of the end, until one holds a record of ours: one up to `sound`, where that is known. Those
+    /// behind it may have been written after the loss.
+    fn search(&self, cluster: &mut dyn Cluster, sound: Option<Lsn>) -> Result<Scan, KafkaError> {
+        let Bounds { low, high } = self.bounds;
+        let mut stretch = FIRST_STRETCH;
+        loop {
+            let from = high.saturating_sub(stretch).max(low);
+            // Of a partition that begins at 0 our first record has nothing before it.
+            let scan = self.scan(cluster, from, (from == 0).then_some(Lsn::ZERO))?;
+            let reached = scan.lowest.is_some_and(|lowest| sound.is_none_or(|sound| lowest <= sound));
+            if from > low && !reached {
+                stretch = stretch.saturating_mul(10);
+                continue;
+            }
+            let hangs = sound.is_some_and(|sound| scan.first.is_some_and(|(first, _)| first > sound));
+            return if hangs && from > 0 { self.scan(cluster, from, Some(Lsn::ZERO)) } else { Ok(scan) };
+        }
+    }
+
+    fn scan(&self, cluster: &mut dyn Cluster, from: u64, last: Option<Lsn>) -> Result<Scan, KafkaError> {
+        let mut scan = Scan::new(self.log, last);
+        if from < self.bounds.high {
+            cluster.read(self.topic, self.partition, from..self.bounds.high, &mut |record| {
+                scan.take(&record);
+                ControlFlow::Continue(())
+            })?;
+        }
+        Ok(scan)
+    }
+}

@@ -1,0 +1,82 @@
+//! Records of one partition, oldest first, as evidence of what of our journal is there. Pure.
+
+use crate::ids::{LogId, Lsn};
+use crate::kafka::Record;
+use crate::stream::checkpoint::Anchor;
+use crate::wire::kafka::{GrantRecord, Parsed, parse};
+
+/// What a stretch of a partition says of the journal of `log`.
+#[derive(Clone, Debug)]
+pub(super) struct Scan {
+    log: LogId,
+    /// Up to here our records follow each other without a hole; `None` before the first.
+    pub last: Option<Lsn>,
+    /// The first of our records: its `seq` and its `prev`.
+    pub first: Option<(Lsn, Lsn)>,
+    /// The lowest of our records.
+    pub lowest: Option<Lsn>,
+    /// The last of our records in the stretch.
+    pub anchor: Option<Anchor>,
+    /// The record with the highest `seq`, if it is a grant that can be read.
+    pub newest: Option<GrantRecord>,
+    /// The highest `seq`.
+    pub highest: Lsn,
+    /// Behind `last` a record of ours follows one that is not there: this `seq`.
+    pub hole: Option<Lsn>,
+    /// Records of ours that were there before.
+    pub duplicates: u64,
+    /// The first record that is not ours: its offset, and the journal it names.
+    pub foreign: Option<(u64, Option<LogId>)>,
+}
+
+impl Scan {
+    /// Nothing seen yet; everything up to `last` is there before what will be.
+    pub fn new(log: LogId, last: Option<Lsn>) -> Scan {
+        Scan {
+            log,
+            last,
+            first: None,
+            lowest: None,
+            anchor: None,
+            newest: None,
+            highest: Lsn::ZERO,
+            hole: None,
+            duplicates: 0,
+            foreign: None,
+        }
+    }
+
+    /// Takes the next record.
+    pub fn take(&mut self, record: &Record) {
+        let parsed = parse(record.key.as_deref(), record.value.as_deref(), record.at, &record.headers);
+        let (place, grant) = match parsed {
+            Parsed::Grant(grant) => (Some((grant.grant.log, grant.grant.seq, grant.prev)), Some(grant)),
+            Parsed::Bad(bad) => (bad.place, None),
+            Parsed::Foreign => (None, None),
+        };
+        match place {
+            Some((log, seq, prev)) if log == self.log => self.ours(record.offset, seq, prev, grant),
+            place => {
+                self.foreign = self.foreign.or(Some((record.offset, place.map(|(log, _, _)| log))));
+            }
+        }
+    }
+
+    fn ours(&mut self, offset: u64, seq: Lsn, prev: Lsn, grant: Option<GrantRecord>) {
+        self.first = self.first.or(Some((seq, prev)));
+        self.lowest = Some(self.lowest.map_or(seq, |lowest| lowest.min(seq)));
+        if seq > self.highest {
+            self.highest = seq;
+            self.newest = grant;
+        }
+        match self.last {
+            Some(last) if seq <= last => self.duplicates += 1,
+            Some(last) if prev > last => self.hole = self.hole.or(Some(prev)),
+            Some(_) | None => {
+                self.last = Some(seq);
+                self.hole = None;
+            }
+        }
+        self.anchor = Some(Anchor { offset, seq, acked: self.last.unwrap_or(Lsn::ZERO) });
+    }
+}

@@ -1,0 +1,317 @@
+//! The stream between a real journal on a disk in memory and a cluster in memory, turned by hand where the moment
+//! matters and on its thread where it does not.
+
+mod chaos;
+mod lost;
+mod others;
+mod resume;
+mod running;
+mod thread;
+
+use std::cell::{Cell, RefCell};
+use std::path::Path;
+use std::sync::{Arc, RwLockReadGuard};
+use std::time::Duration;
+
+use super::session::Fault;
+use super::signals::Signals;
+use super::worker::{Turn, Worker};
+use super::*;
+use crate::core::{Event, Terms};
+use crate::grant::{Grant, GrantUser};
+use crate::ids::{CampaignId, Lsn, Millis, Seat, User};
+use crate::journal::memory::MemoryDisk;
+use crate::journal::{Appendfsync, Hooks, Journal, Open, Room};
+use crate::kafka::Outgoing;
+use crate::kafka::memory::MemoryCluster;
+use crate::wire::kafka::{GrantRecord, Parsed, encode, parse};
+
+const TOPIC: &str = "coupon_create";
+
+/// 2024-11-22 07:15:23.123 UTC.
+const AT: i64 = 1_732_259_723_123;
+
+/// With three partitions, each has one of them at least.
+const CAMPAIGNS: [&str; 5] = ["spring", "summer", "may", "night", "leap"];
+
+fn data() -> &'static Path {
+    Path::new("/data")
+}
+
+/// A gate's journal and a cluster beside it.
+struct Bench {
+    disk: MemoryDisk,
+    cluster: MemoryCluster,
+    journal: RefCell<Option<Journal<Open>>>,
+    marks: Arc<Watermarks>,
+    log: LogId,
+    granted: RefCell<Vec<Grant>>,
+    last: Cell<Lsn>,
+    adopt: Cell<bool>,
+    create: Cell<bool>,
+    late_window: Cell<Duration>,
+    _world: Option<RwLockReadGuard<'static, ()>>,
+}
+
+/// One life of the process.
+struct Process {
+    worker: Worker,
+    marks: Arc<Watermarks>,
+    figures: Arc<Figures>,
+}
+
+impl Bench {
+    /// Three partitions and the five campaigns.
+    fn new() -> Bench {
+        Bench { _world: Some(crate::sabotage::peace::keep()), ..Bench::in_any_world() }
+    }
+
+    fn in_any_world() -> Bench {
+        let disk = MemoryDisk::default();
+        let marks: Arc<Watermarks> = Arc::default();
+        let hooks = Hooks {
+            watermarks: Arc::clone(&marks),
+            figures: Arc::default(),
+            on_progress: Arc::new(|| {}),
+            on_failure: Arc::new(|error| panic!("{error}")),
+        };
+        // Segments small enough that a few hundred grants fill several.
+        let options = crate::journal::Options {
+            segment_bytes: 4096,
+            block_bytes: 128,
+            batch_bytes_max: 2048,
+            appendfsync: Appendfsync::Always,
+            known_durable: Lsn::ZERO,
+        };
+        let closed = Journal::open(Arc::new(disk.clone()), data(), options).unwrap();
+        let log = closed.log_id();
+        let (journal, _) = closed.replay_into(&mut |_, _| {}, hooks, &mut |_| {}).unwrap();
+        let bench = Bench {
+            disk,
+            cluster: MemoryCluster::with_topic(TOPIC, 3),
+            journal: RefCell::new(Some(journal)),
+            marks,
+            log,
+            granted: RefCell::default(),
+            last: Cell::new(Lsn::ZERO),
+            adopt: Cell::new(false),
+            create: Cell::new(true),
+            late_window: Cell::new(Duration::ZERO),
+            _world: None,
+        };
+        for (id, name) in CAMPAIGNS.iter().enumerate() {
+            bench.create(id as u32, name, Users::Int, false);
+        }
+        bench.sync();
+        bench
+    }
+
+    fn create(&self, id: u32, name: &str, users: Users, shadow: bool) {
+        let terms = Terms { limit: u32::MAX, open: None, close: None, users, shadow };
+        self.append(&Event::CampaignCreated { id: CampaignId(id), name: name.as_bytes(), terms, at: Millis(AT) });
+    }
+
+    fn append(&self, event: &Event<'_>) -> Lsn {
+        let mut journal = self.journal.borrow_mut();
+        let journal = journal.as_mut().expect("it is open");
+        until("room in the journal", || {
+            journal.seal(Millis(AT));
+            journal.room(200) == Room::Ready
+        });
+        let lsn = journal.append(event, false);
+        self.last.set(lsn);
+        lsn
+    }
+
+    /// So many more grants, over all campaigns in turn, durable.
+    fn grant(&self, count: usize) {
+        for _ in 0..count {
+            let number = self.granted.borrow().len();
+            self.grant_to(number % CAMPAIGNS.len(), number as i64);
+        }
+        self.sync();
+    }
+
+    /// The next seat of a campaign.
+    fn grant_to(&self, campaign: usize, user: i64) {
+        let seat =
+            1 + self.granted.borrow().iter().filter(|grant| *grant.campaign == *CAMPAIGNS[campaign]).count() as u32;
+        let (id, at) = (CampaignId(campaign as u32), Millis(AT));
+        let seq = self.append(&Event::Granted { campaign: id, seat: Seat::new(seat), user: User::Int(user), at });
+        self.granted.borrow_mut().push(Grant {
+            log: self.log,
+            seq,
+            campaign: CAMPAIGNS[campaign].into(),
+            seat,
+            user: User::Int(user).into(),
+            nth: 1,
+            at,
+        });
+    }
+
+    /// Waits until everything is durable.
+    fn sync(&self) {
+        until("a sync", || {
+            if let Some(journal) = self.journal.borrow_mut().as_mut() {
+                journal.seal(Millis(AT));
+            }
+            self.marks.durable.get() >= self.last.get()
+        });
+    }
+
+    fn campaigns(&self) -> Vec<Campaign> {
+        let name = |(id, name): (usize, &&str)| Campaign {
+            id: CampaignId(id as u32),
+            name: (*name).to_owned(),
+            users: Users::Int,
+            shadow: false,
+        };
+        CAMPAIGNS.iter().enumerate().map(name).collect()
+    }
+
+    fn options(&self) -> Options {
+        let cluster = self.cluster.clone();
+        Options {
+            connect: Box::new(move || Ok(Box::new(cluster.clone()) as Box<dyn Cluster>)),
+            brokers: "kafka-1:9092".into(),
+            topic: NewTopic { name: TOPIC.into(), partitions: 3, replication: Some(3) },
+            create: self.create.get(),
+            key: Key::Campaign,
+            value: Value::Long,
+            adopt: self.adopt.get(),
+            log: self.log,
+            late_window: self.late_window.get(),
+        }
+    }
+
+    fn files(&self) -> JournalFiles {
+        JournalFiles { disk: Arc::new(self.disk.clone()), data: data().to_owned() }
+    }
+
+    fn process(&self) -> Process {
+        self.process_with(self.options())
+    }
+
+    fn process_with(&self, options: Options) -> Process {
+        let (marks, figures) = (Arc::<Watermarks>::default(), Arc::<Figures>::default());
+        marks.durable.advance(self.marks.durable.get());
+        let worker = Worker::new(
+            options,
+            Arc::clone(&marks),
+            Arc::clone(&figures),
+            self.files(),
+            Campaigns::new(self.log, self.campaigns()),
+            Arc::new(Signals::default()),
+            Box::new(|| {}),
+        );
+        Process { worker, marks, figures }
+    }
+
+    /// A process that publishes everything, checkpoints and is killed.
+    fn published_once(&self) {
+        let mut process = self.process();
+        process.publish(self).unwrap();
+        process.worker.remember(false);
+        process.worker.save();
+    }
+
+    /// `seq` and `prev` of our records in a partition.
+    fn places(&self, partition: u32) -> Vec<(u64, u64)> {
+        self.ours(partition).iter().map(|record| (record.grant.seq.get(), record.prev.get())).collect()
+    }
+
+    fn ours(&self, partition: u32) -> Vec<GrantRecord> {
+        let records = self.cluster.records(TOPIC, partition).into_iter();
+        let parsed = records.map(|r| parse(r.key.as_deref(), r.value.as_deref(), r.at, &r.headers));
+        let grants = parsed.filter_map(|parsed| if let Parsed::Grant(grant) = parsed { Some(grant) } else { None });
+        grants.filter(|record| record.grant.log == self.log).collect()
+    }
+
+    fn expected(&self, partition: u32, partitions: u32) -> Vec<Grant> {
+        let granted = self.granted.borrow();
+        granted.iter().filter(|grant| Key::Campaign.partition(grant, partitions) == partition).cloned().collect()
+    }
+
+    /// A reader that skips what it knows and waits at a hole for what is missing ends with every grant, in order;
+    /// answers how many records it skipped.
+    fn check(&self) -> usize {
+        let mut skipped = 0;
+        for partition in 0..3 {
+            let (mut read, mut last) = (Vec::new(), Lsn::ZERO);
+            for record in self.ours(partition) {
+                if record.grant.seq <= last || record.prev > last {
+                    skipped += 1;
+                    continue;
+                }
+                assert_eq!(record.prev, last, "partition {partition}: {}", record.grant);
+                last = record.grant.seq;
+                read.push(record.grant);
+            }
+            let expected = self.expected(partition, 3);
+            let seqs = |grants: &[Grant]| grants.iter().map(|grant| grant.seq.get()).collect::<Vec<_>>();
+            assert_eq!(seqs(&read), seqs(&expected), "partition {partition}");
+            assert!(read == expected, "partition {partition}: other grants than the journal's");
+        }
+        skipped
+    }
+
+    /// As `check`, and nothing is there twice.
+    fn check_once(&self) {
+        assert_eq!(self.check(), 0, "records that are there twice, or out of order");
+    }
+
+    /// A record of another gate.
+    fn add_foreign(&self, partition: u32) -> u64 {
+        let mut grant = self.granted.borrow().first().expect("there is a grant").clone();
+        grant.log = LogId([9; 16]);
+        self.add(partition, &GrantRecord { grant, prev: Lsn::ZERO, after: Lsn::ZERO })
+    }
+
+    fn add(&self, partition: u32, record: &GrantRecord) -> u64 {
+        let (key, value, headers) = encode(record, Key::Campaign, Value::Long);
+        self.cluster.add(TOPIC, Outgoing { partition, at: record.grant.at, key, value, headers })
+    }
+}
+
+impl Process {
+    /// Publishes everything durable.
+    fn publish(&mut self, bench: &Bench) -> Result<(), Fault> {
+        self.see(bench);
+        while self.worker.turn()? == Turn::Moved {}
+        Ok(())
+    }
+
+    /// Learns how far the journal is.
+    fn see(&self, bench: &Bench) {
+        self.marks.durable.advance(bench.marks.durable.get());
+    }
+
+    fn published(&self) -> Lsn {
+        self.marks.published.get()
+    }
+
+    fn fault(&mut self, bench: &Bench) -> Fault {
+        self.publish(bench).expect_err("a fault")
+    }
+
+    /// As after `StreamHandle::stop`.
+    fn stop(mut self) {
+        self.worker.settle();
+    }
+}
+
+fn unfit(fault: Fault) -> String {
+    match fault {
+        Fault::Kafka(KafkaError::Unfit(line)) => line,
+        other => panic!("not unfit: {other:?}"),
+    }
+}
+
+/// Tries until it is so, for a minute at most.
+fn until(what: &str, mut so: impl FnMut() -> bool) {
+    let deadline = now() + Duration::from_secs(60);
+    while !so() {
+        assert!(now() < deadline, "waited too long for {what}");
+        std::thread::yield_now();
+    }
+}

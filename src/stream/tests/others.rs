@@ -1,0 +1,197 @@
+//! What somebody must decide: other writers, other partitions, a journal older than the topic.
+
+use std::sync::atomic::Ordering;
+
+use super::*;
+
+fn stale(process: &Process) -> Option<String> {
+    process.figures.stale.load(Ordering::Acquire).then(|| process.figures.stale_because.get())
+}
+
+#[test]
+fn a_topic_with_records_of_somebody_else_is_refused_unless_adopted() {
+    let bench = Bench::new();
+    bench.grant(10);
+    let alien = Outgoing { partition: 1, at: Millis(AT), key: None, value: b"hello".to_vec(), headers: Vec::new() };
+    bench.cluster.add(TOPIC, alien);
+    let line = unfit(bench.process().fault(&bench));
+    assert!(line.contains("partition 1") && line.contains("of somebody else at offset 0"), "{line}");
+    assert!(line.contains("--kafka-adopt"), "{line}");
+    assert!((0..3).all(|partition| bench.places(partition).is_empty()), "nothing is published");
+    bench.adopt.set(true);
+    bench.process().publish(&bench).unwrap();
+    bench.check_once();
+}
+
+#[test]
+fn another_gate_behind_our_records_is_told_and_followed_only_if_adopted() {
+    let bench = Bench::new();
+    bench.grant(10);
+    bench.published_once();
+    let offset = bench.add_foreign(2);
+    bench.grant(10);
+    let line = unfit(bench.process().fault(&bench));
+    let told = format!("of another gate (log {}) at offset {offset}", LogId([9; 16]));
+    assert!(line.contains(&told), "{line}");
+    bench.adopt.set(true);
+    bench.process().publish(&bench).unwrap();
+    bench.check_once();
+}
+
+#[test]
+fn a_changed_number_of_partitions_is_never_followed_silently() {
+    let bench = Bench::new();
+    bench.grant(50);
+    bench.published_once();
+    bench.cluster.grow_topic(TOPIC, 6);
+    bench.grant(5);
+    let line = unfit(bench.process().fault(&bench));
+    for word in [
+        "has 6 partitions",
+        "were dealt to 3",
+        "restore coupon_create with 3",
+        "\"partitions\" to 6 in /data/stream.json",
+    ] {
+        assert!(line.contains(word), "{word}: {line}");
+    }
+    bench.check_count(50);
+}
+
+#[test]
+fn an_operator_who_accepts_the_new_number_gets_the_rest_there_and_nothing_twice() {
+    let bench = Bench::new();
+    bench.grant(50);
+    bench.published_once();
+    bench.cluster.grow_topic(TOPIC, 6);
+    let path = super::checkpoint::path(data());
+    let text = String::from_utf8(bench.disk.files()[&path].clone()).unwrap();
+    let file = crate::journal::Disk::create(&bench.disk, &path).unwrap();
+    file.write_at(text.replace("\"partitions\": 3", "\"partitions\": 6").as_bytes(), 0).unwrap();
+    bench.grant(50);
+    let mut process = bench.process();
+    process.publish(&bench).unwrap();
+    process.stop();
+    bench.check_count(100);
+    bench.grant(50);
+    bench.process().publish(&bench).unwrap();
+    bench.check_count(150);
+    let fresh = bench.expected(5, 6).into_iter().chain(bench.expected(4, 6)).chain(bench.expected(3, 6));
+    assert!(fresh.count() > 0, "some campaign moved");
+}
+
+#[test]
+fn a_topic_beyond_the_journal_is_told_and_nothing_is_published() {
+    let bench = Bench::new();
+    bench.grant(10);
+    bench.published_once();
+    let mut ahead = bench.granted.borrow().last().unwrap().clone();
+    (ahead.seq, ahead.seat) = (Lsn::new(1000), 77);
+    bench.add(0, &GrantRecord { grant: ahead, prev: bench.last.get(), after: Lsn::ZERO });
+    bench.grant(10);
+    let mut process = bench.process();
+    for _ in 0..2 {
+        let fault = process.fault(&bench);
+        assert!(matches!(fault, Fault::Stale(_)) && !fault.passes(), "{fault:?}");
+    }
+    let line = stale(&process).expect("claims are refused");
+    assert!(line.contains("partition 0 holds seq 1000, the journal ended at 25"), "{line}");
+    assert!(line.contains("coupon-gate catch-up"), "{line}");
+    assert_eq!(process.figures.kafka_records.get(), 0);
+}
+
+#[test]
+fn a_checkpoint_beyond_the_journal_is_told_where_the_topic_was_emptied() {
+    let bench = Bench::new();
+    bench.grant(10);
+    bench.published_once();
+    (0..3).for_each(|partition| bench.cluster.delete_records(TOPIC, partition, 10));
+    let mut process = bench.process();
+    let fresh: Arc<Watermarks> = Arc::default();
+    fresh.durable.advance(Lsn::new(7));
+    process.worker = Worker::new(
+        bench.options(),
+        fresh,
+        Arc::clone(&process.figures),
+        bench.files(),
+        Campaigns::new(bench.log, bench.campaigns()),
+        Arc::new(Signals::default()),
+        Box::new(|| {}),
+    );
+    assert!(matches!(process.worker.turn(), Err(Fault::Stale(_))));
+    assert!(stale(&process).is_some_and(|line| line.contains("lsn 15 was published, the journal ended at 7")));
+}
+
+/// The journal was set back, and gave to somebody else what the topic's last record tells of.
+fn set_back_and_grown_again(bench: &Bench) -> Process {
+    bench.grant(10);
+    bench.published_once();
+    let mut other = bench.granted.borrow().last().unwrap().clone();
+    let partition = Key::Campaign.partition(&other, 3);
+    let prev = bench.expected(partition, 3).last().unwrap().seq;
+    bench.grant(5);
+    (other.seq, other.seat) = (bench.last.get(), 3);
+    bench.add(partition, &GrantRecord { grant: other, prev, after: Lsn::ZERO });
+    bench.process()
+}
+
+#[test]
+fn a_journal_that_was_set_back_and_has_grown_again_is_told_by_what_it_says_there() {
+    let bench = Bench::new();
+    let mut process = set_back_and_grown_again(&bench);
+    assert!(matches!(process.fault(&bench), Fault::Stale(_)));
+    let line = stale(&process).expect("claims are refused");
+    assert!(line.contains("this is not the journal") && line.contains("seat 3") && line.contains("catch-up"), "{line}");
+}
+
+#[cfg(feature = "sabotage")]
+#[test]
+fn a_stream_that_ignores_the_world_publishes_from_a_journal_that_was_set_back() {
+    crate::sabotage::peace::broken(crate::sabotage::Sabotage::IgnoreTheWorld, || {
+        let bench = Bench::in_any_world();
+        let mut process = set_back_and_grown_again(&bench);
+        process.publish(&bench).unwrap();
+        assert_eq!(stale(&process), None, "and the grant in that place is missing");
+    });
+}
+
+#[test]
+fn a_missing_topic_is_made_or_the_command_that_does_is_told() {
+    let bench = Bench::new();
+    bench.grant(10);
+    bench.cluster.delete_topic(TOPIC);
+    bench.create.set(false);
+    let line = unfit(bench.process().fault(&bench));
+    let command = "kafka-topics.sh --bootstrap-server kafka-1:9092 --create --topic coupon_create --partitions 3 \
+                   --replication-factor 3";
+    assert!(line.contains(command) && line.contains("--kafka-create yes"), "{line}");
+    bench.create.set(true);
+    bench.process().publish(&bench).unwrap();
+    bench.check_once();
+}
+
+#[test]
+fn users_that_a_long_cannot_hold_keep_the_stream_from_starting() {
+    let bench = Bench::new();
+    let any = |name: &str, shadow: bool| Campaign { id: CampaignId(9), name: name.into(), users: Users::Any, shadow };
+    let start = |campaign: Campaign, value: Value| {
+        let options = Options { value, ..bench.options() };
+        let marks = Arc::<Watermarks>::default();
+        start(options, marks, Arc::default(), bench.files(), vec![campaign], Box::new(|| {}))
+    };
+    let refused = start(any("words", false), Value::Long).expect_err("it cannot be carried").to_string();
+    assert!(refused.contains("campaign words has USERS ANY") && refused.contains("--kafka-value json"), "{refused}");
+    for (campaign, value) in [(any("words", true), Value::Long), (any("words", false), Value::Json)] {
+        assert!(start(campaign, value).expect("it can be carried").stop(Duration::from_secs(60)));
+    }
+}
+
+impl Bench {
+    /// So many records of ours, none twice.
+    fn check_count(&self, count: usize) {
+        let mut seqs: Vec<u64> = (0..6).flat_map(|partition| self.places(partition)).map(|(seq, _)| seq).collect();
+        seqs.sort_unstable();
+        seqs.dedup();
+        assert_eq!(seqs.len(), count);
+        assert_eq!((0..6).map(|partition| self.places(partition).len()).sum::<usize>(), count);
+    }
+}

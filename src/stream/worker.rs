@@ -1,0 +1,459 @@
+//! The stream's thread: finds its place in the topic, publishes what is durable, keeps its place through every failure.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::backoff::{Backoff, REST_MAX, Reminder};
+use super::checkpoint::{self, Checkpoint};
+use super::records::{Grants, JournalFiles, grant_at};
+use super::resume::{self, Aim, Resume};
+use super::session::{Fault, Form, Session};
+use super::signals::{Signals, now};
+use super::{Connect, Options};
+use crate::ids::{Lsn, Millis};
+use crate::journal::Campaigns;
+use crate::kafka::{Cluster, KafkaError, NewTopic};
+use crate::metrics::Figures;
+use crate::sabotage::{Sabotage, on};
+use crate::watermark::Watermarks;
+use crate::wire::kafka::Key;
+
+/// How long one wait lasts before the word to stop and the sink's wishes are looked for.
+const GLANCE: Duration = Duration::from_millis(100);
+
+/// How old the checkpoint may get while records are acknowledged.
+const SAVE_EVERY: Duration = Duration::from_secs(1);
+
+/// The longest rest after a failure once the word to stop has come: the time left is for trying.
+const REST_AT_THE_END: Duration = Duration::from_millis(500);
+
+/// What is between the journal and the topic. Runs on a thread of its own; tests turn it by hand.
+pub(super) struct Worker {
+    connect: Connect,
+    settings: Settings,
+    files: JournalFiles,
+    campaigns: Campaigns,
+    watermarks: Arc<Watermarks>,
+    figures: Arc<Figures>,
+    signals: Arc<Signals>,
+    on_progress: Box<dyn Fn() + Send>,
+    /// What is known of the topic while there is no session.
+    known: Option<Checkpoint>,
+    session: Option<Session>,
+    /// Requests of a dead producer may arrive until then.
+    late_until: Option<Instant>,
+    late_window: Duration,
+    /// The journal was older than the topic. Growth would hide that and heal nothing: only a start does.
+    stale: Option<String>,
+    /// The last `seq` told as published, by partition: what is sent again was published before.
+    told: Vec<Lsn>,
+    saved: (Instant, Lsn),
+    save_trouble: Reminder,
+    warned: bool,
+}
+
+/// What stays as it was set.
+struct Settings {
+    brokers: String,
+    topic: NewTopic,
+    create: bool,
+    adopt: bool,
+    log: crate::ids::LogId,
+    key: Key,
+    value: crate::wire::kafka::Value,
+}
+
+/// What one turn came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// Something was sent, read or acknowledged.
+    Moved,
+    /// There is nothing to do until something is acknowledged or the journal grows.
+    Idle,
+}
+
+impl Worker {
+    pub(super) fn new(
+        options: Options,
+        watermarks: Arc<Watermarks>,
+        figures: Arc<Figures>,
+        files: JournalFiles,
+        campaigns: Campaigns,
+        signals: Arc<Signals>,
+        on_progress: Box<dyn Fn() + Send>,
+    ) -> Worker {
+        let Options { connect, brokers, topic, create, key, value, adopt, log, late_window } = options;
+        let known = checkpoint::load(files.disk.as_ref(), &files.data, log);
+        let crashed = known.as_ref().is_some_and(|known| !known.clean);
+        Worker {
+            connect,
+            settings: Settings { brokers, topic, create, adopt, log, key, value },
+            files,
+            campaigns,
+            watermarks,
+            figures,
+            signals,
+            on_progress,
+            known,
+            session: None,
+            late_until: crashed.then(|| now() + late_window),
+            late_window,
+            stale: None,
+            told: Vec::new(),
+            saved: (now(), Lsn::ZERO),
+            save_trouble: Reminder::default(),
+            warned: false,
+        }
+    }
+
+    /// Turns until the word to stop has come and everything durable is published, or its deadline has.
+    pub(super) fn run(mut self) {
+        let mut backoff = Backoff::default();
+        let mut trouble = Reminder::default();
+        loop {
+            let asked = self.signals.deadline();
+            if asked.is_some_and(|deadline| now() >= deadline || self.is_done()) {
+                break;
+            }
+            let seen = self.watermarks.durable.nudges();
+            match self.turn() {
+                Ok(turn) => {
+                    if self.is_well() {
+                        backoff.reset(now());
+                        if trouble.over() {
+                            tracing::info!("kafka: publishes again");
+                            self.figures.kafka_trouble.set("");
+                        }
+                    }
+                    if turn == Turn::Idle && (asked.is_none() || !self.is_done()) {
+                        let behind = self.session.as_ref().map_or(Lsn::ZERO, Session::waits_behind);
+                        self.watermarks.durable.wait_past_or_nudge(behind, seen, GLANCE);
+                    }
+                }
+                Err(fault) => {
+                    self.tell(&fault, &mut trouble);
+                    if asked.is_some() && !fault.passes() {
+                        break;
+                    }
+                    let rest = if fault.passes() { backoff.next(now(), draw()) } else { REST_MAX };
+                    let rest = if asked.is_some() { rest.min(REST_AT_THE_END) } else { rest };
+                    self.signals.rest_until(now() + rest);
+                }
+            }
+        }
+        self.settle();
+        self.signals.end();
+    }
+
+    /// Everything durable is published, and nothing else is on its way.
+    fn is_done(&self) -> bool {
+        let settled = self.session.as_ref().is_none_or(Session::is_settled);
+        settled && self.watermarks.published.get() >= self.watermarks.durable.get()
+    }
+
+    /// The producer has shown that it works, or has nothing to do.
+    fn is_well(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.acknowledged > 0 || session.is_settled())
+    }
+
+    /// Finds its place, takes what is acknowledged, sends what has room.
+    pub(super) fn turn(&mut self) -> Result<Turn, Fault> {
+        let turn = self.hold().and_then(|()| self.publish());
+        if let Err(fault) = &turn {
+            self.close(fault);
+        }
+        turn
+    }
+
+    fn publish(&mut self) -> Result<Turn, Fault> {
+        let session = self.session.as_mut().expect("a turn begins with its place");
+        let (before, acknowledged) = (session.published(), session.acknowledged);
+        let taken = session.take_acks();
+        let acknowledged = session.acknowledged - acknowledged;
+        self.figures.kafka_records.add(acknowledged);
+        if taken.is_err() {
+            self.follow();
+        }
+        taken?;
+        let missing = self.watermarks.partitions.take_missing();
+        let session = self.session.as_mut().expect("a turn begins with its place");
+        if !missing.is_empty() {
+            session.send_again(missing, &self.files)?;
+        }
+        let durable = self.watermarks.durable.get();
+        let form = Form { key: self.settings.key, value: self.settings.value, wall: wall() };
+        let sent = session.send(&mut self.campaigns, durable, form);
+        let moved = acknowledged > 0 || session.published() > before || sent == Ok(true);
+        self.follow();
+        sent?;
+        self.save_in_time();
+        Ok(if moved { Turn::Moved } else { Turn::Idle })
+    }
+
+    /// Connects, reads the tails back, makes a producer.
+    fn hold(&mut self) -> Result<(), Fault> {
+        if self.session.is_some() {
+            return Ok(());
+        }
+        if let Some(line) = &self.stale {
+            return Err(Fault::Stale(line.clone()));
+        }
+        // What this process has published since is in the journal: only what was there before can be beyond it.
+        let durable = self.watermarks.durable.get();
+        let mut cluster = (self.connect)()?;
+        let id = cluster.id()?;
+        let (topic, log, adopt) = (self.settings.topic.name.clone(), self.settings.log, self.settings.adopt);
+        let partitions = self.partitions(cluster.as_mut(), &id)?;
+        let aim = Aim { topic: &topic, log, partitions, adopt };
+        let file = checkpoint::path(&self.files.data).display().to_string();
+        if let Some(known) = &self.known
+            && !resume::belongs(known, &id, &aim, &file)?
+        {
+            self.known = None;
+        }
+        let mut resume = self.look(cluster.as_mut(), &aim, durable)?;
+        if let Some(until) = self.late_until.take().filter(|until| now() < *until) {
+            self.signals.looked();
+            self.signals.rest_until(until);
+            resume = self.look(cluster.as_mut(), &aim, durable)?;
+        }
+        self.signals.looked();
+        for found in &resume.found {
+            self.figures.kafka_duplicates.add(found.duplicates);
+            if let Some(line) = &found.lost {
+                tracing::error!("{line}");
+            }
+        }
+        self.warn(cluster.as_mut(), &topic);
+        let watermarks = Arc::clone(&self.watermarks);
+        let writer = cluster.writer(&topic, Box::new(move || watermarks.durable.nudge()))?;
+        let grants = Grants::from(&self.files, resume.published.next())?;
+        self.session = Some(Session::new(cluster, writer, &resume, grants));
+        self.known = Some(self.checkpoint(id, partitions, false).expect("there is a session"));
+        self.follow();
+        self.save();
+        Ok(())
+    }
+
+    /// Looks at the tails, and whether this is the journal that they were written from.
+    fn look(&mut self, cluster: &mut dyn Cluster, aim: &Aim<'_>, durable: Lsn) -> Result<Resume, Fault> {
+        let resume = resume::examine(cluster, aim, self.known.as_ref())?;
+        if on(Sabotage::IgnoreTheWorld) {
+            return Ok(resume);
+        }
+        let stale = match resume::ahead(aim, &resume, self.known.as_ref(), durable) {
+            Some(line) => Some(line),
+            None => self.other_than_the_journal(aim, &resume, durable)?,
+        };
+        let Some(line) = stale else { return Ok(resume) };
+        self.figures.set_stale(line.clone());
+        self.stale = Some(format!("kafka: {line}"));
+        Err(Fault::Stale(format!("kafka: {line}")))
+    }
+
+    /// The newest record of each tail must be the journal's own: a journal that was set back and has grown again since
+    /// holds another grant in its place.
+    fn other_than_the_journal(
+        &mut self,
+        aim: &Aim<'_>,
+        resume: &Resume,
+        durable: Lsn,
+    ) -> Result<Option<String>, Fault> {
+        for (partition, found) in resume.found.iter().enumerate() {
+            let Some(there) = found.newest.as_ref().map(|record| &record.grant) else { continue };
+            let ours = grant_at(&self.files, &mut self.campaigns, there.seq, durable)?;
+            let same = ours.as_ref().is_some_and(|ours| {
+                (&ours.campaign, ours.seat) == (&there.campaign, there.seat)
+                    && Key::User.of(ours) == Key::User.of(there)
+            });
+            if !same {
+                let ours =
+                    ours.map_or("the journal has no grant there".to_owned(), |ours| format!("the journal says {ours}"));
+                return Ok(Some(format!(
+                    "this is not the journal that topic {} was filled from: partition {partition} holds {there}, {ours} \
+                     (was the data directory restored from a copy?); nothing is published and no claim is decided until \
+                     `coupon-gate catch-up --from kafka` has looked at it",
+                    aim.topic
+                )));
+            }
+        }
+        Ok(None)
+    }
+
+    /// How many partitions the topic has; makes it where it is missing and may be made.
+    fn partitions(&self, cluster: &mut dyn Cluster, id: &str) -> Result<u32, KafkaError> {
+        let Settings { brokers, topic, create, .. } = &self.settings;
+        if let Some(partitions) = cluster.partitions(&topic.name)? {
+            return Ok(partitions);
+        }
+        let known = self.known.as_ref().filter(|known| known.cluster == id && known.topic == topic.name);
+        let wanted = NewTopic {
+            // One that was there gets as many as it had: its records were dealt to so many.
+            partitions: known.map_or(topic.partitions, |known| known.partitions),
+            ..topic.clone()
+        };
+        let replicas = wanted.replication.map(|replicas| format!(" --replication-factor {replicas}"));
+        let command = format!(
+            "kafka-topics.sh --bootstrap-server {brokers} --create --topic {} --partitions {}{}",
+            wanted.name,
+            wanted.partitions,
+            replicas.unwrap_or_default()
+        );
+        let name = &wanted.name;
+        if !create {
+            let line = format!("kafka: there is no topic {name}; make it with `{command}`, or set --kafka-create yes");
+            return Err(KafkaError::Unfit(line));
+        }
+        match cluster.create(&wanted) {
+            Ok(()) => tracing::info!("kafka: made topic {name} with {} partitions", wanted.partitions),
+            Err(KafkaError::Unfit(line)) => {
+                return Err(KafkaError::Unfit(format!(
+                    "{line}; there is no topic {name} and this gate may not make it: `{command}` does"
+                )));
+            }
+            Err(error) => return Err(error),
+        }
+        let made = cluster.partitions(name)?;
+        made.ok_or_else(|| KafkaError::Unavailable(format!("kafka: topic {name} is being made")))
+    }
+
+    /// What about the topic's settings puts records at risk, once.
+    fn warn(&mut self, cluster: &mut dyn Cluster, topic: &str) {
+        if let (false, Ok(lines)) = (self.warned, cluster.warnings(topic)) {
+            self.warned = true;
+            lines.iter().for_each(|line| tracing::warn!("kafka: {line}"));
+        }
+    }
+
+    /// Ends the session. What its producer still gets answered counts; what it does not may arrive later.
+    fn close(&mut self, fault: &Fault) {
+        if self.session.is_none() {
+            return;
+        }
+        let until = now() + self.late_window;
+        let answers_count = matches!(fault, Fault::Kafka(_) | Fault::Journal(_));
+        while let Some(session) = self.session.as_mut().filter(|_| answers_count && now() < until) {
+            let seen = self.watermarks.durable.nudges();
+            let before = session.acknowledged;
+            if let Err(Fault::Replaced(_)) = session.take_acks() {
+                break;
+            }
+            self.figures.kafka_records.add(session.acknowledged - before);
+            if session.in_flight() == 0 || self.signals.deadline().is_some() {
+                break;
+            }
+            self.watermarks.durable.wait_past_or_nudge(Lsn::new(u64::MAX), seen, GLANCE);
+        }
+        self.follow();
+        self.remember(false);
+        let Some(session) = self.session.take() else { return };
+        if session.in_flight() > 0 {
+            self.late_until = Some(now() + self.late_window);
+        }
+        self.figures.kafka_in_flight.set(0);
+    }
+
+    /// Moves `published` and the figures to where the session is. What is sent again after a loss was published before:
+    /// that is not taken back.
+    fn follow(&mut self) {
+        let Some(session) = &self.session else { return };
+        self.told.resize(session.there().count().max(self.told.len()), Lsn::ZERO);
+        for (told, there) in self.told.iter_mut().zip(session.there()) {
+            *told = there.acked.max(*told);
+        }
+        let oldest = session.oldest().map_or(0, |at| u64::try_from(at.0).unwrap_or(0));
+        self.figures.oldest_unpublished_at.set(oldest);
+        self.figures.kafka_in_flight.set(session.in_flight() as u64);
+        self.watermarks.partitions.set_published(&self.told);
+        let published = session.published();
+        if published > self.watermarks.published.get() {
+            self.watermarks.published.advance(published);
+            (self.on_progress)();
+        }
+    }
+
+    /// The checkpoint as the session has it.
+    fn checkpoint(&self, cluster: String, partitions: u32, clean: bool) -> Option<Checkpoint> {
+        let session = self.session.as_ref()?;
+        Some(Checkpoint {
+            log: self.settings.log,
+            cluster,
+            topic: self.settings.topic.name.clone(),
+            partitions,
+            published: session.published(),
+            clean: clean && session.is_settled(),
+            acked: session.there().collect(),
+        })
+    }
+
+    /// Brings `known` up to the session.
+    pub(super) fn remember(&mut self, clean: bool) {
+        if let Some(Checkpoint { cluster, partitions, .. }) = &self.known
+            && let Some(checkpoint) = self.checkpoint(cluster.clone(), *partitions, clean)
+        {
+            self.known = Some(checkpoint);
+        }
+    }
+
+    fn save_in_time(&mut self) {
+        let (saved, published) = self.saved;
+        let moved = self.session.as_ref().is_some_and(|session| session.published() > published);
+        if moved && now().duration_since(saved) >= SAVE_EVERY {
+            self.remember(false);
+            self.save();
+        }
+    }
+
+    /// Writes `known` down. Without it nothing is lost but time.
+    pub(super) fn save(&mut self) {
+        let Some(known) = &self.known else { return };
+        self.saved = (now(), known.published);
+        match checkpoint::save(self.files.disk.as_ref(), &self.files.data, known) {
+            Ok(()) => drop(self.save_trouble.over()),
+            Err(error) => {
+                let line = format!("kafka: cannot write {}: {error}", checkpoint::path(&self.files.data).display());
+                if self.save_trouble.due(now(), &line) {
+                    tracing::warn!("{line}; after a crash the topic itself is searched for what was published");
+                }
+            }
+        }
+    }
+
+    /// At the end: with nothing on the way, the next start has nothing to wait for.
+    pub(super) fn settle(&mut self) {
+        self.remember(true);
+        if self.session.take().is_some() {
+            self.save();
+        }
+    }
+
+    fn tell(&self, fault: &Fault, reminder: &mut Reminder) {
+        let line = fault.line();
+        if reminder.due(now(), &line) {
+            if fault.passes() {
+                tracing::warn!("{line}; the gate goes on, the topic follows when it can");
+            } else {
+                tracing::error!("{line}");
+            }
+        }
+        if !fault.passes() {
+            self.signals.looked();
+        }
+        let waits = self.watermarks.durable.get() > self.watermarks.published.get();
+        if waits && self.figures.oldest_unpublished_at.get() == 0 {
+            // Its place is not known, so neither is the oldest grant that waits: it waits since now at the latest.
+            self.figures.oldest_unpublished_at.set(u64::try_from(wall().0).unwrap_or(0));
+        }
+        self.figures.kafka_trouble.set(line);
+    }
+}
+
+fn draw() -> u32 {
+    getrandom::u32().unwrap_or(u32::MAX)
+}
+
+#[expect(clippy::disallowed_methods, reason = "brokers refuse records from the future, and people read figures")]
+fn wall() -> Millis {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
