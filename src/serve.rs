@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! gate (this thread)  core, connections, the open batch     journal  writes and syncs one batch at a time
-//! sink                journal -> ledger                     admin    /metrics, /healthz, /readyz
+//! stream              journal -> Kafka                      sink     journal -> ledger
+//! admin               /metrics, /healthz, /readyz
 //! ```
 
 use std::fmt;
@@ -26,17 +27,26 @@ use crate::core::{Core, Users};
 use crate::exit::Exit;
 use crate::ids::{LogId, Lsn};
 use crate::journal::{
-    self, DirectoryLock, Hooks, Journal, JournalError, LockError, RealDisk, ReplayProgress, Replayed,
+    self, Campaign, DirectoryLock, Hooks, Journal, JournalError, LockError, RealDisk, ReplayProgress, Replayed,
 };
+use crate::kafka::{KafkaSettings, NewTopic};
 use crate::ledger::{LedgerAt, LedgerSettings, MysqlAt, Password, Tls, UserColumn};
 use crate::metrics::Figures;
 use crate::server::{self, Address, Facts, Gate, ListenError, Listener, Wake};
-use crate::settings::{AnswerAfter, Appendfsync, Ledger, LedgerUsers, Listen, MysqlTls, MysqlUrl, ServeSettings, Sink};
+use crate::settings::{
+    AnswerAfter, Appendfsync, Kafka, KafkaKey, KafkaValue, Ledger, LedgerUsers, Listen, MysqlTls, MysqlUrl,
+    ServeSettings, Sink,
+};
 use crate::sink::{self, JournalSource, Pace, SinkError, SinkHandle};
+use crate::stream::{self, JournalFiles, StreamError, StreamHandle};
 use crate::watermark::Watermarks;
+use crate::wire::kafka::{Key, Value};
 
 /// Descriptors beside the connections: journal, ledger, sockets that listen.
 const OWN_DESCRIPTORS: u64 = 64;
+
+/// How long the doors stay closed until Kafka has said whether it is ahead of the journal.
+const FIRST_LOOK: Duration = Duration::from_secs(3);
 
 /// Why the gate did not start or did not go on.
 #[derive(Debug)]
@@ -51,6 +61,8 @@ pub enum ServeError {
     Admin(AdminError),
     /// The journal is damaged or cannot be read.
     Journal(JournalError),
+    /// The topic can never hold what the journal does.
+    Stream(StreamError),
     /// The ledger can never work as it is set.
     Sink(SinkError),
 }
@@ -65,7 +77,7 @@ impl ServeError {
             | ServeError::Listen(_)
             | ServeError::Admin(_)
             | ServeError::Journal(_) => Exit::Surroundings,
-            ServeError::Sink(_) => Exit::Usage,
+            ServeError::Stream(_) | ServeError::Sink(_) => Exit::Usage,
         }
     }
 }
@@ -78,6 +90,7 @@ impl fmt::Display for ServeError {
             ServeError::Listen(error) => error.fmt(f),
             ServeError::Admin(error) => error.fmt(f),
             ServeError::Journal(error) => error.fmt(f),
+            ServeError::Stream(error) => error.fmt(f),
             ServeError::Sink(error) => error.fmt(f),
         }
     }
@@ -119,6 +132,10 @@ pub fn run(settings: ServeSettings) -> Result<Exit, ServeError> {
     if let Some(because) = older_than_the_world(&settings, &replayed)? {
         figures.set_stale(because);
     }
+    let stream = match &settings.kafka {
+        Some(kafka) => Some(start_stream(&settings, kafka, log, &core, &watermarks, &figures, &wake)?),
+        None => None,
+    };
     let sink = match &ledger {
         Some(ledger) => Some(start_sink(&settings, ledger, log, &core, &watermarks, &figures)?),
         None => None,
@@ -132,6 +149,11 @@ pub fn run(settings: ServeSettings) -> Result<Exit, ServeError> {
     figures.ready.store(true, Ordering::Release);
     let closed = server::run(gate, listeners, wake, asked_to_stop(), settings.shutdown_timeout);
     figures.ready.store(false, Ordering::Release);
+    if let Some(stream) = stream
+        && !stream.stop(settings.shutdown_timeout)
+    {
+        tracing::warn!("the topic is behind the journal; the next start goes on where it is");
+    }
     if let Some(sink) = sink
         && !sink.stop(settings.shutdown_timeout)
     {
@@ -333,15 +355,73 @@ fn start_sink(
         log,
         owner: format!("{host} pid {}", std::process::id()),
     };
-    let campaigns = core.campaigns().map(|campaign| journal::Campaign {
+    let events = Box::new(JournalSource::new(Arc::new(RealDisk), &settings.data));
+    sink::start(options, Arc::clone(watermarks), Arc::clone(figures), events, campaigns(core)).map_err(ServeError::Sink)
+}
+
+/// Starts the stream and lets it look whether the topic is ahead of this journal, before a claim is decided from it.
+fn start_stream(
+    settings: &ServeSettings,
+    kafka: &Kafka,
+    log: LogId,
+    core: &Core,
+    watermarks: &Arc<Watermarks>,
+    figures: &Arc<Figures>,
+    wake: &Wake,
+) -> Result<StreamHandle, ServeError> {
+    let streaming = &settings.kafka_stream;
+    let cluster = KafkaSettings { brokers: kafka.brokers.clone(), properties: kafka.properties.clone() };
+    let options = stream::Options {
+        connect: Box::new(move || cluster.connect()),
+        brokers: kafka.brokers.clone(),
+        topic: NewTopic {
+            name: kafka.topic.clone(),
+            partitions: streaming.partitions,
+            replication: streaming.replication,
+        },
+        create: streaming.create,
+        key: match kafka.key {
+            KafkaKey::Campaign => Key::Campaign,
+            KafkaKey::User => Key::User,
+            KafkaKey::None => Key::None,
+        },
+        value: kafka_value(streaming.value),
+        adopt: streaming.adopt,
+        log,
+        late_window: stream::LATE_WINDOW,
+    };
+    let files = JournalFiles { disk: Arc::new(RealDisk), data: settings.data.clone() };
+    let (watermarks, figures, wake) = (Arc::clone(watermarks), Arc::clone(figures), wake.clone());
+    let on_progress = Box::new(move || wake.journal_moved());
+    let handle = stream::start(options, watermarks, figures, files, campaigns(core), on_progress);
+    let handle = handle.map_err(ServeError::Stream)?;
+    if !handle.wait_for_first_look(FIRST_LOOK) {
+        tracing::warn!(
+            "kafka: {} does not answer; claims are taken without knowing whether topic {} is ahead of this journal (after \
+             the data directory was restored from a copy, stop here and wait for Kafka)",
+            kafka.brokers,
+            kafka.topic
+        );
+    }
+    Ok(handle)
+}
+
+fn kafka_value(value: KafkaValue) -> Value {
+    match value {
+        KafkaValue::Long => Value::Long,
+        KafkaValue::Json => Value::Json,
+    }
+}
+
+/// Every campaign that the journal has named.
+fn campaigns(core: &Core) -> Vec<Campaign> {
+    let campaigns = core.campaigns().map(|campaign| Campaign {
         id: campaign.id,
         name: String::from_utf8_lossy(campaign.name).into_owned(),
         users: campaign.terms.users,
         shadow: campaign.terms.shadow,
     });
-    let events = Box::new(JournalSource::new(Arc::new(RealDisk), &settings.data));
-    sink::start(options, Arc::clone(watermarks), Arc::clone(figures), events, campaigns.collect())
-        .map_err(ServeError::Sink)
+    campaigns.collect()
 }
 
 fn facts(
@@ -376,6 +456,7 @@ fn facts(
         answers_are_durable: settings.appendfsync == Appendfsync::Always,
         kafka: settings.kafka.as_ref().map_or("none", |kafka| &kafka.topic).to_owned(),
         streams: settings.kafka.is_some(),
+        kafka_carries_any: settings.kafka.is_none() || kafka_value(settings.kafka_stream.value).carries_any(),
         answers_are_published: settings.answer_after == AnswerAfter::Published,
         has_ledger: ledger.is_some(),
         ledger_carries_any: ledger.is_none_or(|ledger| ledger.carries(Users::Any)),

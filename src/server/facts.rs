@@ -6,6 +6,11 @@ use tokio::sync::Notify;
 
 use crate::ids::LogId;
 
+const LEDGER_LACKS_ANY: &str = "USERS ANY: the ledger's user column is bigint and cannot hold such users; start the gate \
+     with --ledger-users text and a ledger made for it, or create the campaign with USERS INT";
+const KAFKA_LACKS_ANY: &str = "USERS ANY: records with a value of 8 bytes cannot hold such users; start the gate with \
+     --kafka-value json, or create the campaign with USERS INT";
+
 /// Settings and names of this process.
 #[derive(Debug)]
 pub struct Facts {
@@ -25,6 +30,8 @@ pub struct Facts {
     pub kafka: String,
     /// Grants are streamed to Kafka.
     pub streams: bool,
+    /// The topic's records, if there is one, can hold users of `USERS ANY` campaigns.
+    pub kafka_carries_any: bool,
     /// What tells of a campaign waits for Kafka too: `--answer-after published`.
     pub answers_are_published: bool,
     /// A ledger is being filled.
@@ -47,4 +54,15 @@ pub struct Facts {
     pub run_id: String,
     /// Ends the process when told to.
     pub stop: Rc<Notify>,
+}
+
+impl Facts {
+    /// Why a campaign with `USERS ANY` could not leave the gate, if that is so.
+    pub fn any_not_carried(&self) -> Option<&'static str> {
+        match (self.ledger_carries_any, self.kafka_carries_any) {
+            (false, _) => Some(LEDGER_LACKS_ANY),
+            (true, false) => Some(KAFKA_LACKS_ANY),
+            (true, true) => None,
+        }
+    }
 }

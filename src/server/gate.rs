@@ -20,8 +20,6 @@ use crate::watermark::Watermarks;
 use crate::wire::{self, Protocol};
 
 const TOO_LARGE: &str = "this command changes too much at once for one batch of the journal; split it";
-const ANY_NOT_CARRIED: &str = "USERS ANY: the ledger's user column is bigint and cannot hold such users; start the gate \
-     with --ledger-users text and a ledger made for it, or create the campaign with USERS INT";
 
 /// Who decides, what is decided, and who waits for it to be on disk.
 pub struct Gate {
@@ -208,9 +206,9 @@ impl Gate {
         if let Command::Create { terms, .. } = &command
             && terms.users == Users::Any
             && !terms.shadow
-            && !self.facts.ledger_carries_any
+            && let Some(why) = self.facts.any_not_carried()
         {
-            return refuse(Refusal::Err(ANY_NOT_CARRIED), protocol, out);
+            return refuse(Refusal::Err(why), protocol, out);
         }
         let waits_for_kafka = self.facts.answers_are_published && tells_of_grants(&command);
         let (claim, depends) = match self.core.decide(command, &self.view) {

@@ -150,6 +150,7 @@ fn facts() -> Facts {
         answers_are_published: false,
         has_ledger: false,
         ledger_carries_any: true,
+        kafka_carries_any: true,
         ledger: "none".to_owned(),
         port: 0,
         bind: String::new(),
