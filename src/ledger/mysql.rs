@@ -19,6 +19,9 @@ const ROWS_PER_STATEMENT: usize = 500;
 /// Parameters of one statement: the protocol counts them in 16 bits.
 const PARAMETERS_MAX: usize = 65_535;
 
+/// Campaigns that one statement looks for.
+const CAMPAIGNS_PER_LOOK: usize = 20;
+
 /// Columns of one row.
 const COLUMNS: usize = 7;
 
@@ -261,18 +264,31 @@ fn refuse_other_logs(conn: &mut Conn, at: &MysqlAt, grants: &[Grant]) -> Result<
     let mut campaigns: Vec<(&str, LogId)> = grants.iter().map(|row| (&*row.campaign, row.log)).collect();
     campaigns.sort_unstable();
     campaigns.dedup();
-    for (campaign, ours) in campaigns {
-        // Any one row will do: they are all of one log, because of this very check. Two journals that begin a campaign
-        // in the same moment meet on its first seat.
-        let sql = "SELECT log_id FROM coupon_grant WHERE campaign = ? LIMIT 1";
-        let log: Vec<Vec<u8>> =
-            rows(conn, sql, (campaign,)).map_err(|e| fault(at, "look for rows of another journal", &e))?;
-        if let Some(other) = log.first().map(|log| log_id(log)).filter(|log| *log != ours) {
-            return Err(LedgerError::Contradiction(format!(
-                "{}: campaign {campaign} is there with rows of another journal (log {other}, this gate is {ours}); \
-                 they are never mixed: give this gate a ledger of its own with --ledger, or the campaign another name",
-                address(at),
-            )));
+    let mixed = |campaign: &str, ours: LogId, other: LogId| {
+        LedgerError::Contradiction(format!(
+            "{}: campaign {campaign} is there with rows of another journal (log {other}, this gate is {ours}); \
+             they are never mixed: give this gate a ledger of its own with --ledger, or the campaign another name",
+            address(at),
+        ))
+    };
+    if let Some(two) = campaigns.windows(2).find(|two| two[0].0 == two[1].0) {
+        return Err(mixed(two[0].0, two[0].1, two[1].1));
+    }
+    // Any one row will do: they are all of one log, because of this very check. Two journals that begin a campaign in
+    // the same moment meet on its first seat.
+    let one = "(SELECT campaign, log_id FROM coupon_grant WHERE campaign = ? LIMIT 1)";
+    for chunk in campaigns.chunks(CAMPAIGNS_PER_LOOK) {
+        // Two statements stay prepared: for one campaign, and for many.
+        let many = if chunk.len() == 1 { 1 } else { CAMPAIGNS_PER_LOOK };
+        let names = chunk.iter().map(|(name, _)| *name).chain(std::iter::repeat(chunk[0].0)).take(many);
+        let names: Vec<Value> = names.map(Value::from).collect();
+        let there: Vec<(String, Vec<u8>)> = rows(conn, &vec![one; many].join(" UNION ALL "), names)
+            .map_err(|e| fault(at, "look for rows of another journal", &e))?;
+        for (campaign, ours) in chunk {
+            let log = there.iter().find(|(name, _)| name == campaign).map(|(_, log)| log_id(log));
+            if let Some(other) = log.filter(|log| log != ours) {
+                return Err(mixed(campaign, *ours, other));
+            }
         }
     }
     Ok(())

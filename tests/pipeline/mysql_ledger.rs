@@ -336,6 +336,26 @@ fn a_campaign_of_another_journal_is_never_mixed() {
     let Err(LedgerError::Contradiction(line)) = store(&mut *ledger, &mut position, &[foreign]) else { panic!("mixed") };
     assert!(line.contains("campaign spring") && line.contains(&LOG.to_string()), "{line}");
     assert_eq!((count(&database), there(&mut *ledger)), (3, before));
+
+    // Among many campaigns, and within one batch.
+    let of = |n: u32| Grant { campaign: format!("c{n}").into(), ..grant(n) };
+    let many: Vec<Grant> = (4..=60).map(of).collect();
+    store(&mut *ledger, &mut position, &many).unwrap();
+    let next: Vec<Grant> = (61..=130).map(|n| Grant { campaign: format!("c{}", n - 50).into(), ..grant(n) }).collect();
+    for foreign in [0, 35, 69] {
+        let mut rows = next.clone();
+        rows[foreign].log = OTHER_LOG;
+        rows[foreign].campaign = "c40".into();
+        let stored = store(&mut *ledger, &mut position, &rows);
+        assert!(matches!(&stored, Err(LedgerError::Contradiction(line)) if line.contains("c40 ")), "{stored:?}");
+    }
+    let both = [
+        Grant { campaign: "new".into(), ..grant(131) },
+        Grant { campaign: "new".into(), log: OTHER_LOG, ..grant(132) },
+    ];
+    let stored = store(&mut *ledger, &mut position, &both);
+    assert!(matches!(&stored, Err(LedgerError::Contradiction(line)) if line.contains("new ")), "{stored:?}");
+    store(&mut *ledger, &mut position, &next).unwrap();
 }
 
 #[test]
