@@ -1,16 +1,14 @@
 //! How the two sides of the world are reached.
 
 use super::CatchUpError;
-use crate::kafka::{Cluster, KafkaError, KafkaSettings};
+use crate::kafka::{Cluster, KafkaSettings};
 use crate::ledger::{LedgerAt, LedgerReader, LedgerSettings, MysqlAt, Password, Tls, UserColumn};
 use crate::settings::{Kafka, Ledger, LedgerUsers, MysqlTls, World};
 
 /// The cluster.
 pub(super) fn cluster(kafka: &Kafka) -> Result<Box<dyn Cluster>, CatchUpError> {
-    let _settings = KafkaSettings { brokers: kafka.brokers.clone(), properties: kafka.properties.clone() };
-    Err(CatchUpError::Kafka(KafkaError::Unfit(
-        "kafka: cannot be reached by this command yet; use --from ledger".into(),
-    )))
+    let settings = KafkaSettings { brokers: kafka.brokers.clone(), properties: kafka.properties.clone() };
+    settings.connect().map_err(CatchUpError::Kafka)
 }
 
 /// The ledger; `None` where there is none.
