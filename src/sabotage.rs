@@ -21,6 +21,8 @@ pub enum Sabotage {
     NoCompareAndSet,
     /// The sink resumes at its position whatever its journal says there.
     ResumeUnchecked,
+    /// The sink stores what stands behind missing records.
+    HoleIgnored,
     /// The stream resumes where its checkpoint says, without reading the tail of the topic back.
     NoTailReadBack,
     /// What was sent counts as published.

@@ -117,16 +117,16 @@ pub fn kafka_source(cluster: &str, topic: &str) -> String {
 /// A row of `coupon_sink_position`: how far one partition of a source is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Position {
-    /// `journal:LOG`, `kafka:CLUSTER:TOPIC`; `kafka:CLUSTER:TOPIC:LOG` where the partition holds records of several
-    /// journals: what was the last one of a journal that is not the row's own.
+    /// `journal:LOG`, `kafka:CLUSTER:TOPIC`; `kafka:CLUSTER:TOPIC:LOG` for each further journal with records in that
+    /// partition: what was the last one of it; `next` is then where the partition stood.
     pub source: String,
     /// The partition; 0 where there are none.
     pub kpart: u32,
     /// The first position that is not in the ledger: an lsn, or an offset.
     pub next: u64,
-    /// The journal of the last record stored; `LogId::NONE` before the first.
+    /// The journal whose records the row counts: that of the first one; `LogId::NONE` before it.
     pub log: LogId,
-    /// `seq` of that record; `Lsn::ZERO` before the first.
+    /// `seq` of the last one stored or put aside; `Lsn::ZERO` before the first.
     pub last_seq: Lsn,
     /// Records of `log` are missing in the source behind `last_seq`: the gate that has them sends them again.
     pub hole: bool,
@@ -168,7 +168,8 @@ pub struct Batch<'a> {
     pub moves: &'a [Move],
     /// In the order of their `seq` within each partition; may be empty.
     pub rows: &'a [Grant],
-    /// Records that cannot be rows; may be empty.
+    /// Records that cannot be rows; may be empty. One whose place is taken is there already, and stays as it is: a source
+    /// is read again from its start.
     pub dead: &'a [DeadLetter],
 }
 

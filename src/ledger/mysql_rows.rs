@@ -158,7 +158,7 @@ pub(super) fn in_place_of(conn: &mut Conn, users: UserColumn, grant: &Grant) -> 
 /// Puts a record away that can be no row.
 pub(super) fn put_away(conn: &mut Conn, letter: &DeadLetter) -> mysql::Result<()> {
     let sql = "INSERT INTO coupon_dead_letter (source, kpart, position, reason, `key`, value, headers, at) \
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON DUPLICATE KEY UPDATE position = coupon_dead_letter.position";
     let end = (0..=REASON_BYTES_MAX.min(letter.reason.len())).rev().find(|end| letter.reason.is_char_boundary(*end));
     let reason = &letter.reason[..end.unwrap_or(0)];
     let (key, value, headers) = (&letter.key, &letter.value, &letter.headers);

@@ -372,7 +372,7 @@ fn insert(conn: &Connection, users: UserColumn, rows: &[Grant]) -> rusqlite::Res
 
 fn put_away(conn: &Connection, letter: &DeadLetter) -> rusqlite::Result<usize> {
     let sql = "INSERT INTO coupon_dead_letter (source, kpart, position, reason, key, value, headers, at) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (source, kpart, position) DO NOTHING";
     conn.prepare_cached(sql)?.execute(params![
         letter.source,
         letter.kpart,
