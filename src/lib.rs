@@ -4,8 +4,10 @@
 
 pub mod settings; //  flags, environment and file, checked once
 pub mod logging; //   lines for humans and for machines, on stderr
+pub mod sink_process; // the sink as a process of its own
 pub mod serve; //     the gate: which threads, who owns what
 pub mod catch_up; //  a journal that is older than the world
+pub mod wiring; //    the settings as the rooms' own options
 pub mod banner; //    what the first start says
 pub mod server; //    connections, held replies, the loop
 pub mod stream; //    every grant in the Kafka topic, in order

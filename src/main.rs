@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use coupon_gate::exit::Exit;
 use coupon_gate::rehearse::{RehearseError, RehearseOptions, Report, Target};
 use coupon_gate::settings::{self, Command, RehearseSettings};
-use coupon_gate::{catch_up, logging, rehearse, serve};
+use coupon_gate::{catch_up, logging, rehearse, serve, sink_process};
 
 fn main() -> ExitCode {
     let exit = match settings::parse(std::env::args_os()) {
@@ -24,7 +24,11 @@ fn main() -> ExitCode {
                 Err(error) => failed(&error, error.exit()),
             }
         }
-        Ok(Command::Sink(_) | Command::Audit(_) | Command::DeadLetters(_) | Command::Ddl(_)) => {
+        Ok(Command::Sink(settings)) => {
+            logging::start(&settings.world.log, settings.world.log_format);
+            sink_process::run(&settings).unwrap_or_else(|error| failed(&error, error.exit()))
+        }
+        Ok(Command::Audit(_) | Command::DeadLetters(_) | Command::Ddl(_)) => {
             failed(&"this command is not there yet", Exit::Usage)
         }
         Ok(Command::Rehearse(settings)) => match rehearsed(&settings) {

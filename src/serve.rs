@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! gate (this thread)  core, connections, the open batch     journal  writes and syncs one batch at a time
-//! stream              journal -> Kafka                      sink     journal -> ledger
+//! stream              journal -> Kafka                      sink     journal or topic -> ledger
 //! admin               /metrics, /healthz, /readyz
 //! ```
 
@@ -29,18 +29,18 @@ use crate::ids::{LogId, Lsn};
 use crate::journal::{
     self, Campaign, DirectoryLock, Hooks, Journal, JournalError, LockError, RealDisk, ReplayProgress, Replayed,
 };
-use crate::kafka::{KafkaSettings, NewTopic};
-use crate::ledger::{LedgerAt, LedgerSettings, MysqlAt, Password, Tls, UserColumn};
+use crate::kafka::NewTopic;
+use crate::ledger::LedgerSettings;
 use crate::metrics::Figures;
 use crate::server::{self, Address, Facts, Gate, ListenError, Listener, Wake};
-use crate::settings::{
-    AnswerAfter, Appendfsync, Kafka, KafkaKey, KafkaValue, Ledger, LedgerUsers, Listen, MysqlTls, MysqlUrl,
-    ServeSettings, Sink,
+use crate::settings::{AnswerAfter, Appendfsync, Kafka, KafkaKey, KafkaValue, Listen, ServeSettings, Sink};
+use crate::sink::{
+    self, Feed, FollowHandle, FollowOptions, JournalFeed, JournalSource, KafkaFeed, SinkError, SinkHandle,
 };
-use crate::sink::{self, JournalSource, Pace, SinkError, SinkHandle};
 use crate::stream::{self, JournalFiles, StreamError, StreamHandle};
 use crate::watermark::Watermarks;
 use crate::wire::kafka::{Key, Value};
+use crate::wiring;
 
 /// Descriptors beside the connections: journal, ledger, sockets that listen.
 const OWN_DESCRIPTORS: u64 = 64;
@@ -113,7 +113,12 @@ pub fn run(settings: ServeSettings) -> Result<Exit, ServeError> {
 
     let figures = Arc::new(Figures::default());
     let watermarks = Arc::new(Watermarks::default());
-    let ledger = ledger_settings(&settings);
+    let ledger = match settings.sink {
+        Sink::Inside | Sink::Outside => {
+            wiring::ledger(&settings.ledger, settings.ledger_users, &settings.ledger_writing)
+        }
+        Sink::Off => None,
+    };
     let admin = match settings.admin {
         Some(at) => {
             let stream = settings.kafka.is_some();
@@ -137,7 +142,10 @@ pub fn run(settings: ServeSettings) -> Result<Exit, ServeError> {
         None => None,
     };
     let sink = match &ledger {
-        Some(ledger) => Some(start_sink(&settings, ledger, log, &core, &watermarks, &figures)?),
+        Some(ledger) => {
+            let started = start_sink(&settings, ledger, log, &core, &watermarks, &figures);
+            Some(started.map_err(ServeError::Sink)?)
+        }
         None => None,
     };
 
@@ -154,7 +162,7 @@ pub fn run(settings: ServeSettings) -> Result<Exit, ServeError> {
     {
         tracing::warn!("the topic is behind the journal; the next start goes on where it is");
     }
-    if let Some(sink) = sink
+    if let Some(Filler::Inside(sink)) = sink
         && !sink.stop(settings.shutdown_timeout)
     {
         tracing::warn!("the ledger is behind the journal; the next start goes on where it is");
@@ -173,7 +181,7 @@ pub fn run(settings: ServeSettings) -> Result<Exit, ServeError> {
 }
 
 /// SIGTERM or SIGINT.
-async fn asked_to_stop() {
+pub async fn asked_to_stop() {
     let mut terminate = signal(SignalKind::terminate()).expect("signals can be heard");
     let mut interrupt = signal(SignalKind::interrupt()).expect("signals can be heard");
     tokio::select! {
@@ -301,40 +309,11 @@ fn show(bar: &mut Option<ProgressBar>, progress: ReplayProgress) {
     bar.set_position(progress.bytes_done);
 }
 
-fn ledger_settings(settings: &ServeSettings) -> Option<LedgerSettings> {
-    let at = match &settings.ledger {
-        Ledger::Sqlite(path) => LedgerAt::Sqlite(path.clone()),
-        Ledger::Mysql(url) => LedgerAt::Mysql(mysql_at(url)),
-        Ledger::None => return None,
-    };
-    let users = match settings.ledger_users {
-        LedgerUsers::Bigint => UserColumn::Bigint,
-        LedgerUsers::Text => UserColumn::Text,
-    };
-    let writing = &settings.ledger_writing;
-    let ledger = LedgerSettings {
-        at,
-        users,
-        create: writing.create,
-        also: writing.also.clone(),
-        pause_when: writing.pause_when.clone(),
-    };
-    (settings.sink == Sink::Inside).then_some(ledger)
-}
-
-fn mysql_at(url: &MysqlUrl) -> MysqlAt {
-    MysqlAt {
-        user: url.user.clone(),
-        password: url.password.as_ref().map(|password| Password::new(password.reveal())),
-        host: url.host.clone(),
-        port: url.port,
-        database: url.database.clone(),
-        tls: match &url.tls {
-            MysqlTls::Off => Tls::Off,
-            MysqlTls::Require => Tls::Require,
-            MysqlTls::Verify { ca } => Tls::Verify { ca: ca.clone() },
-        },
-    }
+/// Who fills the ledger.
+enum Filler {
+    Inside(SinkHandle),
+    /// Another process; this one looks how far it is as long as it lives.
+    Outside(#[expect(dead_code, reason = "its end ends the looking")] FollowHandle),
 }
 
 fn start_sink(
@@ -344,19 +323,28 @@ fn start_sink(
     core: &Core,
     watermarks: &Arc<Watermarks>,
     figures: &Arc<Figures>,
-) -> Result<SinkHandle, ServeError> {
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let options = sink::Options {
-        ledger: ledger.clone(),
-        pace: Pace {
-            rows_per_second: settings.ledger_writing.rows_per_second,
-            commits_per_second: settings.ledger_writing.commits_per_second,
-        },
-        log,
-        owner: format!("{host} pid {}", std::process::id()),
+) -> Result<Filler, SinkError> {
+    let campaigns = campaigns(core);
+    sink::carries_all(ledger, &campaigns)?;
+    let (watermarks, figures) = (Arc::clone(watermarks), Arc::clone(figures));
+    let ledger = ledger.clone();
+    let feed: Box<dyn Feed> = match &settings.kafka {
+        Some(kafka) => {
+            let (connect, topic) = (wiring::connect(kafka), kafka.topic.clone());
+            if settings.sink == Sink::Outside {
+                let options = FollowOptions { ledger, connect, topic, log };
+                return sink::follow(options, watermarks, figures).map(Filler::Outside);
+            }
+            Box::new(KafkaFeed::new(connect, topic, Some((log, Arc::clone(&watermarks)))))
+        }
+        None => {
+            let events = Box::new(JournalSource::new(Arc::new(RealDisk), &settings.data));
+            Box::new(JournalFeed::new(log, events, campaigns, Arc::clone(&watermarks)))
+        }
     };
-    let events = Box::new(JournalSource::new(Arc::new(RealDisk), &settings.data));
-    sink::start(options, Arc::clone(watermarks), Arc::clone(figures), events, campaigns(core)).map_err(ServeError::Sink)
+    let pace = wiring::pace(&settings.ledger_writing);
+    let options = sink::Options { ledger, pace, owner: sink::owner(), claims_at_once: true };
+    sink::start(options, watermarks, figures, feed).map(Filler::Inside)
 }
 
 /// Starts the stream and lets it look whether the topic is ahead of this journal, before a claim is decided from it.
@@ -370,9 +358,8 @@ fn start_stream(
     wake: &Wake,
 ) -> Result<StreamHandle, ServeError> {
     let streaming = &settings.kafka_stream;
-    let cluster = KafkaSettings { brokers: kafka.brokers.clone(), properties: kafka.properties.clone() };
     let options = stream::Options {
-        connect: Box::new(move || cluster.connect()),
+        connect: wiring::connect(kafka),
         brokers: kafka.brokers.clone(),
         topic: NewTopic {
             name: kafka.topic.clone(),

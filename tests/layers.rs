@@ -20,13 +20,15 @@ const fn room(name: &'static str, may_use: &'static [&'static str]) -> Room {
 
 /// In the order of `lib.rs`; a room may only use rooms that stand after it.
 const ROOMS: &[Room] = &[
-    room("main", &["settings", "logging", "serve", "catch_up", "rehearse", "exit"]),
+    room("main", &["settings", "logging", "serve", "sink_process", "catch_up", "rehearse", "exit"]),
     room("settings", &["limits", "ids", "exit"]),
     room("logging", &["settings"]),
+    room("sink_process", &["settings", "serve", "wiring", "admin", "sink", "kafka", "metrics", "watermark", "exit"]),
     room(
         "serve",
         &[
             "settings",
+            "wiring",
             "banner",
             "admin",
             "server",
@@ -62,10 +64,14 @@ const ROOMS: &[Room] = &[
             "exit",
         ],
     ),
+    room("wiring", &["settings", "sink", "kafka", "ledger"]),
     room("banner", &["settings"]),
     room("server", &["journal", "wire", "core", "metrics", "watermark", "limits", "ids", "sabotage"]),
     room("stream", &["kafka", "journal", "wire", "core", "grant", "metrics", "watermark", "limits", "ids", "sabotage"]),
-    room("sink", &["ledger", "journal", "core", "grant", "metrics", "watermark", "limits", "ids", "sabotage"]),
+    room(
+        "sink",
+        &["kafka", "ledger", "journal", "wire", "core", "grant", "metrics", "watermark", "limits", "ids", "sabotage"],
+    ),
     room("admin", &["metrics", "watermark", "limits", "ids"]),
     room("rehearse", &["limits"]),
     room("kafka", &["ids"]),

@@ -115,12 +115,13 @@ mod tests {
             let options = crate::sink::Options {
                 ledger: crate::ledger::LedgerSettings::new(at),
                 pace: crate::sink::Pace { rows_per_second: None, commits_per_second: None },
-                log: self.log,
                 owner: "test".into(),
+                claims_at_once: true,
             };
             let events = Box::new(JournalSource::new(Arc::new(RealDisk), data));
             let (watermarks, figures) = (Arc::clone(&self.watermarks), Arc::clone(&self.figures));
-            crate::sink::start(options, watermarks, figures, events, campaigns).unwrap()
+            let feed = crate::sink::JournalFeed::new(self.log, events, campaigns, Arc::clone(&watermarks));
+            crate::sink::start(options, watermarks, figures, Box::new(feed)).unwrap()
         }
     }
 

@@ -1,36 +1,57 @@
 //! # sink - every grant in the SQL ledger, once
-//! Follows the journal up to `durable` and stores its grants, a batch in one transaction with the sink's own position:
-//! a batch is in or it is not, and the position tells which.
-//! May use: `ledger`, `core` (events), `grant`, `ids`, `metrics`, `watermark`, `sabotage`, `journal` (its reader, in
-//! `journal_source` alone).
+//! Follows the journal up to `durable`, or the topic, and stores the grants in it, a batch in one transaction with the
+//! sink's own positions: a batch is in or it is not, and the positions tell which.
+//! May use: `ledger`, `kafka`, `wire` (records), `core` (events), `grant`, `ids`, `metrics`, `watermark`, `sabotage`,
+//! `journal` (its reader and its campaigns).
 //! Promises: each grant of a campaign that is no rehearsal is one row, through any number of kills, lost answers and
-//! sinks; nothing here is waited for by the gate; no database is kept busier than its operator allowed.
+//! sinks; nothing is stored behind a hole, or over another row; nothing here is waited for by the gate; no database is
+//! kept busier than its operator allowed.
 
-mod journal_source; // the journal as a source
-mod pace; //           ceilings and back-off
+mod backlog; //        how much waits, told
+mod feed; //           what the sink follows
+mod follow; //         how far a sink elsewhere is
+mod journal_feed; //   the journal as a feed
+mod journal_source; // its events
+mod kafka_feed; //     a topic as a feed
+mod lines; //          duplicates, holes, positions
+mod pace; //           ceilings, and what the database bears
+mod place; //          who may store
+mod plan; //           one transaction
+mod refused; //        rows that the database refuses
 mod resume; //         the journal and the ledger belong together
-mod source; //         what the sink reads
+mod rows; //           what the position table says
+mod source; //         events in order
 mod stop; //           the word to stop
 #[cfg(test)]
 mod tests;
-mod worker; //         the thread between the two
+mod trouble; //        what is wrong, told
+mod worker; //         the thread between source and ledger
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use feed::{Feed, FeedError, Item, Opened, Raw, What};
+pub use follow::{FollowHandle, FollowOptions, follow};
+pub use journal_feed::JournalFeed;
 pub use journal_source::JournalSource;
+pub use kafka_feed::{Connect, KafkaFeed};
+pub use lines::Lines;
 pub use pace::Pace;
+pub use rows::Rows;
 pub use source::{GrantSource, SourceError};
+pub use worker::Fault;
 
 use crate::ids::{LogId, Lsn};
-use crate::journal::{Campaign, Campaigns};
+use crate::journal::Campaign;
 use crate::ledger::{self, LedgerError, LedgerSettings};
 use crate::metrics::Figures;
 use crate::sabotage::{Sabotage, on};
 use crate::watermark::Watermarks;
+use pace::Throttle;
+use place::{Place, SILENCE};
 use stop::Stop;
-use worker::{Place, Progress, Worker};
+use worker::{Progress, Worker};
 
 /// What a sink is started with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,10 +60,16 @@ pub struct Options {
     pub ledger: LedgerSettings,
     /// Its ceilings.
     pub pace: Pace,
-    /// Whose grants.
-    pub log: LogId,
     /// Who this is, for the humans that read `coupon_sink_position`: host and process.
     pub owner: String,
+    /// Whether it takes the ledger over without waiting for a sign of life of another sink: it holds the data directory.
+    pub claims_at_once: bool,
+}
+
+/// The owner that this process is.
+pub fn owner() -> String {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    format!("{host} pid {}", std::process::id())
 }
 
 /// Why the sink does not start: a setting or a table must change first.
@@ -92,20 +119,24 @@ impl SinkHandle {
     }
 }
 
-/// Starts the sink's thread, after replay: `watermarks.durable` must tell where the journal ends, `campaigns` every
-/// campaign the journal has named, dropped ones too. A database that is locked, full or away is no error: the thread
-/// tries on. Settings and tables that cannot work are.
+/// Whether the ledger can hold the users of each of `campaigns`.
+///
+/// # Errors
+/// The first that it cannot.
+pub fn carries_all(ledger: &LedgerSettings, campaigns: &[Campaign]) -> Result<(), SinkError> {
+    let misfit = campaigns.iter().find(|c| !c.shadow && !ledger.carries(c.users));
+    misfit.map_or(Ok(()), |campaign| Err(SinkError::Users { campaign: campaign.name.clone() }))
+}
+
+/// Starts the sink's thread; inside the gate after replay, when `watermarks.durable` tells where the journal ends. A
+/// source that is away, and a database that is locked, full or away, are no errors: the thread tries on. Settings and
+/// tables that cannot work are.
 pub fn start(
     options: Options,
     watermarks: Arc<Watermarks>,
     figures: Arc<Figures>,
-    events: Box<dyn GrantSource>,
-    campaigns: Vec<Campaign>,
+    feed: Box<dyn Feed>,
 ) -> Result<SinkHandle, SinkError> {
-    let misfit = campaigns.iter().find(|c| !c.shadow && !options.ledger.carries(c.users));
-    if let Some(campaign) = misfit {
-        return Err(SinkError::Users { campaign: campaign.name.clone() });
-    }
     let mut ledger = options.ledger.to_write();
     if let Err(error @ LedgerError::Unfit(_)) = ledger.open() {
         return Err(SinkError::Ledger(error));
@@ -113,16 +144,14 @@ pub fn start(
     let stop = Arc::new(Stop::default());
     let worker = Worker {
         ledger,
-        events,
-        source: ledger::journal_source(options.log),
-        log: options.log,
+        feed,
+        settings: options.ledger,
         owner: options.owner,
-        pace: options.pace,
-        campaigns: Campaigns::new(options.log, campaigns),
+        throttle: Throttle::new(options.pace),
         watermarks: Arc::clone(&watermarks),
         figures,
         stop: Arc::clone(&stop),
-        place: Place::Unknown,
+        place: Place::new(options.claims_at_once, SILENCE),
         progress: Progress::new(),
     };
     let thread = std::thread::Builder::new().name("sink".into());

@@ -1,7 +1,8 @@
-//! How fast the sink may go, and how long it rests after a failure. Pure: durations in, durations out.
+//! How fast the sink may go, and how long it rests after a failure. Pure: times in, times out.
 
+use std::collections::VecDeque;
 use std::num::NonZeroU32;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The ceilings an operator gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,23 +14,149 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// How long to rest after a transaction of `rows` rows that took `took`: so that neither ceiling is passed, and
-    /// no database is ever kept busy for more than half of the time.
-    pub(super) fn rest(self, rows: usize, took: Duration) -> Duration {
+    /// The share of time that a transaction of `rows` rows may have.
+    fn turn(self, rows: usize) -> Duration {
         let share = |amount: usize, per_second: Option<NonZeroU32>| match per_second {
             None => Duration::ZERO,
             Some(ceiling) => Duration::from_secs(1) * u32::try_from(amount).unwrap_or(u32::MAX) / ceiling.get(),
         };
-        let turn = share(rows, self.rows_per_second).max(share(1, self.commits_per_second));
-        turn.saturating_sub(took).max(took)
+        share(rows, self.rows_per_second).max(share(1, self.commits_per_second))
+    }
+}
+
+/// Rows of one transaction: beyond this, longer transactions gain nothing and hold locks longer.
+pub(super) const ROWS_PER_TRANSACTION: usize = 1000;
+
+/// Rows of one transaction that is kept short: fewer gain nothing, each has a sync of its own.
+const ROWS_PER_TRANSACTION_MIN: usize = 50;
+
+/// What 19 of 20 transactions should stay below: a transaction of 1000 rows takes 10 to 30 ms where nobody else wants
+/// the database, and a site's own queries notice when its redo log and its disk are kept longer than this.
+pub(super) const COMMIT_TARGET: Duration = Duration::from_millis(50);
+
+/// How far back transactions are looked at.
+const WINDOW: Duration = Duration::from_secs(5);
+
+/// How often the rate is adjusted: a second has seen some transactions at the last rate.
+const ADJUST: Duration = Duration::from_secs(1);
+
+/// The sink goes on with this part of its ceiling however slow the database is: so that it comes to an end.
+const PART_MIN: f64 = 1.0 / 20.0;
+
+/// The ceiling where the operator set none, once the database was slow; as often as it is not, it is raised again.
+const NO_CEILING: f64 = 1e9;
+
+/// Time that was not used and is made up for: a crowd's first rows find the sink idle, and a ceiling is not passed by
+/// more than a tenth of a second's worth.
+const CREDIT: Duration = Duration::from_millis(100);
+
+/// The pace of the moment: the ceilings, and beneath them what the database bears. Additive increase, multiplicative
+/// decrease, on the time that transactions take.
+#[derive(Debug)]
+pub(super) struct Throttle {
+    pace: Pace,
+    /// Rows a second.
+    rate: f64,
+    /// When each transaction ended, how long it took, its rows.
+    recent: VecDeque<(Instant, Duration, usize)>,
+    adjusted: Option<Instant>,
+    /// When the shares of all transactions so far are used up.
+    due: Option<Instant>,
+}
+
+impl Throttle {
+    /// Starts at the ceiling.
+    pub(super) fn new(pace: Pace) -> Throttle {
+        Throttle { pace, rate: Throttle::ceiling(pace), recent: VecDeque::new(), adjusted: None, due: None }
+    }
+
+    fn ceiling(pace: Pace) -> f64 {
+        pace.rows_per_second.map_or(NO_CEILING, |rows| f64::from(rows.get()))
+    }
+
+    /// Rows a second at the moment; 0 is no ceiling.
+    pub(super) fn rate(&self) -> u64 {
+        if self.rate >= NO_CEILING { 0 } else { self.rate as u64 }
+    }
+
+    /// Rows of the next transaction: those of one turn at this rate, so that a slow database gets short ones.
+    pub(super) fn batch(&self) -> usize {
+        let turn = self.pace.turn(1).max(COMMIT_TARGET).as_secs_f64();
+        ((self.rate * turn) as usize).clamp(ROWS_PER_TRANSACTION_MIN, ROWS_PER_TRANSACTION)
+    }
+
+    /// A transaction of `rows` rows ended `now`, after `took`: how long to rest, so that neither ceiling is passed, and no
+    /// database is ever kept busy for more than half of the time.
+    pub(super) fn after(&mut self, rows: usize, took: Duration, now: Instant) -> Duration {
+        if rows > 0 {
+            self.recent.push_back((now, took, rows));
+            while self.recent.front().is_some_and(|(at, ..)| now.duration_since(*at) > WINDOW) {
+                self.recent.pop_front();
+            }
+            self.adjust(now);
+        }
+        let share = Duration::from_secs_f64(rows as f64 / self.rate).max(self.pace.turn(rows));
+        let earliest = now.checked_sub(took + CREDIT).unwrap_or(now);
+        let due = self.due.map_or(earliest, |due| due.max(earliest)) + share;
+        self.due = Some(due);
+        due.saturating_duration_since(now).max(took)
+    }
+
+    /// The database refuses for now.
+    pub(super) fn congested(&mut self) {
+        let measured = self.measured();
+        self.rate = (self.rate.min(measured) * 0.7).max(self.least());
+        self.recent.clear();
+    }
+
+    fn adjust(&mut self, now: Instant) {
+        let since = *self.adjusted.get_or_insert(now);
+        if now.duration_since(since) < ADJUST {
+            return;
+        }
+        self.adjusted = Some(now);
+        if self.slow() {
+            self.congested();
+        } else {
+            let ceiling = Throttle::ceiling(self.pace);
+            let more = if ceiling < NO_CEILING { ceiling } else { self.rate } * 0.05;
+            self.rate = (self.rate + more).min(ceiling);
+        }
+    }
+
+    /// Whether the 95th percentile is above the target; one slow transaction among few is no trend.
+    fn slow(&self) -> bool {
+        let mut took: Vec<Duration> = self.recent.iter().map(|(_, took, _)| *took).collect();
+        took.sort_unstable();
+        let place = (took.len() * 95).div_ceil(100).min(took.len().saturating_sub(1));
+        place > 0 && took[place - 1] > COMMIT_TARGET
+    }
+
+    /// Rows a second lately, where no ceiling says what to come down from.
+    fn measured(&self) -> f64 {
+        let rows: usize = self.recent.iter().map(|(.., rows)| rows).sum();
+        match (self.rate < NO_CEILING, self.recent.front(), self.recent.back()) {
+            (false, Some((first, took, _)), Some((last, ..))) => {
+                rows as f64 / (last.duration_since(*first) + *took).as_secs_f64().max(0.001)
+            }
+            (true, ..) | (false, None, _) | (false, _, None) => self.rate,
+        }
+    }
+
+    fn least(&self) -> f64 {
+        let ceiling = Throttle::ceiling(self.pace);
+        if ceiling < NO_CEILING { (ceiling * PART_MIN).max(1.0) } else { 1000.0 }
     }
 }
 
 /// The first rest after a failure.
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
 
-/// The longest rest; also the one after a failure that only a human ends.
-pub(super) const BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// The longest rest: one connection every few seconds is no load, and who comes back is not kept waiting.
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+
+/// The rest after a failure that only a human ends.
+pub(super) const UNTIL_MENDED: Duration = Duration::from_secs(30);
 
 /// Exponential back-off.
 #[derive(Debug, Default)]
@@ -42,7 +169,7 @@ impl Backoff {
         self.failures = 0;
     }
 
-    /// The next rest: doubles from 100 ms to 30 s; `draw` moves it within its upper half, so that many sinks that
+    /// The next rest: doubles from 100 ms to 5 s; `draw` moves it within its upper half, so that many sinks that
     /// failed together do not come back together.
     pub(super) fn next(&mut self, draw: u32) -> Duration {
         let whole = BACKOFF_MIN.saturating_mul(1 << self.failures.min(16)).min(BACKOFF_MAX);
@@ -60,31 +187,96 @@ mod tests {
     const NO_TIME: Duration = Duration::ZERO;
 
     #[test]
-    fn neither_ceiling_is_passed() {
-        assert_eq!(PACE.rest(1, NO_TIME), Duration::from_millis(50), "20 transactions a second");
-        let slow = Pace { rows_per_second: NonZeroU32::new(100), ..PACE };
-        assert_eq!(slow.rest(1000, NO_TIME), Duration::from_secs(10), "100 rows a second");
-        assert_eq!(PACE.rest(1, Duration::from_millis(20)), Duration::from_millis(30), "the time it took counts");
+    fn neither_ceiling_is_passed_by_more_than_an_idle_moment_is_worth() {
+        let commits = Pace { rows_per_second: None, commits_per_second: NonZeroU32::new(20) };
+        let rows = Pace { rows_per_second: NonZeroU32::new(1000), commits_per_second: None };
+        for (pace, rows, few, many) in [(commits, 1, 200, 203), (rows, 50, 200, 203)] {
+            let (mut throttle, began) = (Throttle::new(pace), began());
+            let (mut at, mut count) = (NO_TIME, 0);
+            while at < Duration::from_secs(10) {
+                count += 1;
+                at += throttle.after(rows, NO_TIME, began + at);
+            }
+            assert!((few..=many).contains(&count), "{count} transactions of {rows} rows in ten seconds");
+        }
     }
 
     #[test]
     fn without_a_ceiling_there_is_no_rest() {
-        let free = Pace { rows_per_second: None, commits_per_second: None };
-        assert_eq!(free.rest(1000, NO_TIME), NO_TIME);
+        let mut free = Throttle::new(Pace { rows_per_second: None, commits_per_second: None });
+        assert_eq!(free.after(1000, NO_TIME, began()), NO_TIME);
     }
 
     #[test]
     fn a_slow_database_has_half_of_the_time_for_others() {
         let slow = Duration::from_millis(300);
-        assert_eq!(PACE.rest(1000, slow), slow);
+        assert_eq!(Throttle::new(PACE).after(1000, slow, began()), slow);
     }
 
     #[test]
-    fn rests_double_to_half_a_minute_and_start_again() {
+    fn rests_double_to_five_seconds_and_start_again() {
         let mut backoff = Backoff::default();
-        let whole: Vec<u128> = (0..11).map(|_| backoff.next(u32::MAX).as_millis()).collect();
-        assert_eq!(whole, [100, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000]);
+        let whole: Vec<u128> = (0..8).map(|_| backoff.next(u32::MAX).as_millis()).collect();
+        assert_eq!(whole, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
         backoff.reset();
         assert_eq!(backoff.next(0).as_millis(), 50, "a draw halves it at most");
+    }
+
+    /// Runs transactions for `seconds`, each of a full batch, that take `ms(rows)`; answers the rows.
+    fn run(throttle: &mut Throttle, began: Instant, seconds: u64, ms: impl Fn(usize) -> u64) -> usize {
+        let (mut at, mut rows) = (Duration::ZERO, 0);
+        while at < Duration::from_secs(seconds) {
+            let batch = throttle.batch();
+            let took = Duration::from_millis(ms(batch));
+            at += took;
+            rows += batch;
+            at += throttle.after(batch, took, began + at);
+        }
+        rows
+    }
+
+    fn began() -> Instant {
+        crate::sink::stop::now()
+    }
+
+    #[test]
+    fn an_idle_database_is_filled_at_the_ceiling_from_the_first_row() {
+        let mut throttle = Throttle::new(PACE);
+        assert_eq!((throttle.batch(), throttle.rate()), (1000, 20_000));
+        let rows = run(&mut throttle, began(), 50, |_| 15);
+        assert!((990_000..=1_003_000).contains(&rows), "{rows}");
+    }
+
+    #[test]
+    fn a_database_that_slows_down_gets_fewer_and_shorter_transactions() {
+        let (mut throttle, began) = (Throttle::new(PACE), began());
+        run(&mut throttle, began, 5, |_| 15);
+        let slow = run(&mut throttle, began + Duration::from_secs(10), 30, |rows| 30 + rows as u64 / 10);
+        assert!(throttle.rate() < 8_000 && throttle.batch() < 400, "{} {}", throttle.rate(), throttle.batch());
+        assert!(slow > 30 * 1000, "the least part goes on: {slow}");
+        run(&mut throttle, began + Duration::from_secs(50), 30, |_| 15);
+        assert_eq!(throttle.rate(), 20_000, "and it is given the rest back");
+    }
+
+    #[test]
+    fn a_database_that_is_always_slow_is_filled_all_the_same() {
+        let mut throttle = Throttle::new(PACE);
+        run(&mut throttle, began(), 60, |_| 100);
+        assert_eq!(throttle.rate(), 1000, "a twentieth");
+        let free = Pace { rows_per_second: None, commits_per_second: None };
+        let mut throttle = Throttle::new(free);
+        assert_eq!((throttle.rate(), throttle.batch()), (0, 1000));
+        run(&mut throttle, began(), 60, |_| 100);
+        assert_eq!(throttle.rate(), 1000, "without a ceiling, what was measured is what it comes down from");
+    }
+
+    #[test]
+    fn one_slow_transaction_is_no_trend_and_a_refusal_is() {
+        let (mut throttle, began) = (Throttle::new(PACE), began());
+        throttle.after(1000, Duration::from_millis(900), began);
+        run(&mut throttle, began + Duration::from_secs(1), 3, |_| 15);
+        assert_eq!(throttle.rate(), 20_000);
+        throttle.congested();
+        assert_eq!(throttle.rate(), 14_000);
     }
 }

@@ -1,6 +1,7 @@
 //! Before a sink stores: is this the journal that the ledger was filled from?
 
-use super::source::{GrantSource, SourceError};
+use super::feed::FeedError;
+use super::source::GrantSource;
 use super::worker::Fault;
 use crate::ids::Lsn;
 use crate::journal::Campaigns;
@@ -15,13 +16,13 @@ pub(super) fn ahead(source: &str, there: &Position, durable: Lsn) -> Option<Stri
              directory is older than the ledger: nothing is stored until the gate is started again with the right one",
             source,
             there.next.saturating_sub(1),
-            there.owner,
+            if there.owner.is_empty() { "a sink that left" } else { &there.owner },
         )
     })
 }
 
-/// The record before the next position must be the one remembered: the journal's grant of `last_seq` is the row that the
-/// ledger has in its place.
+/// The record before the next position must be the one remembered: the journal's grant with the `seq` of the last one
+/// is the row that the ledger has in its place. An imported grant stands behind its `seq` in the journal.
 pub(super) fn compare(
     ledger: &mut dyn Ledger,
     events: &mut dyn GrantSource,
@@ -34,26 +35,26 @@ pub(super) fn compare(
     }
     let mut found = None;
     if last <= durable {
-        events.seek(last)?;
-        let (mut read, mut passed) = (false, false);
-        // Where that position was left out, the grant was imported behind it.
-        while !passed
-            && let Some(_) = events.read(durable, &mut |lsn, event| {
+        events.seek(last).map_err(|error| FeedError::Broken(error.to_string()))?;
+        let (mut any, mut over) = (false, false);
+        while !over {
+            let read = events.read(durable, &mut |lsn, event| {
                 if let Ok(Some(grant)) = campaigns.grant(lsn, event)
-                    && !passed
+                    && !over
                 {
-                    passed = grant.seq >= last;
+                    over = grant.seq >= last;
                     found = Some(grant).filter(|grant| grant.seq == last);
                 }
-            })?
-        {
-            read = true;
+            });
+            match read.map_err(|error| FeedError::Broken(error.to_string()))? {
+                Some(_) => any = true,
+                None => break,
+            }
         }
-        if !read {
-            return Err(SourceError(format!(
-                "ledger: the journal's record at {last} cannot be read, so nothing says that this is the journal which {} \
-                 was stored from; start the gate again: it checks its journal",
-                source
+        if !any {
+            return Err(FeedError::Broken(format!(
+                "ledger: the journal's record at {last} cannot be read, so nothing says that this is the journal which \
+                 {source} was stored from; start the gate again: it checks its journal"
             ))
             .into());
         }

@@ -1,7 +1,7 @@
 //! The word to stop, and rests that it ends.
 
 use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Shared by the sink's thread and its handle.
 #[derive(Debug, Default)]
@@ -63,4 +63,11 @@ impl Stop {
 #[expect(clippy::disallowed_methods, reason = "the sink is an edge: its rests and its pace are real time")]
 pub(super) fn now() -> Instant {
     Instant::now()
+}
+
+/// Unix milliseconds.
+#[expect(clippy::disallowed_methods, reason = "a figure that people compare with their own clocks")]
+pub(super) fn wall() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -1,45 +1,44 @@
-//! The sink's thread: reads what is durable, stores it in transactions, keeps its place through every failure.
+//! The sink's thread: reads what there is, stores it in transactions, keeps its place through every failure.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use super::pace::{BACKOFF_MAX, Backoff, Pace};
-use super::resume;
-use super::source::{GrantSource, SourceError};
-use super::stop::{Stop, now};
+use super::backlog::Backlog;
+use super::feed::{Feed, FeedError, Item, What};
+use super::lines::Lines;
+use super::pace::{Backoff, ROWS_PER_TRANSACTION, Throttle, UNTIL_MENDED};
+use super::place::{Place, STAND_BY_GLANCE};
+use super::plan::Plan;
+use super::refused;
+use super::rows::stored_elsewhere;
+use super::stop::{Stop, now, wall};
+use super::trouble::Trouble;
 use crate::grant::Grant;
-use crate::ids::{LogId, Lsn};
-use crate::journal::{Campaigns, NoSuchCampaign};
-use crate::ledger::{Batch, Ledger, LedgerError, Move, Position};
+use crate::ids::Millis;
+use crate::ledger::{Batch, DeadLetter, Ledger, LedgerError, LedgerSettings, Move};
 use crate::metrics::Figures;
-use crate::sabotage::{Sabotage, on};
 use crate::watermark::Watermarks;
 
-/// Rows of one transaction: beyond this, longer transactions gain nothing and hold locks longer.
-pub(super) const ROWS_PER_TRANSACTION: usize = 1000;
+/// How long the position in the table may lag behind what is read, and how long a sink gives no sign of life.
+pub(super) const LAZY: Duration = Duration::from_secs(3);
 
-/// How long the position in the table may lag behind a stretch without grants.
-const LAZY: Duration = Duration::from_secs(10);
-
-/// How long one wait for new events lasts before the word to stop is looked for.
+/// How long one wait for new records lasts before the word to stop is looked for.
 const GLANCE: Duration = Duration::from_millis(100);
 
 /// The longest rest after a failure once the word to stop has come: the time left is for trying.
 const REST_AT_THE_END: Duration = Duration::from_millis(500);
 
-/// How often a trouble that lasts is logged.
-const REMIND: Duration = Duration::from_secs(60);
+/// How often the operator's query is asked whether to pause.
+const ASK_FOR_A_PAUSE: Duration = Duration::from_secs(2);
 
-/// What is between the journal and the ledger. Runs on a thread of its own; tests turn it by hand.
+/// What is between the source and the ledger. Runs on a thread of its own; tests turn it by hand.
 pub(super) struct Worker {
     pub(super) ledger: Box<dyn Ledger>,
-    pub(super) events: Box<dyn GrantSource>,
-    pub(super) source: String,
-    pub(super) log: LogId,
+    pub(super) feed: Box<dyn Feed>,
+    pub(super) settings: LedgerSettings,
     pub(super) owner: String,
-    pub(super) pace: Pace,
-    pub(super) campaigns: Campaigns,
+    pub(super) throttle: Throttle,
     pub(super) watermarks: Arc<Watermarks>,
     pub(super) figures: Arc<Figures>,
     pub(super) stop: Arc<Stop>,
@@ -47,36 +46,36 @@ pub(super) struct Worker {
     pub(super) progress: Progress,
 }
 
-/// What the sink knows of its row in the position table.
-#[derive(Clone, Debug)]
-pub(super) enum Place {
-    /// Nothing yet.
-    Unknown,
-    /// It is this, and the connection is good.
-    Held(Position),
-    /// It was this when something failed; the table has the last word. Rows on the way then: `sent`.
-    Doubtful { held: Position, sent: Option<(u64, usize)> },
-    /// Another sink owns it. When that one stands still while there is work, it is gone.
-    Lost(Position),
-    /// The ledger was ahead of the journal, as this line says. Growth would hide that and heal nothing: only a start
-    /// with another data directory does.
-    Ahead(String),
-}
-
-/// What is read and not yet stored.
+/// What is read and not yet stored, and how storing goes.
 #[derive(Debug)]
 pub(super) struct Progress {
-    /// Each at its position: that of an imported grant is above its `seq`.
-    rows: VecDeque<(Lsn, Grant)>,
-    /// Everything up to here is read.
-    read: Lsn,
-    /// When the table's position last moved.
-    written: Instant,
+    /// The source's name in the ledger.
+    pub(super) source: String,
+    /// How far each partition is; `None` before the first look.
+    pub(super) lines: Option<Lines>,
+    pub(super) waiting: VecDeque<Item>,
+    /// Rows of one transaction at most: halved until the one that the database refuses stands alone.
+    pub(super) limit: usize,
+    /// When the table was last written.
+    pub(super) written: Instant,
+    backlog: Backlog,
+    /// When the operator's query was last asked, and whether it asked for a pause.
+    pub(super) paused: (Option<Instant>, bool),
+    pub(super) trouble: Trouble,
 }
 
 impl Progress {
     pub(super) fn new() -> Progress {
-        Progress { rows: VecDeque::new(), read: Lsn::ZERO, written: now() }
+        Progress {
+            source: String::new(),
+            lines: None,
+            waiting: VecDeque::new(),
+            limit: ROWS_PER_TRANSACTION,
+            written: now(),
+            backlog: Backlog::default(),
+            paused: (None, false),
+            trouble: Trouble::default(),
+        }
     }
 }
 
@@ -85,15 +84,21 @@ impl Progress {
 pub(super) enum Turn {
     /// One transaction with this many rows.
     Stored { rows: usize, took: Duration },
-    /// Everything durable is stored.
+    /// Records that are no rows.
+    Passed,
+    /// The operator's query asks for a pause.
+    Paused,
+    /// Everything there is is stored.
     Idle,
 }
 
 /// Why a turn failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub enum Fault {
+    /// The ledger's side.
     Ledger(LedgerError),
-    Source(SourceError),
+    /// The source's side.
+    Feed(FeedError),
 }
 
 impl From<LedgerError> for Fault {
@@ -102,322 +107,383 @@ impl From<LedgerError> for Fault {
     }
 }
 
-impl From<SourceError> for Fault {
-    fn from(error: SourceError) -> Fault {
-        Fault::Source(error)
+impl From<FeedError> for Fault {
+    fn from(error: FeedError) -> Fault {
+        Fault::Feed(error)
     }
 }
 
 impl Fault {
     /// Whether another moment can heal it.
-    fn passes(&self) -> bool {
+    pub(super) fn passes(&self) -> bool {
         match self {
-            Fault::Ledger(LedgerError::Unavailable(_)) => true,
+            Fault::Ledger(LedgerError::Unavailable(_)) | Fault::Feed(FeedError::Away(_)) => true,
             Fault::Ledger(
                 LedgerError::Unfit(_)
                 | LedgerError::Refused(_)
                 | LedgerError::Contradiction(_)
                 | LedgerError::TakenOver(_),
             )
-            | Fault::Source(_) => false,
+            | Fault::Feed(FeedError::Broken(_)) => false,
         }
     }
 
-    fn line(&self) -> String {
+    pub(super) fn line(&self) -> String {
         match self {
             Fault::Ledger(error) => error.to_string(),
-            Fault::Source(error) => error.to_string(),
+            Fault::Feed(error) => error.to_string(),
         }
     }
 }
 
 impl Worker {
-    /// Turns until the word to stop has come and everything durable is stored, or its deadline has.
+    /// Turns until the word to stop has come and everything there is is stored, or its deadline has.
     pub(super) fn run(mut self) {
         let mut backoff = Backoff::default();
-        let mut trouble = Reminder::default();
         loop {
             let asked = self.stop.deadline();
             if asked.is_some_and(|deadline| now() >= deadline) {
                 break;
             }
-            match self.turn() {
-                Ok(turn) => {
-                    backoff.reset();
-                    if trouble.over() {
-                        tracing::info!("ledger: stores again");
-                        self.figures.ledger_trouble.set("");
-                    }
-                    match turn {
-                        Turn::Stored { rows, took } => self.stop.rest_until(now() + self.pace.rest(rows, took)),
-                        Turn::Idle if asked.is_some() => {
-                            self.settle();
-                            break;
-                        }
-                        Turn::Idle => {
-                            self.watermarks.durable.wait_past(self.progress.read, GLANCE);
-                        }
-                    }
-                }
+            match self.step(asked.is_some()) {
+                Ok(true) => backoff.reset(),
+                Ok(false) => break,
                 Err(fault) => {
-                    self.tell(&fault, &mut trouble);
+                    self.tell(&fault);
                     if asked.is_some() && !fault.passes() {
                         break;
                     }
-                    let rest = if fault.passes() { backoff.next(draw()) } else { BACKOFF_MAX };
+                    let rest = if matches!(fault, Fault::Ledger(LedgerError::TakenOver(_))) {
+                        STAND_BY_GLANCE
+                    } else if fault.passes() {
+                        backoff.next(draw())
+                    } else {
+                        UNTIL_MENDED
+                    };
                     let rest = if asked.is_some() { rest.min(REST_AT_THE_END) } else { rest };
                     self.stop.rest_until(now() + rest);
                 }
             }
         }
+        self.leave();
         self.stop.end();
+    }
+
+    /// One turn and the rest after it; false when all is done and the word to stop has come.
+    pub(super) fn step(&mut self, asked: bool) -> Result<bool, Fault> {
+        let turn = self.turn()?;
+        self.well();
+        match turn {
+            Turn::Stored { rows, took } => {
+                let rest = self.throttle.after(rows, took, now());
+                self.figures.ledger_pace.set(self.throttle.rate());
+                self.rest(rest)?;
+            }
+            Turn::Passed => {}
+            Turn::Paused if asked => return Ok(false),
+            Turn::Paused => self.wait_paused()?,
+            Turn::Idle if asked && self.feed.is_all(self.lines()) => return Ok(false),
+            Turn::Idle => self.fill(GLANCE)?,
+        }
+        Ok(true)
     }
 
     /// Finds its place, reads, stores at most one transaction.
     pub(super) fn turn(&mut self) -> Result<Turn, Fault> {
         self.hold()?;
-        self.fill()?;
-        if self.progress.rows.is_empty() {
+        if now().duration_since(self.progress.written) >= LAZY {
+            self.give_a_sign()?;
+        }
+        self.fill(Duration::ZERO)?;
+        if self.is_paused()? {
+            return Ok(Turn::Paused);
+        }
+        if self.progress.waiting.is_empty() {
             self.figures.oldest_unstored_at.set(0);
-            self.seen(self.progress.read);
-            if now().duration_since(self.progress.written) >= LAZY {
-                self.settle_position()?;
-            }
+            self.idle();
             return Ok(Turn::Idle);
         }
-        let oldest = self.progress.rows[0].1.at.0;
-        self.figures.oldest_unstored_at.set(u64::try_from(oldest).unwrap_or(0));
-        let take = self.progress.rows.len().min(ROWS_PER_TRANSACTION);
-        let rest = self.progress.rows.split_off(take);
-        let rows = std::mem::replace(&mut self.progress.rows, rest);
-        let (at, last) = (rows[take - 1].0, rows[take - 1].1.seq);
-        let upto = if self.progress.rows.is_empty() { self.progress.read } else { at };
-        let rows: Vec<Grant> = rows.into_iter().map(|(_, row)| row).collect();
+        let oldest = self.progress.waiting.iter().find_map(|item| match &item.what {
+            What::Grant { grant, .. } => Some(grant.at.0),
+            What::Bad { .. } | What::Foreign | What::Passed => None,
+        });
+        self.figures.oldest_unstored_at.set(oldest.and_then(|at| u64::try_from(at).ok()).unwrap_or(0));
         let began = now();
-        self.store(&rows, upto, last)?;
-        self.seen(upto);
-        if self.progress.rows.is_empty() && upto >= self.watermarks.durable.get() {
-            self.figures.oldest_unstored_at.set(0);
-        }
-        Ok(Turn::Stored { rows: take, took: now().duration_since(began) })
+        let (rows, is_full) = self.store_some()?;
+        let Some(rows) = rows else { return Ok(Turn::Passed) };
+        let took = now().duration_since(began);
+        self.follow_backlog(rows, is_full);
+        Ok(Turn::Stored { rows, took })
     }
 
-    /// Connects where needed and learns where the ledger stands.
-    fn hold(&mut self) -> Result<(), Fault> {
-        if matches!(self.place, Place::Held(_)) {
-            return Ok(());
-        }
-        if let Place::Ahead(line) = &self.place {
-            return Err(LedgerError::Contradiction(line.clone()).into());
-        }
-        self.ledger.open()?;
-        let there = self.ledger.positions(&self.source)?.pop();
-        // Behind the position, or what this process has stored since would look like too much.
-        let durable = self.watermarks.durable.get();
-        if let Some(there) = there.as_ref().filter(|_| !on(Sabotage::ResumeUnchecked))
-            && let Some(line) = resume::ahead(&self.source, there, durable)
-        {
-            self.place = Place::Ahead(line.clone());
-            return Err(LedgerError::Contradiction(line).into());
-        }
-        self.give_way(there.as_ref(), durable)?;
-        if let Some(there) = there.as_ref().filter(|_| !on(Sabotage::ResumeUnchecked)) {
-            let (ledger, events) = (self.ledger.as_mut(), self.events.as_mut());
-            resume::compare(ledger, events, &mut self.campaigns, (&self.source, there, durable))?;
-        }
-        let held = match (&self.place, there) {
-            (Place::Doubtful { held, sent }, Some(there)) if there.epoch == held.epoch => {
-                // A lost answer to COMMIT: the position says that the rows are in.
-                if let Some((_, rows)) = sent.filter(|(next, _)| *next == there.next) {
-                    self.count(rows);
+    /// Stores what comes first of what waits, in one transaction; `None` where it needs none. And whether that was as much
+    /// as one may hold. What the database refuses is found by halves, each a transaction of its own.
+    fn store_some(&mut self) -> Result<(Option<usize>, bool), Fault> {
+        loop {
+            self.know_journals()?;
+            let limit = self.progress.limit.min(self.throttle.batch());
+            let progress = &self.progress;
+            let at = Millis(wall());
+            let mut plan = Plan::new(&progress.waiting, self.lines(), limit, &self.settings, &progress.source, at);
+            if !plan.is_due() {
+                self.adopt(plan);
+                return Ok((None, false));
+            }
+            match self.store(&plan.rows, &plan.dead, &plan.moves) {
+                Ok(()) => {
+                    let (rows, is_full) = (plan.rows.len(), plan.writes() >= limit);
+                    self.progress.limit = (self.progress.limit * 2).min(ROWS_PER_TRANSACTION);
+                    self.tell_of_dead_letters(&plan);
+                    plan.lines.written(&plan.moves);
+                    self.adopt(plan);
+                    return Ok((Some(rows), is_full));
                 }
-                there
+                Err(LedgerError::Refused(_)) if plan.writes() > 1 => self.progress.limit = plan.writes() / 2,
+                Err(LedgerError::Refused(line)) if plan.rows.len() == 1 => {
+                    let judged = refused::judge(self.ledger.as_mut(), &mut self.progress.waiting, &plan.rows[0], &line);
+                    if let Err(error) = judged {
+                        self.doubt(None);
+                        return Err(error.into());
+                    }
+                }
+                Err(error) => {
+                    self.doubt(Some((plan.moves, plan.rows.len())));
+                    if matches!(error, LedgerError::Unavailable(_)) {
+                        self.throttle.congested();
+                    }
+                    return Err(error.into());
+                }
             }
-            (_, there) => {
-                let new = Move {
-                    source: self.source.clone(),
-                    kpart: 0,
-                    expected: None,
-                    next: 1,
-                    log: self.log,
-                    last_seq: Lsn::ZERO,
-                    hole: false,
-                };
-                let new = if there.is_none() { vec![new] } else { Vec::new() };
-                let claimed = self.ledger.claim(&self.owner, there.as_slice(), &new)?;
-                claimed.into_iter().next().expect("one position was claimed")
-            }
-        };
-        self.progress = Progress { read: Lsn::new(held.next).prev(), ..Progress::new() };
-        self.events.seek(Lsn::new(held.next))?;
-        self.seen(self.progress.read);
-        self.place = Place::Held(held);
-        Ok(())
+        }
     }
 
-    /// To a newer sink, as long as it moves or there is nothing to do.
-    fn give_way(&mut self, there: Option<&Position>, durable: Lsn) -> Result<(), Fault> {
-        let line = match (&self.place, there) {
-            (Place::Doubtful { held, .. }, Some(there)) if there.epoch > held.epoch => format!(
-                "ledger: another sink took over {}: {} (epoch {}, this one had {}); this one waits until it falls silent",
-                self.source, there.owner, there.epoch, held.epoch
-            ),
-            (Place::Lost(before), Some(there)) if before != there || there.next > durable.get() => {
-                format!("ledger: {} is stored by another sink: {}", self.source, there.owner)
+    /// Learns how much of each journal that waits is in the ledger from elsewhere.
+    fn know_journals(&mut self) -> Result<(), Fault> {
+        let Worker { ledger, progress, .. } = self;
+        let lines = progress.lines.as_mut().expect("a turn begins with its place");
+        let mut last = None;
+        for item in &progress.waiting {
+            let log = match &item.what {
+                What::Grant { grant, .. } => grant.log,
+                What::Bad { place: Some((log, ..)), .. } => *log,
+                What::Bad { .. } | What::Foreign | What::Passed => continue,
+            };
+            if last == Some(log) || lines.knows(log) {
+                last = Some(log);
+                continue;
             }
-            _ => return Ok(()),
-        };
-        self.place = there.map_or(Place::Unknown, |there| Place::Lost(there.clone()));
-        Err(LedgerError::TakenOver(line).into())
-    }
-
-    /// Reads until one transaction is full or nothing durable is left. Holds at most one journal batch more than that.
-    fn fill(&mut self) -> Result<(), Fault> {
-        let durable = self.watermarks.durable.get();
-        let stored = if let Place::Held(position) = &self.place { position.last_seq } else { Lsn::ZERO };
-        while self.progress.rows.len() < ROWS_PER_TRANSACTION && self.progress.read < durable {
-            let mut unknown = None;
-            let (campaigns, rows, figures) = (&mut self.campaigns, &mut self.progress.rows, &self.figures);
-            let read = self.events.read(durable, &mut |lsn, event| match campaigns.grant(lsn, event) {
-                // What the journal got back from the world is in this ledger already.
-                Ok(Some(row)) if row.seq <= stored => figures.ledger_duplicates.add(1),
-                Ok(row) => rows.extend(row.map(|row| (lsn, row))),
-                Err(NoSuchCampaign(id)) => unknown = unknown.or(Some((lsn, id))),
-            });
-            let upto = match read {
-                Ok(upto) => upto,
+            match stored_elsewhere(ledger.as_mut(), &progress.source, log) {
+                Ok(stored) => lines.learn(log, stored),
                 Err(error) => {
                     self.doubt(None);
                     return Err(error.into());
                 }
-            };
-            if let Some((lsn, id)) = unknown {
-                self.doubt(None);
-                return Err(SourceError(format!(
-                    "ledger: the grant at {lsn} names campaign {}, which nobody created",
-                    id.0
-                ))
-                .into());
-            }
-            match upto {
-                Some(upto) => self.progress.read = upto,
-                None => break,
-            }
-            if self.progress.rows.is_empty() {
-                self.seen(self.progress.read);
             }
         }
         Ok(())
     }
 
-    /// One transaction: `rows` (maybe none), and the position after `upto`.
-    fn store(&mut self, rows: &[Grant], upto: Lsn, last_seq: Lsn) -> Result<(), Fault> {
-        let Place::Held(position) = &mut self.place else {
-            unreachable!("a turn begins with its place");
-        };
-        let next = upto.next().get();
-        let (epoch, owner) = (position.epoch, self.owner.as_str());
-        let moves = [Move {
-            source: self.source.clone(),
-            kpart: 0,
-            expected: Some(position.next),
-            next,
-            log: self.log,
-            last_seq,
-            hole: false,
-        }];
-        let began = now();
-        if let Err(error) = self.ledger.store(&Batch { epoch, owner, moves: &moves, rows, dead: &[] }) {
-            self.doubt(Some((next, rows.len())));
+    /// Reads until one transaction is full or nothing is left; waits for the first record as long as `patience`.
+    pub(super) fn fill(&mut self, patience: Duration) -> Result<(), Fault> {
+        let mut patience = patience;
+        loop {
+            let waiting = &mut self.progress.waiting;
+            let before = waiting.len();
+            if before >= ROWS_PER_TRANSACTION {
+                return Ok(());
+            }
+            let read = self.feed.next(patience, ROWS_PER_TRANSACTION - before, &mut |item| waiting.push_back(item));
+            if let Err(error) = read {
+                self.doubt(None);
+                return Err(error.into());
+            }
+            if waiting.len() == before {
+                return Ok(());
+            }
+            patience = Duration::ZERO;
+        }
+    }
+
+    /// The source is asked all the same: that keeps its connection alive, and what it had fetched already is taken.
+    fn wait_paused(&mut self) -> Result<(), Fault> {
+        let waiting = &mut self.progress.waiting;
+        let read = self.feed.next(GLANCE, 1, &mut |item| waiting.push_back(item));
+        if let Err(error) = read {
+            self.doubt(None);
             return Err(error.into());
         }
+        // A journal has nothing to keep alive.
+        self.stop.rest_until(now() + GLANCE);
+        Ok(())
+    }
+
+    /// Rests; reads meanwhile what comes, and goes on giving signs of life.
+    fn rest(&mut self, rest: Duration) -> Result<(), Fault> {
+        let until = now() + rest;
+        while self.stop.deadline().is_none() {
+            let left = until.saturating_duration_since(now());
+            if left == Duration::ZERO {
+                return Ok(());
+            }
+            if now().duration_since(self.progress.written) >= LAZY {
+                self.give_a_sign()?;
+            }
+            let before = self.progress.waiting.len();
+            if before >= ROWS_PER_TRANSACTION {
+                self.stop.rest_until(until.min(now() + LAZY));
+            } else {
+                self.fill(left.min(GLANCE))?;
+            }
+        }
+        self.stop.rest_until(until);
+        Ok(())
+    }
+
+    /// One transaction.
+    pub(super) fn store(&mut self, rows: &[Grant], dead: &[DeadLetter], moves: &[Move]) -> Result<(), LedgerError> {
+        let began = now();
+        let (epoch, owner) = (self.place.epoch(), self.owner.as_str());
+        self.ledger.store(&Batch { epoch, owner, moves, rows, dead })?;
         metrics::histogram!("coupon_gate_ledger_commit_seconds").record(now().duration_since(began));
-        position.next = next;
-        position.last_seq = last_seq;
         self.progress.written = now();
         self.count(rows.len());
+        self.figures.dead_letters.add(dead.len() as u64);
         Ok(())
+    }
+
+    /// What `plan` planned has come about.
+    fn adopt(&mut self, plan: Plan) {
+        self.figures.ledger_duplicates.add(plan.duplicates);
+        self.figures.foreign_records.add(plan.foreign);
+        self.progress.waiting.drain(..plan.items);
+        self.progress.lines = Some(plan.lines);
+        self.look_for_holes();
+        self.seen();
+    }
+
+    /// What is missing is asked for, and told.
+    fn look_for_holes(&mut self) {
+        let holes = self.lines().holes();
+        for hole in self.progress.trouble.holes(&holes, now()) {
+            self.feed.miss(hole.kpart, hole.log, hole.after);
+        }
+    }
+
+    /// Nothing waits: what is still missing is asked for again now and then.
+    fn idle(&mut self) {
+        self.figures.ledger_lag.set(0);
+        self.progress.backlog.over();
+        self.look_for_holes();
+        self.seen();
+    }
+
+    fn follow_backlog(&mut self, rows: usize, is_full: bool) {
+        let is_behind = is_full && !self.progress.waiting.is_empty();
+        if self.progress.backlog.stored(rows, is_behind, now()) {
+            let next = self.lines().next();
+            let behind = self.feed.behind(&next).unwrap_or(0);
+            self.figures.ledger_lag.set(behind);
+            self.progress.backlog.tell(behind, self.throttle.rate(), now());
+        } else if !is_behind {
+            self.figures.ledger_lag.set(self.progress.waiting.len() as u64);
+        }
+    }
+
+    /// Whether the operator's query asks for a pause; asked now and then. What is fetched meanwhile stays in the source.
+    fn is_paused(&mut self) -> Result<bool, Fault> {
+        let (asked, before) = self.progress.paused;
+        if self.settings.pause_when.is_none() || asked.is_some_and(|at| now().duration_since(at) < ASK_FOR_A_PAUSE) {
+            return Ok(before);
+        }
+        let pause = match self.ledger.asks_for_a_pause() {
+            Ok(pause) => pause,
+            Err(error) => {
+                self.doubt(None);
+                return Err(error.into());
+            }
+        };
+        if pause != before {
+            tracing::info!("ledger: {}", if pause { "pauses, as --ledger-pause-when asks" } else { "goes on" });
+            if let Err(error) = self.feed.pause(pause) {
+                self.doubt(None);
+                return Err(error.into());
+            }
+        }
+        self.progress.paused = (Some(now()), pause);
+        Ok(pause)
     }
 
     /// After any failure the table says what is true; what was read is read again from there.
-    fn doubt(&mut self, sent: Option<(u64, usize)>) {
-        if let Place::Held(held) = &self.place {
-            self.place = Place::Doubtful { held: held.clone(), sent };
-        }
-        self.progress.rows.clear();
+    pub(super) fn doubt(&mut self, sent: Option<(Vec<Move>, usize)>) {
+        self.place.doubt(sent);
+        self.progress.waiting.clear();
+        // A new connection to the source is not paused.
+        self.progress.paused = (None, false);
     }
 
-    /// Writes the position down behind a stretch without grants.
-    fn settle_position(&mut self) -> Result<(), Fault> {
+    /// Writes down how far it is, or at least that it is there.
+    pub(super) fn give_a_sign(&mut self) -> Result<(), Fault> {
         self.progress.written = now();
-        let Place::Held(position) = &self.place else { return Ok(()) };
-        let (last_seq, behind) = (position.last_seq, position.next <= self.progress.read.get());
-        if behind { self.store(&[], self.progress.read, last_seq) } else { Ok(()) }
-    }
-
-    /// At the end nothing depends on it: the stretch would only be read again.
-    fn settle(&mut self) {
-        if let Err(fault) = self.settle_position() {
-            tracing::warn!("{}", fault.line());
+        let mut moves = self.lines().moves();
+        if moves.is_empty() {
+            moves.push(self.lines().stay(0));
         }
+        if let Err(error) = self.store(&[], &[], &moves) {
+            self.doubt(None);
+            return Err(error.into());
+        }
+        self.progress.lines.as_mut().expect("a turn begins with its place").written(&moves);
+        Ok(())
     }
 
-    /// Everything up to `upto` is in the ledger. A ledger that was set back does not take that back: what it lost is
-    /// stored again.
-    fn seen(&self, upto: Lsn) {
+    pub(super) fn lines(&self) -> &Lines {
+        self.progress.lines.as_ref().expect("a turn begins with its place")
+    }
+
+    /// Everything up to where the positions are is in the ledger. A ledger that was set back does not take that back:
+    /// what it lost is stored again.
+    pub(super) fn seen(&self) {
+        let upto = self.feed.stored(self.lines());
         if upto > self.watermarks.stored.get() {
             self.watermarks.stored.advance(upto);
         }
     }
 
-    fn count(&self, rows: usize) {
+    pub(super) fn count(&self, rows: usize) {
         self.figures.ledger_rows.add(rows as u64);
         self.figures.ledger_commits.add(1);
     }
 
-    fn tell(&self, fault: &Fault, reminder: &mut Reminder) {
-        let line = fault.line();
-        if reminder.due(now()) {
-            if fault.passes() {
-                tracing::warn!("{line}; the gate goes on, the ledger follows when it can");
-            } else {
-                tracing::error!("{line}; the gate goes on, the ledger does not");
-            }
+    fn tell_of_dead_letters(&self, plan: &Plan) {
+        for letter in &plan.dead {
+            tracing::error!(
+                "ledger: position {} of {} partition {} is put aside into coupon_dead_letter: {}",
+                letter.position,
+                letter.source,
+                letter.kpart,
+                letter.reason
+            );
         }
+    }
+
+    /// A turn that came about.
+    fn well(&mut self) {
+        if let Some(line) = self.progress.trouble.well() {
+            self.figures.ledger_trouble.set(line);
+        }
+    }
+
+    fn tell(&mut self, fault: &Fault) {
+        self.progress.trouble.tell(fault, now());
         let waits = self.watermarks.durable.get() > self.watermarks.stored.get();
         if waits && self.figures.oldest_unstored_at.get() == 0 {
             // Its place is not known, so neither is the oldest grant that waits: it waits since now at the latest.
-            self.figures.oldest_unstored_at.set(wall_ms());
+            self.figures.oldest_unstored_at.set(u64::try_from(wall()).unwrap_or(0));
         }
-        self.figures.ledger_trouble.set(line);
-    }
-}
-
-/// Says when a trouble that lasts is worth a log line.
-#[derive(Debug, Default)]
-struct Reminder(Option<Instant>);
-
-impl Reminder {
-    fn due(&mut self, now: Instant) -> bool {
-        let due = self.0.is_none_or(|told| now.duration_since(told) >= REMIND);
-        if due {
-            self.0 = Some(now);
-        }
-        due
-    }
-
-    /// Whether there was one, which ends here.
-    fn over(&mut self) -> bool {
-        self.0.take().is_some()
+        self.figures.ledger_trouble.set(fault.line());
     }
 }
 
 fn draw() -> u32 {
     getrandom::u32().unwrap_or(u32::MAX)
-}
-
-#[expect(clippy::disallowed_methods, reason = "a figure that people compare with their own clocks")]
-fn wall_ms() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,8 +1,14 @@
 //! The sink against real SQLite files, turned by hand where the moment matters and on its thread where it does not.
 
 mod exactly_once;
+mod follow;
+mod kafka;
+mod owners;
+mod random;
+mod refused;
 mod resume;
 mod start;
+mod topic;
 mod trouble;
 
 use std::path::PathBuf;
@@ -12,8 +18,10 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
+use super::pace::Throttle;
+use super::place::Place;
 use super::stop::Stop;
-use super::worker::{Fault, Place, Progress, Turn, Worker};
+use super::worker::{Progress, Turn, Worker};
 use super::*;
 use crate::core::{Event, Terms, Users};
 use crate::ids::{CampaignId, Millis, Seat, User};
@@ -129,28 +137,34 @@ impl Bench {
         campaigns
     }
 
+    fn feed(&self) -> JournalFeed {
+        JournalFeed::new(self.log, Box::new(self.memory()), self.campaigns(), Arc::clone(&self.watermarks))
+    }
+
     /// A sink to be turned by hand, and what cuts its transactions.
     fn worker(&self) -> (Worker, Trip) {
+        self.worker_of(Box::new(self.feed()))
+    }
+
+    fn worker_of(&self, feed: Box<dyn Feed>) -> (Worker, Trip) {
         let ledger = SqliteLedger::new(SqliteOptions {
             path: self.path(),
             users: self.settings.users,
             create: self.settings.create,
             also: self.settings.also.clone(),
-            pause_when: None,
+            pause_when: self.settings.pause_when.clone(),
         });
         let trip = ledger.trip.clone();
         let worker = Worker {
             ledger: Box::new(ledger),
-            events: Box::new(self.memory()),
-            source: ledger::journal_source(self.log),
-            log: self.log,
+            feed,
+            settings: self.settings.clone(),
             owner: "test".into(),
-            pace: Pace { rows_per_second: None, commits_per_second: None },
-            campaigns: Campaigns::new(self.log, self.campaigns()),
+            throttle: Throttle::new(Pace { rows_per_second: None, commits_per_second: None }),
             watermarks: Arc::clone(&self.watermarks),
             figures: Arc::clone(&self.figures),
             stop: Arc::new(Stop::default()),
-            place: Place::Unknown,
+            place: Place::new(true, Duration::ZERO),
             progress: Progress::new(),
         };
         (worker, trip)
@@ -158,13 +172,14 @@ impl Bench {
 
     fn options(&self) -> Options {
         let pace = Pace { rows_per_second: None, commits_per_second: None };
-        Options { ledger: self.settings.clone(), pace, log: self.log, owner: "test".into() }
+        Options { ledger: self.settings.clone(), pace, owner: "test".into(), claims_at_once: true }
     }
 
     /// A sink on its thread.
     fn start(&self) -> Result<SinkHandle, SinkError> {
         let (watermarks, figures) = (Arc::clone(&self.watermarks), Arc::clone(&self.figures));
-        start(self.options(), watermarks, figures, Box::new(self.memory()), self.campaigns())
+        carries_all(&self.settings, &self.campaigns())?;
+        start(self.options(), watermarks, figures, Box::new(self.feed()))
     }
 
     fn refusal(&self) -> String {
@@ -213,12 +228,13 @@ fn drain(worker: &mut Worker) -> Result<usize, Fault> {
     loop {
         match worker.turn()? {
             Turn::Stored { rows, .. } => stored += rows,
-            Turn::Idle => return Ok(stored),
+            Turn::Passed => {}
+            Turn::Idle | Turn::Paused => return Ok(stored),
         }
     }
 }
 
-fn ledger_fault(turn: Result<Turn, Fault>) -> LedgerError {
+fn ledger_fault<T: std::fmt::Debug>(turn: Result<T, Fault>) -> LedgerError {
     match turn {
         Err(Fault::Ledger(error)) => error,
         other => panic!("not a failure of the ledger: {other:?}"),

@@ -1,0 +1,148 @@
+//! What the sink follows: records in order, a position for each, and the way back to any position. `journal_feed.rs`
+//! and `kafka_feed.rs` are the two there are.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::lines::Lines;
+use super::rows::Rows;
+use super::worker::Fault;
+use crate::grant::Grant;
+use crate::ids::{LogId, Lsn};
+use crate::kafka::KafkaError;
+use crate::ledger::Ledger;
+
+/// A source of grants.
+pub trait Feed: Send {
+    /// Connects where that is needed.
+    fn open(&mut self) -> Result<Opened, FeedError>;
+
+    /// Where each partition is to be read from: behind what `rows` say, if the record before that is the one remembered;
+    /// else where what is kept begins.
+    ///
+    /// # Errors
+    /// A `Contradiction` where this cannot be the source that the rows were stored from.
+    fn resume(&mut self, ledger: &mut dyn Ledger, rows: &Rows) -> Result<Vec<u64>, Fault>;
+
+    /// The next items are those at or behind `from`, one position for each partition.
+    fn seek(&mut self, from: &[u64]) -> Result<(), FeedError>;
+
+    /// Hands what comes within `patience` to `take`, in order within each partition: about `room` items at most. Nothing
+    /// handed over means that everything there is has been.
+    fn next(&mut self, patience: Duration, room: usize, take: &mut dyn FnMut(Item)) -> Result<(), FeedError>;
+
+    /// Fetches nothing more, or does so again. `next` is called meanwhile, and may hand over what was fetched before.
+    fn pause(&mut self, pause: bool) -> Result<(), FeedError>;
+
+    /// About how many records there are at and behind `next`.
+    fn behind(&mut self, next: &[u64]) -> Result<u64, FeedError>;
+
+    /// Up to where the journal of this gate is in the ledger, when the ledger has come as far as `lines`.
+    fn stored(&self, lines: &Lines) -> Lsn;
+
+    /// Whether that is all there will be, when the gate has stopped.
+    fn is_all(&self, lines: &Lines) -> bool;
+
+    /// Records of `log` behind `after` are missing in a partition: asks who has them to send them again.
+    fn miss(&self, kpart: u32, log: LogId, after: Lsn);
+}
+
+/// A source that can be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// Its name in the ledger.
+    pub source: String,
+    /// How many partitions it has.
+    pub partitions: u32,
+}
+
+/// One record, or a stretch without any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// Its partition.
+    pub kpart: u32,
+    /// Its position: an lsn, or an offset.
+    pub position: u64,
+    /// Where reading goes on behind it.
+    pub next: u64,
+    /// What it is.
+    pub what: What,
+}
+
+/// What a record is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// A grant of some gate.
+    Grant {
+        /// Which.
+        grant: Grant,
+        /// The `seq` of the record of that gate before it in its partition; `None` where the source has no holes.
+        prev: Option<Lsn>,
+        /// Its row was found in the ledger.
+        there: bool,
+        /// The record as it lies in the topic.
+        raw: Option<Box<Raw>>,
+    },
+    /// Of a gate, and no grant.
+    Bad {
+        /// Why, for humans.
+        reason: String,
+        /// Its journal, `seq` and `prev`, where it keeps its place in the line.
+        place: Option<(LogId, Lsn, Lsn)>,
+        /// The record.
+        raw: Box<Raw>,
+    },
+    /// Somebody else's.
+    Foreign,
+    /// A stretch without grants.
+    Passed,
+}
+
+/// A record as it lies in the source.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Raw {
+    /// Its key.
+    pub key: Option<Vec<u8>>,
+    /// Its value.
+    pub value: Option<Vec<u8>>,
+    /// Its headers in order.
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+impl Raw {
+    /// The headers as a JSON object of strings.
+    pub(super) fn headers_json(&self) -> String {
+        let text = |value: &Option<Vec<u8>>| String::from_utf8_lossy(value.as_deref().unwrap_or_default()).into_owned();
+        let pairs = self.headers.iter().map(|(name, value)| (name.clone(), text(value).into()));
+        serde_json::Value::Object(pairs.collect()).to_string()
+    }
+}
+
+/// The source cannot be read: what, where and what to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FeedError {
+    /// Away, slow, or not what it was a moment ago: the same call can succeed later.
+    Away(String),
+    /// Somebody must change or mend something.
+    Broken(String),
+}
+
+impl fmt::Display for FeedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FeedError::Away(line) | FeedError::Broken(line) => f.write_str(line),
+        }
+    }
+}
+
+impl std::error::Error for FeedError {}
+
+impl From<KafkaError> for FeedError {
+    fn from(error: KafkaError) -> FeedError {
+        match error {
+            // What is gone is found out anew where reading resumes.
+            KafkaError::Unavailable(line) | KafkaError::Gone { line, .. } => FeedError::Away(line),
+            KafkaError::Unfit(line) => FeedError::Broken(line),
+        }
+    }
+}

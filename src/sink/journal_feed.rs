@@ -1,0 +1,130 @@
+//! The journal as a feed: one partition, positions are lsns, nothing is ever missing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::feed::{Feed, FeedError, Item, Opened, What};
+use super::lines::Lines;
+use super::resume;
+use super::rows::{Rows, stored_elsewhere};
+use super::source::{GrantSource, SourceError};
+use super::worker::Fault;
+use crate::ids::{LogId, Lsn};
+use crate::journal::{Campaign, Campaigns, NoSuchCampaign};
+use crate::ledger::{self, Ledger, LedgerError};
+use crate::sabotage::{Sabotage, on};
+use crate::watermark::Watermarks;
+
+/// The grants of a journal that this process is writing, up to what is durable.
+pub struct JournalFeed {
+    log: LogId,
+    events: Box<dyn GrantSource>,
+    campaigns: Campaigns,
+    watermarks: Arc<Watermarks>,
+    /// Everything up to here was handed over.
+    read: Lsn,
+    /// The ledger was ahead of the journal, as this line says. Growth would hide that and heal nothing: only a start
+    /// with another data directory does.
+    ahead: Option<String>,
+}
+
+impl JournalFeed {
+    /// The journal of `log`: its `events`, every campaign it has named up to now, and how far it is durable.
+    pub fn new(
+        log: LogId,
+        events: Box<dyn GrantSource>,
+        campaigns: impl IntoIterator<Item = Campaign>,
+        watermarks: Arc<Watermarks>,
+    ) -> JournalFeed {
+        JournalFeed { log, events, campaigns: Campaigns::new(log, campaigns), watermarks, read: Lsn::ZERO, ahead: None }
+    }
+
+    fn source(&self) -> String {
+        ledger::journal_source(self.log)
+    }
+}
+
+impl Feed for JournalFeed {
+    fn open(&mut self) -> Result<Opened, FeedError> {
+        Ok(Opened { source: self.source(), partitions: 1 })
+    }
+
+    fn resume(&mut self, ledger: &mut dyn Ledger, rows: &Rows) -> Result<Vec<u64>, Fault> {
+        // Before the ledger is asked for more, or what this process has stored since would look like too much.
+        let durable = self.watermarks.durable.get();
+        if self.ahead.is_none() && !on(Sabotage::ResumeUnchecked) {
+            self.ahead = rows.of(0).and_then(|there| resume::ahead(&rows.source, there, durable));
+        }
+        if let Some(line) = &self.ahead {
+            return Err(LedgerError::Contradiction(line.clone()).into());
+        }
+        if let Some(there) = rows.of(0).filter(|_| !on(Sabotage::ResumeUnchecked)) {
+            let (events, campaigns) = (self.events.as_mut(), &mut self.campaigns);
+            resume::compare(ledger, events, campaigns, (&rows.source, there, durable))?;
+        }
+        let elsewhere = stored_elsewhere(ledger, &rows.source, self.log)?;
+        let next = rows.of(0).map_or(1, |there| there.next);
+        Ok(vec![next.max(elsewhere.next().get())])
+    }
+
+    fn seek(&mut self, from: &[u64]) -> Result<(), FeedError> {
+        let from = Lsn::new(from[0]);
+        self.read = from.prev();
+        self.events.seek(from).map_err(broken)
+    }
+
+    fn next(&mut self, patience: Duration, _room: usize, take: &mut dyn FnMut(Item)) -> Result<(), FeedError> {
+        let mut durable = self.watermarks.durable.get();
+        if durable <= self.read && patience > Duration::ZERO {
+            durable = self.watermarks.durable.wait_past(self.read, patience);
+        }
+        if durable <= self.read {
+            return Ok(());
+        }
+        let (mut unknown, mut last) = (None, self.read);
+        let campaigns = &mut self.campaigns;
+        let read = self.events.read(durable, &mut |lsn, event| match campaigns.grant(lsn, event) {
+            Ok(Some(grant)) => {
+                let what = What::Grant { grant, prev: None, there: false, raw: None };
+                take(Item { kpart: 0, position: lsn.get(), next: lsn.next().get(), what });
+                last = lsn;
+            }
+            Ok(None) => {}
+            Err(NoSuchCampaign(id)) => unknown = unknown.or(Some((lsn, id))),
+        });
+        let upto = read.map_err(broken)?;
+        if let Some((lsn, id)) = unknown {
+            let line = format!("ledger: the grant at {lsn} names campaign {}, which nobody created", id.0);
+            return Err(FeedError::Broken(line));
+        }
+        if let Some(upto) = upto {
+            self.read = upto;
+            if last < upto {
+                take(Item { kpart: 0, position: upto.get(), next: upto.next().get(), what: What::Passed });
+            }
+        }
+        Ok(())
+    }
+
+    fn pause(&mut self, _pause: bool) -> Result<(), FeedError> {
+        Ok(())
+    }
+
+    fn behind(&mut self, next: &[u64]) -> Result<u64, FeedError> {
+        Ok(self.watermarks.durable.get().next().get().saturating_sub(next[0]))
+    }
+
+    fn stored(&self, lines: &Lines) -> Lsn {
+        Lsn::new(lines.only()).prev()
+    }
+
+    fn is_all(&self, _lines: &Lines) -> bool {
+        true
+    }
+
+    fn miss(&self, _kpart: u32, _log: LogId, _after: Lsn) {}
+}
+
+fn broken(error: SourceError) -> FeedError {
+    FeedError::Broken(error.to_string())
+}
