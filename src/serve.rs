@@ -379,7 +379,7 @@ fn start_stream(
     };
     let files = JournalFiles { disk: Arc::new(RealDisk), data: settings.data.clone() };
     let (watermarks, figures, wake) = (Arc::clone(watermarks), Arc::clone(figures), wake.clone());
-    let on_progress = Box::new(move || wake.journal_moved());
+    let on_progress = Box::new(move || wake.wake());
     let handle = stream::start(options, watermarks, figures, files, campaigns(core), on_progress);
     let handle = handle.map_err(ServeError::Stream)?;
     if !handle.wait_for_first_look(FIRST_LOOK) {

@@ -50,6 +50,7 @@ const ROOMS: &[Room] = &[
         "catch_up",
         &[
             "settings",
+            "wiring",
             "kafka",
             "ledger",
             "journal",

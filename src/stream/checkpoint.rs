@@ -94,9 +94,11 @@ impl Checkpoint {
         let json: Json = serde_json::from_slice(bytes).ok()?;
         let lsn = |json: &Json| json.as_u64().map(Lsn::new);
         let partition = |json: &Json| {
-            let anchor = match &json["anchor"] {
-                Json::Null => None,
-                at => Some(Anchor { offset: at["offset"].as_u64()?, seq: lsn(&at["seq"])?, acked: lsn(&at["acked"])? }),
+            let at = &json["anchor"];
+            let anchor = if at.is_null() {
+                None
+            } else {
+                Some(Anchor { offset: at["offset"].as_u64()?, seq: lsn(&at["seq"])?, acked: lsn(&at["acked"])? })
             };
             Some(Remembered { acked: lsn(&json["seq"])?, high: json["high"].as_u64()?, anchor })
         };
