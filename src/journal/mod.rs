@@ -9,6 +9,7 @@
 //! writer              one batch in flight: write + sync -> durable       maker: the next segment, ahead of its need
 //! recover   read all, tell torn from rot, write again what may be in the page cache only, open a fresh segment
 //! reader    follows the files up to a watermark
+//! read_only reads the files as of now, whoever writes them
 //! ```
 
 mod batch;
@@ -20,6 +21,7 @@ mod maker;
 #[cfg(test)]
 pub(crate) mod memory;
 mod open;
+mod read_only;
 mod reader;
 mod record;
 mod recover;
@@ -41,6 +43,7 @@ pub use grants::{Campaign, Campaigns, NoSuchCampaign};
 pub use hold::{held_because, hold, let_go};
 pub use lock::{DirectoryLock, LockError};
 pub use open::{Answerable, Open, Room};
+pub use read_only::{ReadOnly, read_only};
 pub use reader::{Batch, Reader};
 pub use record::{BadRecord, Records, record_bytes_max};
 pub use recover::{ReplayProgress, Replayed, TornTail};

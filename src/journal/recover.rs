@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::batch::{BATCH_HEADER_BYTES, BatchHeader, SegmentHeader, all_zero};
+use super::batch::{BATCH_HEADER_BYTES, BatchHeader, SEGMENT_HEADER_BYTES, SegmentHeader, all_zero};
 use super::open::Start;
 use super::walk::{Found, Stop, Walk, at, survey, torn_at};
 use super::{Disk, DiskFile, JournalError, Options, random, segment};
@@ -238,6 +238,18 @@ fn never_begun(found: &[Found], options: &Options, walk: &mut Walk<'_>) -> Resul
         return Err(first.rot(0, walk.next, options.known_durable, "the segment header is damaged"));
     }
     Ok(torn_at(first, 0, walk.next, &bytes))
+}
+
+/// Whether files without a sound header are those of a journal in which nothing was ever written.
+pub(super) fn check_never_begun(disk: &dyn Disk, found: &[Found]) -> Result<(), JournalError> {
+    let Some(first) = found.first() else { return Ok(()) };
+    let mut bytes = Vec::new();
+    first.read(disk, &mut bytes, first.len)?;
+    let behind = bytes.get(SEGMENT_HEADER_BYTES..);
+    if found.len() > 1 || !behind.is_some_and(all_zero) {
+        return Err(first.rot(0, Lsn::new(1), Lsn::ZERO, "the segment header is damaged"));
+    }
+    Ok(())
 }
 
 /// Writes again, in place, what was accepted and may never have reached the disk, and syncs it.

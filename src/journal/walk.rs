@@ -59,12 +59,38 @@ pub(super) fn torn_at(found: &Found, offset: u64, lsn: Lsn, bytes: &[u8]) -> Opt
 }
 
 /// Where the sound batches of a segment end, and why.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct Stop {
     pub offset: u64,
     what: &'static str,
     /// The last batch said that the file ends with it.
     ends_journal: bool,
+}
+
+/// Where a walk stands, for another one that goes on there.
+#[derive(Clone, Copy)]
+pub(super) struct WalkState {
+    pub next: Lsn,
+    chain: u32,
+    term: u64,
+    owner: [u8; 16],
+    next_salt: Option<u32>,
+    mark: Lsn,
+    newest_at: Millis,
+}
+
+impl Default for WalkState {
+    fn default() -> WalkState {
+        WalkState {
+            next: Lsn::ZERO.next(),
+            chain: 0,
+            term: 0,
+            owner: [0; 16],
+            next_salt: None,
+            mark: Lsn::ZERO,
+            newest_at: Millis(0),
+        }
+    }
 }
 
 /// What has been accepted so far, and what must come next.
@@ -117,6 +143,18 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Where it stands.
+    pub fn state(&self) -> WalkState {
+        let Walk { next, chain, term, owner, next_salt, mark, newest_at, .. } = *self;
+        WalkState { next, chain, term, owner, next_salt, mark, newest_at }
+    }
+
+    /// Goes on where another walk stood.
+    pub fn resume(&mut self, from: WalkState) {
+        (self.next, self.chain, self.next_salt) = (from.next, from.chain, from.next_salt);
+        (self.term, self.owner, self.mark, self.newest_at) = (from.term, from.owner, from.mark, from.newest_at);
+    }
+
     fn tell(&mut self, bytes_more: u64) {
         self.bytes_done += bytes_more;
         (self.progress)(ReplayProgress {
@@ -128,9 +166,16 @@ impl<'a> Walk<'a> {
 
     /// Accepts one segment: up to where the next header says that it ends, else as far as its batches are sound.
     pub fn segment(&mut self, found: &[Found], index: usize, bytes: &mut Vec<u8>) -> Result<Stop, JournalError> {
+        let mut stop = self.begin(found, index)?;
+        self.rest(found, index, &mut stop, bytes)?;
+        self.accepted += stop.offset;
+        Ok(stop)
+    }
+
+    /// Accepts the header of a segment; answers where its first batch is. Nothing moves where it fails.
+    pub fn begin(&mut self, found: &[Found], index: usize) -> Result<Stop, JournalError> {
         let this = &found[index];
-        let later = found[index + 1..].iter().filter_map(|found| found.header).next_back();
-        let durable = later.map_or(self.mark, |header| header.first_lsn.prev());
+        let durable = self.durable_before(found, index);
         let Some(header) = this.header else {
             return Err(this.rot(0, self.next, durable, "the segment header is damaged"));
         };
@@ -147,22 +192,46 @@ impl<'a> Walk<'a> {
         self.mark = self.mark.max(header.durable).max(header.first_lsn.prev());
         self.newest_at = self.newest_at.max(header.at);
         self.ends.clear();
+        Ok(Stop { offset: u64::from(header.block_bytes), what: "the segment is too short", ends_journal: false })
+    }
 
+    /// What headers behind segment `index` say was durable.
+    fn durable_before(&self, found: &[Found], index: usize) -> Lsn {
+        let later = found[index + 1..].iter().filter_map(|found| found.header).next_back();
+        later.map_or(self.mark, |header| header.first_lsn.prev())
+    }
+
+    /// Accepts what follows in a segment behind `stop`, which moves; its header was accepted before.
+    pub fn rest(
+        &mut self,
+        found: &[Found],
+        index: usize,
+        stop: &mut Stop,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), JournalError> {
+        let this = &found[index];
+        let Some(header) = this.header else {
+            return Err(this.rot(0, self.next, self.mark, "the segment header is damaged"));
+        };
         let successor = found.get(index + 1).map(|next| next.header);
         let limit = successor.flatten().map(|next| next.prev_end);
         this.read(self.disk, bytes, limit.unwrap_or(this.len))?;
-        let stop = self.batches(this, &header, bytes)?;
+        self.batches(this, &header, bytes, stop)?;
         self.tell(this.len.saturating_sub(stop.offset));
-        self.accepted += stop.offset;
         if successor.is_some() && limit != Some(stop.offset) {
-            return Err(this.rot(stop.offset, self.next, durable, stop.what));
+            return Err(this.rot(stop.offset, self.next, self.durable_before(found, index), stop.what));
         }
-        Ok(stop)
+        Ok(())
     }
 
-    fn batches(&mut self, this: &Found, header: &SegmentHeader, bytes: &[u8]) -> Result<Stop, JournalError> {
+    fn batches(
+        &mut self,
+        this: &Found,
+        header: &SegmentHeader,
+        bytes: &[u8],
+        stop: &mut Stop,
+    ) -> Result<(), JournalError> {
         let block = u64::from(header.block_bytes);
-        let mut stop = Stop { offset: block, what: "the segment is too short", ends_journal: false };
         let mut told = 0;
         while let Some(rest) = at(bytes, stop.offset).filter(|rest| !rest.is_empty()) {
             let batch = match BatchHeader::read(rest, header.salt, block) {
@@ -182,7 +251,7 @@ impl<'a> Walk<'a> {
                 stop.what = "the batch does not follow the one before it";
                 break;
             }
-            self.accept(this, &stop, &batch, &rest[BATCH_HEADER_BYTES..][..batch.body_len as usize])?;
+            self.accept(this, stop, &batch, &rest[BATCH_HEADER_BYTES..][..batch.body_len as usize])?;
             stop.offset += batch.padded(block);
             stop.ends_journal = batch.ends_journal;
             if batch.count > 0 {
@@ -194,7 +263,7 @@ impl<'a> Walk<'a> {
             }
         }
         self.tell(stop.offset - told);
-        Ok(stop)
+        Ok(())
     }
 
     fn accept(&mut self, this: &Found, stop: &Stop, batch: &BatchHeader, body: &[u8]) -> Result<(), JournalError> {

@@ -3,6 +3,7 @@
 mod damage;
 mod following;
 mod older;
+mod looking;
 mod power;
 mod running;
 

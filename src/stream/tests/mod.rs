@@ -303,7 +303,9 @@ impl Process {
 fn unfit(fault: Fault) -> String {
     match fault {
         Fault::Kafka(KafkaError::Unfit(line)) => line,
-        other => panic!("not unfit: {other:?}"),
+        other @ (Fault::Kafka(_) | Fault::Replaced(_) | Fault::Journal(_) | Fault::Stale(_)) => {
+            panic!("not unfit: {other:?}")
+        }
     }
 }
 
