@@ -7,6 +7,7 @@
 pub mod ddl; //        the tables, as data
 pub mod ddl_mysql; //  the same in the words of MySQL
 mod sqlite; //         the ledger in an SQLite file
+mod sqlite_look; //    the same file for who must not leave a trace
 mod sqlite_open; //    its connection, tables and errors
 mod mysql; //          the ledger in MySQL or MariaDB
 mod mysql_at; //       where that is, and its connections
@@ -104,6 +105,22 @@ impl LedgerSettings {
     }
 }
 
+impl LedgerSettings {
+    /// As `to_read`, for who must not touch anything: an SQLite file that nobody has open is read without a lock and
+    /// without the files that SQLite keeps beside an open database.
+    ///
+    /// # Errors
+    /// As `to_read`.
+    pub fn to_look(&self) -> Result<Option<Box<dyn LedgerReader>>, LedgerError> {
+        match &self.at {
+            LedgerAt::Sqlite(path) => {
+                Ok(sqlite_look::SqliteLook::open(path, self.users)?.map(|look| Box::new(look) as Box<dyn LedgerReader>))
+            }
+            LedgerAt::Mysql(_) => self.to_read(),
+        }
+    }
+}
+
 /// The source name of the journal of `log`, read directly; its one partition is 0.
 pub fn journal_source(log: LogId) -> String {
     format!("journal:{log}")
@@ -192,6 +209,16 @@ pub struct DeadLetter {
     pub headers: Option<String>,
     /// When it was put away.
     pub at: Millis,
+}
+
+impl DeadLetter {
+    /// The record's headers by name, as a record has them; none where the text is no JSON object of strings.
+    pub fn record_headers(&self) -> Vec<(String, Option<Vec<u8>>)> {
+        let text = self.headers.as_deref().unwrap_or_default();
+        let Ok(serde_json::Value::Object(object)) = serde_json::from_str(text) else { return Vec::new() };
+        let bytes = |value: serde_json::Value| value.as_str().map(|text| text.as_bytes().to_vec());
+        object.into_iter().map(|(name, value)| (name, bytes(value))).collect()
+    }
 }
 
 /// What stands where a grant belongs.

@@ -264,6 +264,11 @@ pub struct SqliteReader {
 }
 
 impl SqliteReader {
+    /// Reads through a connection that is there already.
+    pub(super) fn over(conn: Connection, path: &Path, users: UserColumn) -> SqliteReader {
+        SqliteReader { path: path.to_owned(), users, conn }
+    }
+
     /// Opens the file at `path`; `None` where it, or the tables in it, are not there.
     pub fn open(path: &Path, users: UserColumn) -> Result<Option<SqliteReader>, LedgerError> {
         let conn = sqlite_open::open_to_read(path, users)?;

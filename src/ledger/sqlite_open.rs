@@ -4,6 +4,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::ddl::{self, Table};
@@ -60,7 +61,34 @@ pub(super) fn open_to_read(path: &Path, users: UserColumn) -> Result<Option<Conn
     if !path.try_exists().map_err(away)? {
         return Ok(None);
     }
-    let opened = connect(path, OpenFlags::empty()).and_then(|conn| {
+    checked(connect(path, OpenFlags::empty()), path, users)
+}
+
+/// Opens the database at `path` so that neither it nor its journal can change. `still`: nobody has it open, so that not
+/// even a lock is taken; what another process does to it meanwhile goes unnoticed.
+pub(super) fn open_to_look(path: &Path, users: UserColumn, still: bool) -> Result<Option<Connection>, LedgerError> {
+    let mut uri = String::from("file:");
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'_' | b'-' => uri.push(char::from(*byte)),
+            other => uri += &format!("%{other:02X}"),
+        }
+    }
+    uri += if still { "?mode=ro&immutable=1" } else { "?mode=ro" };
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let opened = Connection::open_with_flags(uri, flags).and_then(|conn| {
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        Ok(conn)
+    });
+    checked(opened, path, users)
+}
+
+fn checked(
+    opened: rusqlite::Result<Connection>,
+    path: &Path,
+    users: UserColumn,
+) -> Result<Option<Connection>, LedgerError> {
+    let opened = opened.and_then(|conn| {
         conn.busy_timeout(READ_TIMEOUT)?;
         let there = conn.table_exists(None, "coupon_sink_position")?;
         Ok(there.then_some(conn))
