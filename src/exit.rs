@@ -7,7 +7,7 @@
 pub enum Exit {
     /// Done.
     Done = 0,
-    /// `rehearse` found a difference.
+    /// `audit` or `rehearse` found a difference, `dead-letters retry` a letter that has to stay.
     Difference = 1,
     /// Wrong usage or setting.
     Usage = 2,

@@ -6,6 +6,8 @@ pub mod settings; //  flags, environment and file, checked once
 pub mod logging; //   lines for humans and for machines, on stderr
 pub mod sink_process; // the sink as a process of its own
 pub mod serve; //     the gate: which threads, who owns what
+pub mod audit; //     counter = journal = Kafka = ledger
+pub mod dead_letters; // what could not be stored, for an operator to judge
 pub mod catch_up; //  a journal that is older than the world
 pub mod wiring; //    the settings as the rooms' own options
 pub mod banner; //    what the first start says

@@ -5,9 +5,10 @@ use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use coupon_gate::exit::Exit;
+use coupon_gate::ledger::{ddl, ddl_mysql};
 use coupon_gate::rehearse::{RehearseError, RehearseOptions, Report, Target};
-use coupon_gate::settings::{self, Command, RehearseSettings};
-use coupon_gate::{catch_up, logging, rehearse, serve, sink_process};
+use coupon_gate::settings::{self, Command, Database, DdlSettings, RehearseSettings};
+use coupon_gate::{audit, catch_up, dead_letters, logging, rehearse, serve, sink_process, wiring};
 
 fn main() -> ExitCode {
     let exit = match settings::parse(std::env::args_os()) {
@@ -28,9 +29,23 @@ fn main() -> ExitCode {
             logging::start(&settings.world.log, settings.world.log_format);
             sink_process::run(&settings).unwrap_or_else(|error| failed(&error, error.exit()))
         }
-        Ok(Command::Audit(_) | Command::DeadLetters(_) | Command::Ddl(_)) => {
-            failed(&"this command is not there yet", Exit::Usage)
+        Ok(Command::Audit(settings)) => {
+            logging::start(&settings.world.log, settings.world.log_format);
+            match audit::command(&settings) {
+                Ok(audited) => print(&audited.text, audited.exit),
+                Err(error) => failed(&error, error.exit()),
+            }
         }
+        Ok(Command::DeadLetters(settings)) => {
+            logging::start(&settings.sink.world.log, settings.sink.world.log_format);
+            let mut exit = Exit::Done;
+            match dead_letters::command(&settings, &mut |text| exit = print(text, exit)) {
+                Ok(done) if exit == Exit::Done => done,
+                Ok(_) => exit,
+                Err(error) => failed(&error, error.exit()),
+            }
+        }
+        Ok(Command::Ddl(settings)) => print(&tables(settings), Exit::Done),
         Ok(Command::Rehearse(settings)) => match rehearsed(&settings) {
             Ok(report) => {
                 let text = if settings.json { report.json() + "\n" } else { report.to_string() };
@@ -40,6 +55,15 @@ fn main() -> ExitCode {
         },
     };
     exit.into()
+}
+
+/// The ledger's tables in the words of a database.
+fn tables(settings: DdlSettings) -> String {
+    let users = wiring::user_column(settings.users);
+    match settings.database {
+        Database::Sqlite => ddl::sqlite(users),
+        Database::Mysql => ddl_mysql::mysql(users),
+    }
 }
 
 fn rehearsed(settings: &RehearseSettings) -> Result<Report, RehearseError> {

@@ -1,0 +1,210 @@
+//! The last step: seat by seat, what should be outside and is not, and what stands beside it all.
+
+use super::book::Book;
+use super::findings::{Findings, Kind, Place};
+use super::page::{Entry, Page};
+use super::report::{CampaignRow, Checked, Report};
+use super::rows::{Cover, RowFacts, Stored};
+use super::topic::TopicFacts;
+use crate::ids::Lsn;
+
+/// What was read.
+#[derive(Default)]
+pub struct Sweep {
+    /// Of the topic; `None`: it was not read to its end.
+    pub topic: Option<TopicFacts>,
+    /// Of the ledger; `None`: it was not read to its end.
+    pub rows: Option<RowFacts>,
+    /// How far our journal is stored.
+    pub covers: Vec<Cover>,
+    /// The name of the topic as a source of the ledger.
+    pub source: String,
+    /// Where its partitions end.
+    pub highs: Vec<u64>,
+}
+
+/// Why a grant is not where it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Absent {
+    Pending,
+    Unkept,
+    Early,
+    Missing,
+}
+
+impl Sweep {
+    /// Finds what is missing, and writes the report.
+    pub fn finish(mut self, book: &mut Book, report: &mut Report) {
+        self.compare_ends(book);
+        let (layout, last) = (book.layout(), book.last());
+        let torn = book.torn();
+        let (pages, findings) = book.parts();
+        for page in &mut *pages {
+            if !page.shadow {
+                name_users(page, findings);
+            }
+            let stored = Stored::of(&self.covers, page, layout);
+            let row = self.row(page, &stored, findings);
+            if !(page.dropped && page.events == 0) {
+                report.campaigns.push(row);
+            }
+        }
+        for row in &mut report.campaigns {
+            row.judge(findings);
+        }
+        for name in findings.campaigns() {
+            if !name.is_empty() && !report.campaigns.iter().any(|row| row.campaign == name) {
+                let mut row = CampaignRow { campaign: name.to_owned(), unknown: true, ..CampaignRow::default() };
+                row.judge(findings);
+                report.campaigns.push(row);
+            }
+        }
+        report.journal_end = last;
+        report.torn = torn;
+        report.findings = std::mem::take(findings);
+        self.facts(report);
+    }
+
+    /// What the ledger knows of the topic's end and of the journal's.
+    fn compare_ends(&mut self, book: &mut Book) {
+        let (last, log) = (book.last(), book.log());
+        let current = self.covers.iter_mut().find(|cover| cover.source == self.source);
+        if let Some(cover) = current {
+            for (part, high) in self.highs.iter().enumerate() {
+                let Some(next) = cover.next.get(part).copied() else { continue };
+                if next > *high {
+                    book.findings.add("", Place::Kafka, Kind::LostTail, || {
+                        format!("partition {part} ends at offset {high}, but the ledger has read it up to {next}")
+                    });
+                } else if next == *high
+                    && !cover.hole
+                    && let Some(facts) = &self.topic
+                {
+                    // The sink has read all of it: what stands there in its turn must be stored.
+                    cover.upto[part] = cover.upto[part].max(facts.parts[part].seen_upto);
+                }
+            }
+        }
+        for cover in &self.covers {
+            if let Some(upto) = cover.upto.iter().max().filter(|upto| **upto > last) {
+                book.findings.add("", Place::Ledger, Kind::Ahead, || {
+                    format!("{} is stored up to seq {upto} of log {log}, the journal ends at {last}", cover.source)
+                });
+            }
+        }
+    }
+
+    /// Up to where grants of partition `part` have been in the topic.
+    fn published_upto(&self, part: usize, facts: &TopicFacts) -> Lsn {
+        let stored = self.covers.iter().find(|cover| cover.source == self.source);
+        let stored = stored.and_then(|cover| cover.upto.get(part)).copied().unwrap_or(Lsn::ZERO);
+        facts.parts.get(part).map_or(stored, |part| part.seen_upto.max(stored))
+    }
+
+    fn row(&self, page: &Page, stored: &Stored<'_>, findings: &mut Findings) -> CampaignRow {
+        let mut row = CampaignRow {
+            campaign: page.name.to_string(),
+            limit: page.limit,
+            shadow: page.shadow,
+            dropped: page.dropped,
+            counter: page.taken,
+            journal: page.events,
+            kafka: self.topic.as_ref().map(|_| page.in_topic.count()),
+            ledger: self.rows.as_ref().map(|_| page.in_ledger.count()),
+            ..CampaignRow::default()
+        };
+        if row.counter != row.journal {
+            findings.add(&page.name, Place::Journal, Kind::Broken, || {
+                format!("{} grants gave {} seats", row.journal, row.counter)
+            });
+        }
+        for (index, entry) in page.seats.iter().enumerate().filter(|(_, entry)| entry.seq() > Lsn::ZERO) {
+            let words = || format!("seat {} {} (seq {})", index + 1, page.user_words(*entry), entry.seq());
+            let in_topic = self.topic.as_ref().and_then(|facts| self.absent_in_topic(page, facts, index, *entry));
+            match in_topic {
+                Some(Absent::Pending) => row.kafka_pending += 1,
+                Some(Absent::Unkept) => row.unkept += 1,
+                Some(Absent::Early) => findings.add(&page.name, Place::Kafka, Kind::Order, || {
+                    format!("{} stands before its turn, and was not sent again", words())
+                }),
+                Some(Absent::Missing) => findings.add(&page.name, Place::Kafka, Kind::Missing, words),
+                None => {}
+            }
+            let Some(facts) = self.rows.as_ref().filter(|_| !page.in_ledger.has(index)) else {
+                row.pending += u64::from(in_topic == Some(Absent::Pending));
+                row.missing += u64::from(matches!(in_topic, Some(Absent::Missing | Absent::Early)));
+                continue;
+            };
+            let reason = facts.reasons.get(&entry.seq());
+            if reason.is_some() || stored.holds(*entry) {
+                row.missing += 1;
+                findings.add(&page.name, Place::Ledger, Kind::Missing, || match reason {
+                    Some(reason) => format!("{}: it is a dead letter: {reason}", words()),
+                    None => words(),
+                });
+            } else {
+                row.ledger_pending += 1;
+                row.pending += u64::from(!matches!(in_topic, Some(Absent::Missing | Absent::Early)));
+                row.missing += u64::from(matches!(in_topic, Some(Absent::Missing | Absent::Early)));
+            }
+        }
+        row
+    }
+
+    fn absent_in_topic(&self, page: &Page, facts: &TopicFacts, index: usize, entry: Entry) -> Option<Absent> {
+        if page.in_topic.has(index) {
+            return None;
+        }
+        if page.early.has(index) {
+            return Some(Absent::Early);
+        }
+        let part = usize::from(entry.partition());
+        let here = facts.parts.get(part).copied().unwrap_or_default();
+        let published = entry.seq() <= self.published_upto(part, facts);
+        if entry.seq() <= here.unkept_upto || here.all_taken && published {
+            return Some(Absent::Unkept);
+        }
+        Some(if published { Absent::Missing } else { Absent::Pending })
+    }
+
+    /// What is no difference, and worth knowing.
+    fn facts(&self, report: &mut Report) {
+        if let Some(facts) = &self.topic {
+            report.kafka_records = Some(facts.records);
+            report.note(facts.repeats, "records are there again, the same: readers skip them by cg-seq");
+            report.note(facts.early, "records stand before their turn: readers wait for them to be sent again");
+            report.note(facts.bad, "records have our headers and make no sense");
+            report.details.extend(facts.bad_named.iter().cloned());
+            report.note(facts.foreign, "records are somebody else's");
+            for (log, count) in &facts.others {
+                report.note(*count, &format!("records are grants of another journal (log {log})"));
+            }
+            report.note(facts.further, "records are grants of further journals");
+        }
+        if let Some(facts) = &self.rows {
+            report.ledger_rows = Some(facts.rows);
+            report.note(facts.others, "rows are of other journals, in campaigns that this one does not have");
+            report.note(facts.letters, "dead letters: see coupon-gate dead-letters list");
+            let holes = self.covers.iter().filter(|cover| cover.hole).count() as u64;
+            report.note(holes, "sources of the ledger have a hole: the gate sends what is missing there again");
+        }
+        let unkept: u64 = report.campaigns.iter().map(|row| row.unkept).sum();
+        report.note(unkept, "grants are no longer kept in the topic: retention took them");
+        for (checked, pending) in [
+            (Checked::Kafka, report.campaigns.iter().map(|row| row.kafka_pending).sum::<u64>()),
+            (Checked::Ledger, report.campaigns.iter().map(|row| row.ledger_pending).sum::<u64>()),
+        ] {
+            report.note(pending, &format!("grants are not yet in {}", checked.in_words()));
+        }
+    }
+}
+
+/// One grant for each user.
+fn name_users(page: &Page, findings: &mut Findings) {
+    for (user, seats) in page.users_with_several() {
+        findings.add(&page.name, Place::Journal, Kind::Broken, || {
+            let who = page.user_words(Entry::new(Lsn::ZERO, 0, user));
+            format!("{who} has {} seats: {seats:?}", seats.len())
+        });
+    }
+}

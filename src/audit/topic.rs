@@ -1,0 +1,259 @@
+//! The topic, read as every reader of it should: a record counts when its turn comes, a repeated one is skipped, one
+//! before its turn waits until what belongs before it was sent again.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::ControlFlow;
+
+use super::AuditError;
+use super::book::{Book, Judged, Seen};
+use super::findings::{Kind, Place};
+use super::progress::Progress;
+use crate::grant::Grant;
+use crate::ids::{LogId, Lsn};
+use crate::kafka::{Bounds, Cluster, KafkaError, Record};
+use crate::wire::kafka::{Bad, GrantRecord, Parsed, parse};
+
+/// Other journals in the topic that are counted each for itself.
+const OTHERS_MAX: usize = 100;
+
+/// Records that make no sense and are told in words.
+const BAD_NAMED_MAX: usize = 20;
+
+/// How often reading begins again behind records that retention took meanwhile.
+const GONE_MAX: u32 = 100;
+
+/// Records between two words about progress.
+const SHOWN_EVERY: u64 = 4096;
+
+/// A topic whose ends are known.
+pub struct Topic {
+    cluster: Box<dyn Cluster>,
+    /// Its name.
+    pub name: String,
+    /// The cluster's id.
+    pub cluster_id: String,
+    /// What each partition held when the audit began.
+    pub bounds: Vec<Bounds>,
+}
+
+/// What was found in one partition of the grants of our journal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Part {
+    /// The highest position there is, also of records before their turn.
+    pub seen_upto: Lsn,
+    /// Up to here retention has taken them.
+    pub unkept_upto: Lsn,
+    /// Records were there once that nobody can tell any more: retention has taken all of ours.
+    pub all_taken: bool,
+}
+
+/// What a topic holds beside what differs.
+#[derive(Debug, Default)]
+pub struct TopicFacts {
+    /// Records of all kinds.
+    pub records: u64,
+    /// Grants of our journal, in their turn.
+    pub grants: u64,
+    /// The same again: readers skip them.
+    pub repeats: u64,
+    /// Before their turn: readers wait for them to be sent again.
+    pub early: u64,
+    /// With our headers, without sense.
+    pub bad: u64,
+    /// The first of those, in words.
+    pub bad_named: Vec<String>,
+    /// Somebody else's.
+    pub foreign: u64,
+    /// Grants of other journals.
+    pub others: BTreeMap<LogId, u64>,
+    /// Grants of further journals.
+    pub further: u64,
+    /// By partition.
+    pub parts: Vec<Part>,
+}
+
+impl Topic {
+    /// Asks where the topic begins and ends. `None`: there is no such topic.
+    pub fn begin(mut cluster: Box<dyn Cluster>, name: &str) -> Result<Option<Topic>, KafkaError> {
+        let cluster_id = cluster.id()?;
+        let Some(partitions) = cluster.partitions(name)? else { return Ok(None) };
+        let bounds = (0..partitions).map(|partition| cluster.bounds(name, partition)).collect::<Result<_, _>>()?;
+        Ok(Some(Topic { cluster, name: name.to_owned(), cluster_id, bounds }))
+    }
+
+    /// Reads all of it. What it finds wrong goes to the findings of `book`.
+    pub fn read(&mut self, book: &mut Book, progress: &mut Progress) -> Result<TopicFacts, ReadError> {
+        let mut facts = TopicFacts::default();
+        let total = self.bounds.iter().map(|bounds| bounds.high - bounds.low).sum();
+        for partition in 0..self.bounds.len() {
+            let mut line = Line {
+                book: &mut *book,
+                progress: &mut *progress,
+                facts: &mut facts,
+                total,
+                last: HashMap::new(),
+                part: Part::default(),
+                next: self.bounds[partition].low,
+                cut: self.bounds[partition].low > 0,
+                trouble: None,
+            };
+            line.read(self.cluster.as_mut(), &self.name, partition as u32, self.bounds[partition])?;
+            let part = line.part;
+            facts.parts.push(part);
+        }
+        Ok(facts)
+    }
+}
+
+/// Why reading ended early.
+pub enum ReadError {
+    /// The cluster did not answer.
+    Kafka(KafkaError),
+    /// The audit itself cannot go on.
+    Audit(AuditError),
+}
+
+/// The line of records of one partition.
+struct Line<'a> {
+    book: &'a mut Book,
+    progress: &'a mut Progress,
+    facts: &'a mut TopicFacts,
+    total: u64,
+    /// The last grant of each journal in its turn. Of ours alone more than that is asked.
+    last: HashMap<LogId, Lsn>,
+    part: Part,
+    /// The next offset to read.
+    next: u64,
+    /// Records before those that are read are gone.
+    cut: bool,
+    trouble: Option<AuditError>,
+}
+
+impl Line<'_> {
+    fn read(
+        &mut self,
+        cluster: &mut dyn Cluster,
+        topic: &str,
+        partition: u32,
+        bounds: Bounds,
+    ) -> Result<(), ReadError> {
+        let mut gone = 0;
+        while self.next < bounds.high {
+            let range = self.next..bounds.high;
+            let read = cluster.read(topic, partition, range, &mut |record| self.take(&record));
+            if let Some(trouble) = self.trouble.take() {
+                return Err(ReadError::Audit(trouble));
+            }
+            match read {
+                Ok(()) => break,
+                Err(KafkaError::Gone { .. }) if gone < GONE_MAX => {
+                    gone += 1;
+                    let low = cluster.bounds(topic, partition).map_err(ReadError::Kafka)?.low;
+                    if low > self.next {
+                        (self.next, self.cut) = (low, true);
+                        self.last.clear();
+                    }
+                }
+                Err(error) => return Err(ReadError::Kafka(error)),
+            }
+        }
+        self.part.all_taken = self.cut && self.part.seen_upto == Lsn::ZERO;
+        Ok(())
+    }
+
+    fn take(&mut self, record: &Record) -> ControlFlow<()> {
+        self.next = record.offset + 1;
+        self.facts.records += 1;
+        if self.facts.records.is_multiple_of(SHOWN_EVERY) {
+            self.progress.at(self.facts.records, self.total);
+        }
+        match parse(record.key.as_deref(), record.value.as_deref(), record.at, &record.headers) {
+            Parsed::Foreign => self.facts.foreign += 1,
+            Parsed::Bad(bad) => self.bad(record, &bad),
+            Parsed::Grant(found) if found.grant.log != self.book.log() => {
+                let known = self.facts.others.len() < OTHERS_MAX || self.facts.others.contains_key(&found.grant.log);
+                match known {
+                    true => *self.facts.others.entry(found.grant.log).or_default() += 1,
+                    false => self.facts.further += 1,
+                }
+            }
+            Parsed::Grant(found) => {
+                if let Err(error) = self.ours(record, &found) {
+                    self.trouble = Some(error);
+                    return ControlFlow::Break(());
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// A record that makes no sense keeps its place in the line, as for every reader.
+    fn bad(&mut self, record: &Record, bad: &Bad) {
+        self.facts.bad += 1;
+        if self.facts.bad_named.len() < BAD_NAMED_MAX {
+            self.facts.bad_named.push(format!("{}: {}", place(record), bad.reason));
+        }
+        if let Some((log, seq, prev)) = bad.place
+            && log == self.book.log()
+            && self.last_of(log, prev) == prev
+            && seq <= self.book.last()
+        {
+            self.last.insert(log, seq);
+            self.part.seen_upto = self.part.seen_upto.max(seq);
+        }
+    }
+
+    fn ours(&mut self, record: &Record, found: &GrantRecord) -> Result<(), AuditError> {
+        let GrantRecord { grant, prev, .. } = found;
+        let last = self.last_of(grant.log, *prev);
+        if *prev > last {
+            self.facts.early += 1;
+            if self.judge(Seen::Early, grant)? != Judged::Orphan {
+                self.part.seen_upto = self.part.seen_upto.max(grant.seq);
+            }
+            return Ok(());
+        }
+        let judged = self.judge(Seen::Topic, grant)?;
+        match judged {
+            Judged::Orphan => return Ok(()),
+            Judged::Again => self.facts.repeats += 1,
+            Judged::Right | Judged::Wrong | Judged::Ignored => self.facts.grants += 1,
+        }
+        let words = || format!("seat {} (seq {}) at {}", grant.seat, grant.seq, place(record));
+        if grant.seq <= last {
+            if judged == Judged::Right {
+                let add = || format!("{} comes after seq {last}", words());
+                self.book.findings.add(&grant.campaign, Place::Kafka, Kind::Order, add);
+            }
+            return Ok(());
+        }
+        if *prev < last {
+            let add = || format!("{} names seq {prev} as the one before it, which is {last}", words());
+            self.book.findings.add(&grant.campaign, Place::Kafka, Kind::Chain, add);
+        }
+        self.last.insert(grant.log, grant.seq);
+        self.part.seen_upto = self.part.seen_upto.max(grant.seq);
+        Ok(())
+    }
+
+    /// The last grant of `log` in its turn. What came before the first that is kept is what that one says.
+    fn last_of(&mut self, log: LogId, prev: Lsn) -> Lsn {
+        if let Some(last) = self.last.get(&log) {
+            return *last;
+        }
+        let last = if self.cut { prev } else { Lsn::ZERO };
+        self.last.insert(log, last);
+        if log == self.book.log() {
+            self.part.unkept_upto = self.part.unkept_upto.max(last);
+        }
+        last
+    }
+
+    fn judge(&mut self, seen: Seen, grant: &Grant) -> Result<Judged, AuditError> {
+        self.book.judge(seen, grant, self.progress)
+    }
+}
+
+fn place(record: &Record) -> String {
+    format!("partition {} offset {}", record.partition, record.offset)
+}
