@@ -46,6 +46,12 @@ auto.create.topics.enable=false
 group.initial.rebalance.delay.ms=0
 ";
 
+/// A Java machine that is quick to start rather than quick in the long run.
+pub(super) const FOR_A_TEST: &[&str] = &["-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+
+/// The other way round.
+const FOR_LOAD: &[&str] = &["-Xms256m", "-Xmx512m"];
+
 /// Warnings, on standard output.
 const LOGGING: &str = "\
 rootLogger.level=WARN
@@ -63,6 +69,7 @@ pub struct Kafka {
     home: PathBuf,
     port: u16,
     cluster: String,
+    machine: &'static [&'static str],
     shared: bool,
     _turn: Option<Arc<Turn>>,
 }
@@ -72,7 +79,7 @@ pub fn shared() -> &'static Kafka {
     static SHARED: OnceLock<Kafka> = OnceLock::new();
     SHARED.get_or_init(|| {
         let dir = tempfile::Builder::new().prefix("coupon-gate-kafka-").tempdir().unwrap().keep();
-        Kafka::start_below(&dir, &[], None)
+        Kafka::start_below(&dir, &[], FOR_A_TEST, None)
     })
 }
 
@@ -86,15 +93,26 @@ impl Kafka {
     /// The same with further lines for its `server.properties`.
     #[track_caller]
     pub fn start_with(dir: &Path, properties: &[&str]) -> Kafka {
-        Kafka::start_below(dir, properties, Some(Turn::take()))
+        Kafka::start_below(dir, properties, FOR_A_TEST, Some(Turn::take()))
+    }
+
+    /// An empty node that is measured itself, or somebody beside it.
+    #[track_caller]
+    pub fn start_for_load(dir: &Path) -> Kafka {
+        Kafka::start_below(dir, &[], FOR_LOAD, Some(Turn::take()))
     }
 
     /// Without a turn it is the shared one: its directory goes when the test process does.
     #[track_caller]
-    pub(super) fn start_below(dir: &Path, properties: &[&str], turn: Option<Arc<Turn>>) -> Kafka {
+    pub(super) fn start_below(
+        dir: &Path,
+        properties: &[&str],
+        machine: &'static [&'static str],
+        turn: Option<Arc<Turn>>,
+    ) -> Kafka {
         let home = dir.join("kafka");
         let shared = turn.is_none();
-        let mut kafka = Kafka { held: None, home, port: 0, cluster: id(), shared, _turn: turn };
+        let mut kafka = Kafka { held: None, home, port: 0, cluster: id(), machine, shared, _turn: turn };
         for _ in 0..5 {
             kafka.lay_out(properties);
             if kafka.launch() {
@@ -244,7 +262,7 @@ impl Kafka {
     #[track_caller]
     fn launch(&mut self) -> bool {
         let before = self.said().len();
-        let mut command = java(&self.home);
+        let mut command = java(&self.home, self.machine);
         command.extend(["kafka.Kafka".to_owned(), path(&self.home.join("server.properties"))]);
         let folder = self.shared.then(|| self.home.parent().expect("it lies below a folder"));
         self.held = Some(Held::start(&command, &self.home.join("said.txt"), folder));
@@ -281,7 +299,7 @@ fn formatted() -> PathBuf {
     template(&format!("kafka-{version}"), |made| {
         let scratch = made.parent().expect("it lies below a folder");
         write_properties(scratch, 9092, 9093, &[&format!("log.dirs={}", path(made))]);
-        let mut command = java(scratch);
+        let mut command = java(scratch, FOR_A_TEST);
         command.extend(["kafka.tools.StorageTool", "format", "-t", &id(), "-c"].map(str::to_owned));
         command.push(path(&scratch.join("server.properties")));
         let (program, rest) = command.split_first().expect("java");
@@ -303,13 +321,11 @@ fn write_properties(home: &Path, port: u16, controller: u16, further: &[&str]) {
     fs::write(home.join("log4j2.properties"), LOGGING).unwrap();
 }
 
-/// Java with Kafka's jars: quick to start rather than quick in the long run.
-fn java(home: &Path) -> Vec<String> {
+/// Java with Kafka's jars.
+fn java(home: &Path, machine: &[&str]) -> Vec<String> {
     let logging = format!("-Dlog4j2.configurationFile={}", path(&home.join("log4j2.properties")));
     let jars = format!("{}/*", path(&libs()));
-    let options =
-        ["java", "-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", &logging, "-cp", &jars];
-    options.map(str::to_owned).to_vec()
+    [&["java"], machine, &[&logging, "-cp", &jars]].concat().into_iter().map(str::to_owned).collect()
 }
 
 /// The folder of Kafka's jars.

@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use kafka::Kafka;
+use kafka::{FOR_A_TEST, Kafka};
 use mariadb::MariaDb;
 pub use process::{Held, state};
 use turn::Turn;
@@ -25,7 +25,7 @@ use turn::Turn;
 pub fn both(dir: &Path) -> (Kafka, MariaDb) {
     let turn = Turn::take();
     thread::scope(|scope| {
-        let kafka = scope.spawn(|| Kafka::start_below(dir, &[], Some(turn.clone())));
+        let kafka = scope.spawn(|| Kafka::start_below(dir, &[], FOR_A_TEST, Some(turn.clone())));
         let mariadb = MariaDb::start_below(dir, &[], Some(turn.clone()));
         (kafka.join().expect("Kafka starts"), mariadb)
     })
