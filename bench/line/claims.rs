@@ -1,0 +1,183 @@
+//! Does a claim notice what happens to Kafka and MariaDB? An open loop at a quarter of saturation, in every state.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use super::fill::{create, info};
+use super::open_loop::{Latencies, milliseconds, open, saturation};
+use super::outcome::Outcome;
+use super::process::{Process, STEPS_BACK, on_core, watch};
+use super::topic::Topic;
+use super::{Bench, sink};
+use crate::client::Client;
+use crate::peers::both;
+use crate::peers::kafka::Kafka;
+use crate::peers::mariadb::{Database, MariaDb};
+
+/// Of saturation.
+const LOAD: f64 = 0.25;
+
+/// Above the worse of the two runs with healthy peers.
+const PROMISE: f64 = 1.1;
+
+/// How long a gate may take until the ledger has what was claimed while a peer was away.
+const CATCH_UP: Duration = Duration::from_secs(600);
+
+/// Slow peers stand for so long, then run for so long.
+const STAND: Duration = Duration::from_millis(200);
+const RUN: Duration = Duration::from_millis(50);
+
+/// What the peers are doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Healthy,
+    KafkaDown,
+    KafkaStopped,
+    HealthyAgain,
+    MariaDbDown,
+    MariaDbStopped,
+    BothSlow,
+}
+
+const STATES: [(State, &str); 7] = [
+    (State::Healthy, "both healthy"),
+    (State::KafkaDown, "Kafka down"),
+    (State::KafkaStopped, "Kafka stopped"),
+    (State::HealthyAgain, "both healthy, again"),
+    (State::MariaDbDown, "MariaDB down"),
+    (State::MariaDbStopped, "MariaDB stopped"),
+    (State::BothSlow, "both slow"),
+];
+
+/// A gate between its peers.
+struct World<'a> {
+    bench: &'a Bench,
+    kafka: Kafka,
+    mariadb: MariaDb,
+}
+
+pub fn measure(bench: &Bench) -> Outcome {
+    let (kafka, mariadb) = on_core(bench.cores.second(), STEPS_BACK, || both(bench.home.path()));
+    let mut world = World { bench, kafka, mariadb };
+    let mut rounds = vec![Vec::new(); STATES.len()];
+    let mut rate = None;
+    for round in 0..bench.rounds as usize {
+        // A journal and a ledger of its own for each round: none grows beyond what a round needs.
+        let topic = Topic::create(&world.kafka, 3);
+        let ledger = world.mariadb.database();
+        let data = bench.home.path().join("claims");
+        let bootstrap = world.kafka.bootstrap();
+        let options = ["--kafka-brokers", &bootstrap, "--kafka-topic", &topic.name, "--ledger", &ledger.url];
+        let gate = Process::gate(bench, bench.cores.first(), &data, &options);
+        let rate = *rate.get_or_insert_with(|| world.saturation(&gate) * LOAD);
+        for turn in 0..STATES.len() {
+            // Another state is the first in each round.
+            let at = (turn + round * 2) % STATES.len();
+            let figures = world.cell(&gate, &ledger, STATES[at], rate);
+            eprintln!("round {round}: {}: {figures:.2?}", STATES[at].1);
+            rounds[at].push(figures);
+        }
+        gate.stop();
+        std::fs::remove_dir_all(&data).unwrap();
+        world.kafka.delete_topic(&topic.name);
+        ledger.execute(&format!("DROP DATABASE {}", ledger.name));
+    }
+    let about = format!("claims: an open loop at a quarter of saturation, {} s a cell", bench.seconds);
+    let mut outcome = Outcome::new(about, &["claims/s", "p50 ms", "p99 ms", "p99.9 ms", "late p99 ms"]);
+    for ((_, what), rounds) in STATES.into_iter().zip(&rounds) {
+        outcome.add(what, rounds);
+    }
+    let p99 = |what: &str| outcome.figure(what, "p99 ms");
+    let worse = p99("both healthy").max(p99("both healthy, again"));
+    let others = STATES.iter().filter(|(state, _)| !matches!(state, State::Healthy | State::HealthyAgain));
+    let ratios: Vec<_> = others.map(|(_, what)| (*what, p99(what) / worse)).collect();
+    for (what, ratio) in ratios {
+        outcome.judge(format!("{what}: p99 / the worse healthy one, at most {PROMISE}"), ratio, ratio <= PROMISE);
+    }
+    outcome
+}
+
+impl World<'_> {
+    fn saturation(&self, gate: &Process) -> f64 {
+        let mut client = Client::connect(gate.port).unwrap();
+        create(&mut client, "saturation");
+        let measured = || saturation(gate.port, "saturation", self.bench.seconds.min(5.0));
+        let (rate, claims) = on_core(self.bench.cores.second(), 0, measured);
+        eprintln!("saturation: {rate:.0} claims/s");
+        caught_up(&mut client, "saturation", claims);
+        rate
+    }
+
+    /// One state: claims in a campaign of their own while it lasts; then the ledger catches up.
+    fn cell(&mut self, gate: &Process, ledger: &Database, (state, what): (State, &str), rate: f64) -> Vec<f64> {
+        let mut client = Client::connect(gate.port).unwrap();
+        let campaign = format!("{state:?}");
+        create(&mut client, &campaign);
+        self.enter(state);
+        let load = || open(gate.port, &campaign, rate, self.bench.seconds);
+        let Latencies { answered, late, claims } = on_core(self.bench.cores.second(), 0, || match state {
+            State::BothSlow => slowed(&self.kafka, &self.mariadb, load),
+            State::Healthy
+            | State::KafkaDown
+            | State::KafkaStopped
+            | State::HealthyAgain
+            | State::MariaDbDown
+            | State::MariaDbStopped => load(),
+        });
+        assert_eq!(info(&mut client, &campaign, "granted"), u64::from(claims), "{what}: as the gate tells it");
+        self.leave(state);
+        caught_up(&mut client, &campaign, claims);
+        sink::must_hold_each_seat_once(ledger, &campaign, claims);
+        let of = |quantile| milliseconds(&answered, quantile);
+        vec![rate, of(0.5), of(0.99), of(0.999), milliseconds(&late, 0.99)]
+    }
+
+    fn enter(&mut self, state: State) {
+        match state {
+            State::Healthy | State::HealthyAgain | State::BothSlow => {}
+            State::KafkaDown => self.kafka.kill(),
+            State::KafkaStopped => self.kafka.freeze(),
+            State::MariaDbDown => self.mariadb.kill(),
+            State::MariaDbStopped => self.mariadb.freeze(),
+        }
+    }
+
+    fn leave(&mut self, state: State) {
+        let core = self.bench.cores.second();
+        match state {
+            State::Healthy | State::HealthyAgain | State::BothSlow => {}
+            State::KafkaDown => on_core(core, STEPS_BACK, || self.kafka.restart()),
+            State::KafkaStopped => self.kafka.thaw(),
+            State::MariaDbDown => on_core(core, STEPS_BACK, || self.mariadb.restart()),
+            State::MariaDbStopped => self.mariadb.thaw(),
+        }
+    }
+}
+
+/// Does `work` while both peers stand most of the time.
+fn slowed<T>(kafka: &Kafka, mariadb: &MariaDb, work: impl FnOnce() -> T) -> T {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Acquire) {
+                kafka.freeze();
+                mariadb.freeze();
+                thread::sleep(STAND);
+                kafka.thaw();
+                mariadb.thaw();
+                thread::sleep(RUN);
+            }
+        });
+        let result = work();
+        done.store(true, Ordering::Release);
+        result
+    })
+}
+
+/// Waits until the ledger has all that a campaign granted.
+fn caught_up(client: &mut Client, campaign: &str, claims: u32) {
+    watch(Duration::from_millis(100), CATCH_UP, &format!("{campaign} is in the ledger"), || {
+        (info(client, campaign, "stored") == u64::from(claims)).then_some(())
+    });
+}
