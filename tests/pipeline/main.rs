@@ -11,6 +11,7 @@
     reason = "a test looks at real processes from outside: it watches the clock, starts threads and stops at the first surprise"
 )]
 
+mod bench;
 mod crowd;
 mod faults_gate;
 mod faults_peers;
