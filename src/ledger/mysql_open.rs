@@ -18,6 +18,10 @@ pub(super) struct Opened {
     pub(super) also: Option<Also>,
 }
 
+/// A sink that stands still in the middle of a transaction holds the rows that its heir must read. One that works says
+/// something at least every 3 seconds; this is below the 10 after which another takes over.
+const GIVE_UP_THE_FROZEN: &str = "SET SESSION wait_timeout = 8";
+
 /// Statements that change nothing and need the rights that a sink needs, also from a server that is read-only.
 const RIGHTS: [&str; 3] = [
     "UPDATE coupon_sink_position SET hole = hole WHERE 1 = 0",
@@ -42,7 +46,9 @@ pub(super) fn open(options: &MysqlOptions) -> Result<Opened, LedgerError> {
     }
     // What was a look has short time-outs, and a connection keeps those that it began with.
     drop(conn);
-    Ok(Opened { conn: at.connect(WORK)?, also })
+    let mut conn = at.connect(WORK)?;
+    conn.query_drop(GIVE_UP_THE_FROZEN).map_err(|e| fault(at, "limit the time of a silent session", &e))?;
+    Ok(Opened { conn, also })
 }
 
 /// Opens the database for who only reads; `None` where it, or our tables in it, are not there.

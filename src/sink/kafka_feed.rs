@@ -22,6 +22,9 @@ const COUNT_AGAIN: Duration = Duration::from_secs(30);
 /// So many records before the next position are looked at for one of ours.
 const LOOK_BACK: u64 = 100;
 
+/// A database may close a session that is silent for long, and many partitions take a while.
+const SPEAK: Duration = Duration::from_secs(2);
+
 /// The highest `seq` that a ledger's signed column holds; no journal comes near.
 const SEQ_MAX: u64 = i64::MAX as u64;
 
@@ -109,9 +112,14 @@ impl Feed for KafkaFeed {
         Ok(Opened { source: ledger::kafka_source(&id, &self.topic), partitions: self.partitions })
     }
 
-    fn resume(&mut self, _ledger: &mut dyn Ledger, rows: &Rows) -> Result<Vec<u64>, Fault> {
+    fn resume(&mut self, ledger: &mut dyn Ledger, rows: &Rows) -> Result<Vec<u64>, Fault> {
         let mut from = Vec::with_capacity(self.partitions as usize);
+        let mut spoken = now();
         for kpart in 0..self.partitions {
+            if now().duration_since(spoken) >= SPEAK {
+                ledger.positions(&rows.source)?;
+                spoken = now();
+            }
             let Some(there) = rows.of(kpart) else {
                 from.push(self.bounds(kpart).map_err(FeedError::from)?.low);
                 continue;

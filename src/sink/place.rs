@@ -26,6 +26,8 @@ pub(super) struct Place {
     /// How long an owner is waited for.
     pub(super) silence: Duration,
     pub(super) hold: Hold,
+    /// The connection to the ledger is good: who stands by looks often, and need not make one for each look.
+    connected: bool,
 }
 
 /// See [`Place`].
@@ -44,7 +46,7 @@ pub(super) enum Hold {
 impl Place {
     /// Of a sink that waits so long for an owner; not at all at the first look if `claims_at_once`.
     pub(super) fn new(claims_at_once: bool, silence: Duration) -> Place {
-        Place { claims_at_once, silence, hold: Hold::Unknown }
+        Place { claims_at_once, silence, hold: Hold::Unknown, connected: false }
     }
 
     /// The epoch to write with.
@@ -58,6 +60,7 @@ impl Place {
     }
 
     pub(super) fn doubt(&mut self, sent: Option<(Vec<Move>, usize)>) {
+        self.connected = false;
         if let Hold::Held { epoch } = self.hold {
             self.hold = Hold::Doubtful { epoch, sent };
         }
@@ -103,10 +106,14 @@ impl Worker {
         if matches!(self.place.hold, Hold::Held { .. }) {
             return Ok(());
         }
-        self.ledger.open()?;
+        if !std::mem::take(&mut self.place.connected) {
+            self.ledger.open()?;
+        }
         let Opened { source, partitions } = self.feed.open()?;
         let rows = Rows::new(&source, self.ledger.positions(&source)?);
-        self.place.may_claim(&rows, now())?;
+        let may_claim = self.place.may_claim(&rows, now());
+        self.place.connected = may_claim.is_err();
+        may_claim?;
         let from = self.feed.resume(self.ledger.as_mut(), &rows)?;
         let (rows, epoch) = self.own(rows, partitions, &from)?;
         self.feed.seek(&from)?;
