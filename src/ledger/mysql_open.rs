@@ -19,8 +19,8 @@ pub(super) struct Opened {
 }
 
 /// A sink that stands still in the middle of a transaction holds the rows that its heir must read. One that works says
-/// something at least every 3 seconds; this is below the 10 after which another takes over.
-const GIVE_UP_THE_FROZEN: &str = "SET SESSION wait_timeout = 8";
+/// something at least every 3 seconds; its heir counts its 10 seconds from when it can read them.
+const GIVE_UP_THE_FROZEN: &str = "SET SESSION wait_timeout = 5";
 
 /// Statements that change nothing and need the rights that a sink needs, also from a server that is read-only.
 const RIGHTS: [&str; 3] = [
