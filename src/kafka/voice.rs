@@ -94,9 +94,11 @@ impl Voice {
 
 impl ClientContext for Voice {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        // Each client is given the properties of all. And what connections suffer comes as an error too.
-        let of_other_roles = facility == "CONFWARN" && line.contains("will be ignored by this");
-        let quiet = of_other_roles || matches!(facility, "FAIL" | "ERROR");
+        // Each client is given the properties of all; that one of them counts as experimental is known. And what connections
+        // suffer comes as an error too.
+        let known = ["will be ignored by this", "enable.gapless.guarantee is experimental"];
+        let chosen = facility == "CONFWARN" && known.iter().any(|known| line.contains(known));
+        let quiet = chosen || matches!(facility, "FAIL" | "ERROR");
         let loud = matches!(
             level,
             RDKafkaLogLevel::Emerg

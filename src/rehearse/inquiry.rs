@@ -34,7 +34,7 @@ pub async fn destination(
     };
     let ledger =
         field("ledger").map_or("no ledger that the gate names".to_string(), |ledger| format!("ledger {ledger}"));
-    let topic = field("kafka_topic").map_or("no topic".to_string(), |topic| format!("topic {topic}"));
+    let topic = field("kafka").map_or("no topic".to_string(), |topic| format!("topic {topic}"));
     Ok(format!(
         "This is no shadow: the grants of campaign {campaign} (users 1 to {}) reach {ledger} and {topic}, and stay there.",
         options.users

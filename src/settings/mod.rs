@@ -157,9 +157,10 @@ impl Values {
         }
     }
 
-    /// Whether the command at hand has the setting `key` at all.
+    /// Whether the command at hand has the setting `key`, which has a default. (An unknown one is an error in a debug
+    /// build and absent in a release.)
     fn knows(&self, key: &str) -> bool {
-        self.matches.try_contains_id(key).is_ok()
+        self.matches.try_contains_id(key).is_ok_and(|there| there)
     }
 
     /// All values of a repeatable setting without a default; maybe none.
