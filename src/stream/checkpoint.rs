@@ -95,11 +95,9 @@ impl Checkpoint {
         let lsn = |json: &Json| json.as_u64().map(Lsn::new);
         let partition = |json: &Json| {
             let at = &json["anchor"];
-            let anchor = if at.is_null() {
-                None
-            } else {
-                Some(Anchor { offset: at["offset"].as_u64()?, seq: lsn(&at["seq"])?, acked: lsn(&at["acked"])? })
-            };
+            let anchor =
+                || Some(Anchor { offset: at["offset"].as_u64()?, seq: lsn(&at["seq"])?, acked: lsn(&at["acked"])? });
+            let anchor = if at.is_null() { None } else { Some(anchor()?) };
             Some(Remembered { acked: lsn(&json["seq"])?, high: json["high"].as_u64()?, anchor })
         };
         let read = Checkpoint {

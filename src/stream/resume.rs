@@ -151,7 +151,7 @@ impl Tail<'_> {
         }
         let scan = match remembered.anchor {
             Some(anchor) if anchor.offset < self.bounds.low => self.behind_retention(cluster, remembered)?,
-            Some(anchor) if anchor.offset < self.bounds.high => match self.scan_anchor(cluster, anchor)? {
+            Some(anchor) if anchor.offset < self.bounds.high => match self.behind_anchor(cluster, anchor)? {
                 Some(scan) => scan,
                 None => self.search(cluster, Some(anchor.acked))?,
             },
@@ -197,7 +197,7 @@ impl Tail<'_> {
     }
 
     /// From the anchor on; `None` where it is not in its place.
-    fn scan_anchor(&self, cluster: &mut dyn Cluster, anchor: Anchor) -> Result<Option<Scan>, KafkaError> {
+    fn behind_anchor(&self, cluster: &mut dyn Cluster, anchor: Anchor) -> Result<Option<Scan>, KafkaError> {
         let mut scan = Scan::new(self.log, Some(anchor.acked));
         let mut intact = false;
         cluster.read(self.topic, self.partition, anchor.offset..self.bounds.high, &mut |record| {

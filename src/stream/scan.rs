@@ -9,6 +9,8 @@ use crate::wire::kafka::{GrantRecord, Parsed, parse};
 #[derive(Clone, Debug)]
 pub(super) struct Scan {
     log: LogId,
+    /// Where the line of our records begins without anything that says so: a lower one behind it is a better beginning.
+    assumed: Option<Lsn>,
     /// Up to here our records follow each other without a hole; `None` before the first.
     pub last: Option<Lsn>,
     /// The first of our records: its `seq` and its `prev`.
@@ -34,6 +36,7 @@ impl Scan {
     pub fn new(log: LogId, last: Option<Lsn>) -> Scan {
         Scan {
             log,
+            assumed: None,
             last,
             first: None,
             lowest: None,
@@ -70,9 +73,14 @@ impl Scan {
             self.newest = grant;
         }
         match self.last {
+            Some(_) if self.assumed.is_some_and(|assumed| seq < assumed) => {
+                // What came before was written over a loss, and this is sent again.
+                (self.assumed, self.last, self.hole) = (Some(seq), Some(seq), None);
+            }
             Some(last) if seq <= last => self.duplicates += 1,
             Some(last) if prev > last => self.hole = self.hole.or(Some(prev)),
-            Some(_) | None => {
+            None => (self.assumed, self.last) = (Some(seq), Some(seq)),
+            Some(_) => {
                 self.last = Some(seq);
                 self.hole = None;
             }

@@ -203,9 +203,13 @@ impl Session {
         sent.acked = true;
         self.acknowledged += 1;
         lane.there.acked = lane.there.acked.max(sent.seq);
-        if let Some(offset) = ack.offset {
-            lane.next_offset = offset + 1;
-            lane.there.anchor = Some(Anchor { offset, seq: sent.seq, acked: lane.there.acked });
+        match ack.offset {
+            Some(offset) => {
+                lane.next_offset = offset + 1;
+                lane.there.anchor = Some(Anchor { offset, seq: sent.seq, acked: lane.there.acked });
+            }
+            // Wherever it is, it takes a place.
+            None => lane.next_offset += 1,
         }
         Ok(())
     }

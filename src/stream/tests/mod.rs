@@ -301,12 +301,8 @@ impl Process {
 }
 
 fn unfit(fault: Fault) -> String {
-    match fault {
-        Fault::Kafka(KafkaError::Unfit(line)) => line,
-        other @ (Fault::Kafka(_) | Fault::Replaced(_) | Fault::Journal(_) | Fault::Stale(_)) => {
-            panic!("not unfit: {other:?}")
-        }
-    }
+    let Fault::Kafka(KafkaError::Unfit(line)) = fault else { panic!("not unfit: {fault:?}") };
+    line
 }
 
 /// Tries until it is so, for a minute at most.
