@@ -144,7 +144,7 @@ impl SinkProcess {
         command.extend(line.world.iter().cloned());
         command.extend(["--admin", "none"].map(str::to_owned));
         command.extend(more.iter().map(|option| (*option).to_owned()));
-        SinkProcess { held: crate::peers::Held::start(&command, &said, Some(line.gate.home())) }
+        SinkProcess { held: crate::peers::Held::start(&command, &said, None) }
     }
 
     /// Its process.

@@ -301,3 +301,26 @@ fn one_campaign_can_be_asked_for_alone() {
     let error = world.audit_of(Some("winter")).unwrap_err();
     assert_eq!((error.exit(), error), (Exit::Usage, AuditError::UnknownCampaign("winter".into())));
 }
+
+#[test]
+fn what_retention_took_too_early_and_was_sent_again_is_in_its_place() {
+    let mut world = topic_with(|_| ());
+    let sent = world.cluster.records(TOPIC, 0);
+    world.cluster.delete_records(TOPIC, 0, 8);
+    for record in &sent[..8] {
+        let headers = record.headers.iter().map(|(name, value)| {
+            let name: &'static str = name.clone().leak();
+            (name, value.clone().unwrap())
+        });
+        let again = crate::kafka::Outgoing {
+            partition: 0,
+            at: record.at.unwrap(),
+            key: record.key.clone(),
+            value: record.value.clone().unwrap(),
+            headers: headers.collect(),
+        };
+        world.cluster.add(TOPIC, again);
+    }
+    let report = world.audit();
+    assert_eq!((report.exit(), report.campaigns[0].kafka), (Exit::Done, Some(10)), "{report}");
+}

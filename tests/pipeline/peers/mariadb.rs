@@ -224,10 +224,13 @@ impl Database {
         end.stdout
     }
 
-    /// Makes it what it was at a dump: nothing else stays. Its user keeps his rights.
+    /// Makes it what it was at a dump: nothing else stays. Its user keeps his rights, and is shut out meanwhile, as an
+    /// operator does it.
     #[track_caller]
     pub fn restore(&self, dump: &[u8]) {
         let mut root = connect(&self.socket, None, STATEMENT).unwrap();
+        root.query_drop(format!("ALTER USER {}@'%' ACCOUNT LOCK", self.name)).unwrap();
+        root.query_drop(format!("KILL USER {}@'%'", self.name)).unwrap();
         root.query_drop(format!("DROP DATABASE {}", self.name)).unwrap();
         root.query_drop(format!("CREATE DATABASE {}", self.name)).unwrap();
         let mut file = tempfile::tempfile().unwrap();
@@ -235,6 +238,7 @@ impl Database {
         let from = rewound(file);
         let end = self.tool("mariadb").arg(&self.name).stdin(from).output().unwrap();
         assert!(end.status.success(), "mariadb: {}", String::from_utf8_lossy(&end.stderr));
+        root.query_drop(format!("ALTER USER {}@'%' ACCOUNT UNLOCK", self.name)).unwrap();
     }
 
     fn tool(&self, name: &str) -> Command {
