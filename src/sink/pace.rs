@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-/// The ceilings an operator gave.
+/// The ceilings an operator gave. Without any there is no pacing at all: the database is kept busy until all is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
     /// Rows a second; `None` is no ceiling.
@@ -14,6 +14,11 @@ pub struct Pace {
 }
 
 impl Pace {
+    /// Whether the operator wants no pacing.
+    fn is_free(self) -> bool {
+        self.rows_per_second.is_none() && self.commits_per_second.is_none()
+    }
+
     /// The share of time that a transaction of `rows` rows may have.
     fn turn(self, rows: usize) -> Duration {
         let share = |amount: usize, per_second: Option<NonZeroU32>| match per_second {
@@ -26,6 +31,9 @@ impl Pace {
 
 /// Rows of one transaction: beyond this, longer transactions gain nothing and hold locks longer.
 pub(super) const ROWS_PER_TRANSACTION: usize = 1000;
+
+/// Rows of one transaction where nobody else is to be considered: each costs some round trips beside its rows.
+const ROWS_PER_TRANSACTION_FREE: usize = 4000;
 
 /// Rows of one transaction that is kept short: fewer gain nothing, each has a sync of its own.
 const ROWS_PER_TRANSACTION_MIN: usize = 50;
@@ -79,15 +87,26 @@ impl Throttle {
         if self.rate >= NO_CEILING { 0 } else { self.rate as u64 }
     }
 
+    /// The most rows that a transaction may ever have.
+    pub(super) fn batch_max(&self) -> usize {
+        if self.pace.is_free() { ROWS_PER_TRANSACTION_FREE } else { ROWS_PER_TRANSACTION }
+    }
+
     /// Rows of the next transaction: those of one turn at this rate, so that a slow database gets short ones.
     pub(super) fn batch(&self) -> usize {
+        if self.pace.is_free() {
+            return self.batch_max();
+        }
         let turn = self.pace.turn(1).max(COMMIT_TARGET).as_secs_f64();
         ((self.rate * turn) as usize).clamp(ROWS_PER_TRANSACTION_MIN, ROWS_PER_TRANSACTION)
     }
 
     /// A transaction of `rows` rows ended `now`, after `took`: how long to rest, so that neither ceiling is passed, and no
-    /// database is ever kept busy for more than half of the time.
+    /// database is ever kept busy for more than half of the time. Without ceilings there is no rest.
     pub(super) fn after(&mut self, rows: usize, took: Duration, now: Instant) -> Duration {
+        if self.pace.is_free() {
+            return Duration::ZERO;
+        }
         if rows > 0 {
             self.recent.push_back((now, took, rows));
             while self.recent.front().is_some_and(|(at, ..)| now.duration_since(*at) > WINDOW) {
@@ -104,6 +123,9 @@ impl Throttle {
 
     /// The database refuses for now.
     pub(super) fn congested(&mut self) {
+        if self.pace.is_free() {
+            return;
+        }
         let measured = self.measured();
         self.rate = (self.rate.min(measured) * 0.7).max(self.least());
         self.recent.clear();
@@ -204,7 +226,10 @@ mod tests {
     #[test]
     fn without_a_ceiling_there_is_no_rest() {
         let mut free = Throttle::new(Pace { rows_per_second: None, commits_per_second: None });
-        assert_eq!(free.after(1000, NO_TIME, began()), NO_TIME);
+        assert_eq!(free.after(1000, Duration::from_secs(1), began()), NO_TIME);
+        run(&mut free, began(), 60, |_| 100);
+        free.congested();
+        assert_eq!((free.rate(), free.batch()), (0, ROWS_PER_TRANSACTION_FREE));
     }
 
     #[test]
@@ -263,11 +288,11 @@ mod tests {
         let mut throttle = Throttle::new(PACE);
         run(&mut throttle, began(), 60, |_| 100);
         assert_eq!(throttle.rate(), 1000, "a twentieth");
-        let free = Pace { rows_per_second: None, commits_per_second: None };
-        let mut throttle = Throttle::new(free);
+        let rows_free = Pace { rows_per_second: None, ..PACE };
+        let mut throttle = Throttle::new(rows_free);
         assert_eq!((throttle.rate(), throttle.batch()), (0, 1000));
         run(&mut throttle, began(), 60, |_| 100);
-        assert_eq!(throttle.rate(), 1000, "without a ceiling, what was measured is what it comes down from");
+        assert_eq!(throttle.rate(), 1000, "without a ceiling on rows, what was measured is what it comes down from");
     }
 
     #[test]

@@ -232,7 +232,7 @@ impl Worker {
             match self.store(&plan.rows, &plan.dead, &plan.moves) {
                 Ok(()) => {
                     let (rows, is_full) = (plan.rows.len(), plan.writes() >= limit);
-                    self.progress.limit = (self.progress.limit * 2).min(ROWS_PER_TRANSACTION);
+                    self.progress.limit = (self.progress.limit * 2).min(self.throttle.batch_max());
                     self.tell_of_dead_letters(&plan);
                     plan.lines.written(&plan.moves);
                     self.adopt(plan);
@@ -285,14 +285,14 @@ impl Worker {
 
     /// Reads until one transaction is full or nothing is left; waits for the first record as long as `patience`.
     pub(super) fn fill(&mut self, patience: Duration) -> Result<(), Fault> {
-        let mut patience = patience;
+        let (mut patience, most) = (patience, self.throttle.batch_max());
         loop {
             let waiting = &mut self.progress.waiting;
             let before = waiting.len();
-            if before >= ROWS_PER_TRANSACTION {
+            if before >= most {
                 return Ok(());
             }
-            let read = self.feed.next(patience, ROWS_PER_TRANSACTION - before, &mut |item| waiting.push_back(item));
+            let read = self.feed.next(patience, most - before, &mut |item| waiting.push_back(item));
             if let Err(error) = read {
                 self.doubt(None);
                 return Err(error.into());
@@ -329,7 +329,7 @@ impl Worker {
                 self.give_a_sign()?;
             }
             let before = self.progress.waiting.len();
-            if before >= ROWS_PER_TRANSACTION {
+            if before >= self.throttle.batch_max() {
                 self.stop.rest_until(until.min(now() + LAZY));
             } else {
                 self.fill(left.min(GLANCE))?;
