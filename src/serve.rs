@@ -335,7 +335,7 @@ fn start_sink(
                 let options = FollowOptions { ledger, connect, topic, log };
                 return sink::follow(options, watermarks, figures).map(Filler::Outside);
             }
-            Box::new(KafkaFeed::new(connect, topic, Some((log, Arc::clone(&watermarks)))))
+            Box::new(KafkaFeed::new(connect, topic, Some((log, Arc::clone(&watermarks)))).ahead())
         }
         None => {
             let events = Box::new(JournalSource::new(Arc::new(RealDisk), &settings.data));

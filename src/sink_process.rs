@@ -78,7 +78,7 @@ pub fn run(settings: &SinkSettings) -> Result<Exit, SinkProcessError> {
         Err(KafkaError::Unavailable(_) | KafkaError::Gone { .. }) => None,
     };
     let connect = Box::new(move || first.take().map_or_else(&mut connect, Ok));
-    let feed = KafkaFeed::new(connect, kafka.topic.clone(), None);
+    let feed = KafkaFeed::new(connect, kafka.topic.clone(), None).ahead();
     let pace = wiring::pace(&settings.writing);
     let options = sink::Options { ledger, pace, owner: sink::owner(), claims_at_once: false };
     let sink =

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::feed::{Feed, FeedError, Item, Opened, Raw, What};
 use super::lines::Lines;
+use super::read_ahead::ReadAhead;
 use super::rows::Rows;
 use super::stop::now;
 use super::worker::Fault;
@@ -38,15 +39,50 @@ pub struct KafkaFeed {
     /// The journal of the gate in this process, if there is one: whose `stored` is told, and who sends again.
     gate: Option<(LogId, Arc<Watermarks>)>,
     cluster: Option<Box<dyn Cluster>>,
-    follower: Option<Box<dyn Follower>>,
+    reading: Option<Reading>,
+    /// Whether it is read on a thread of its own.
+    ahead: bool,
     partitions: u32,
     counted: Instant,
+}
+
+/// Who fetches the records.
+enum Reading {
+    /// Whoever asks for the next one.
+    Here(Box<dyn Follower>),
+    /// A thread.
+    Ahead(ReadAhead),
+}
+
+impl Reading {
+    fn next(&mut self, patience: Duration) -> Result<Option<Item>, KafkaError> {
+        match self {
+            Reading::Here(follower) => Ok(follower.next(patience)?.map(item)),
+            Reading::Ahead(ahead) => ahead.next(patience),
+        }
+    }
+
+    fn pause(&mut self, pause: bool) -> Result<(), KafkaError> {
+        match self {
+            Reading::Here(follower) if pause => follower.pause(),
+            Reading::Here(follower) => follower.resume(),
+            Reading::Ahead(ahead) => {
+                ahead.pause(pause);
+                Ok(())
+            }
+        }
+    }
 }
 
 impl KafkaFeed {
     /// `topic` of the cluster that `connect` leads to; `gate` is the journal that this process streams there.
     pub fn new(connect: Connect, topic: String, gate: Option<(LogId, Arc<Watermarks>)>) -> KafkaFeed {
-        KafkaFeed { connect, topic, gate, cluster: None, follower: None, partitions: 0, counted: now() }
+        KafkaFeed { connect, topic, gate, cluster: None, reading: None, ahead: false, partitions: 0, counted: now() }
+    }
+
+    /// The same, read ahead on a thread of its own: the database is not kept waiting for the next records.
+    pub fn ahead(self) -> KafkaFeed {
+        KafkaFeed { ahead: true, ..self }
     }
 
     fn cluster(&mut self) -> Result<&mut Box<dyn Cluster>, KafkaError> {
@@ -106,7 +142,7 @@ impl KafkaFeed {
 
 impl Feed for KafkaFeed {
     fn open(&mut self) -> Result<Opened, FeedError> {
-        self.follower = None;
+        self.reading = None;
         let id = self.cluster()?.id()?;
         self.partitions = self.count()?;
         Ok(Opened { source: ledger::kafka_source(&id, &self.topic), partitions: self.partitions })
@@ -138,7 +174,11 @@ impl Feed for KafkaFeed {
 
     fn seek(&mut self, from: &[u64]) -> Result<(), FeedError> {
         let topic = self.topic.clone();
-        self.follower = Some(self.cluster()?.follower(&topic, from)?);
+        let (ahead, follower) = (self.ahead, self.cluster()?.follower(&topic, from)?);
+        self.reading = Some(match ahead {
+            true => Reading::Ahead(ReadAhead::start(follower, item)?),
+            false => Reading::Here(follower),
+        });
         Ok(())
     }
 
@@ -150,19 +190,19 @@ impl Feed for KafkaFeed {
                 return Err(FeedError::Away(line));
             }
         }
-        let follower = self.follower.as_mut().expect("a feed is read after a seek");
+        let reading = self.reading.as_mut().expect("a feed is read after a seek");
         let mut patience = patience;
         for _ in 0..room.max(1) {
-            let Some(record) = follower.next(patience)? else { break };
+            let Some(item) = reading.next(patience)? else { break };
             patience = Duration::ZERO;
-            take(item(record));
+            take(item);
         }
         Ok(())
     }
 
     fn pause(&mut self, pause: bool) -> Result<(), FeedError> {
-        let follower = self.follower.as_mut().expect("a feed is paused after a seek");
-        Ok(if pause { follower.pause() } else { follower.resume() }?)
+        let reading = self.reading.as_mut().expect("a feed is paused after a seek");
+        Ok(reading.pause(pause)?)
     }
 
     fn behind(&mut self, next: &[u64]) -> Result<u64, FeedError> {

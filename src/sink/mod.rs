@@ -17,6 +17,7 @@ mod lines; //          duplicates, holes, positions
 mod pace; //           ceilings, and what the database bears
 mod place; //          who may store
 mod plan; //           one transaction
+mod read_ahead; //     a topic, while the database stores
 mod refused; //        rows that the database refuses
 mod resume; //         the journal and the ledger belong together
 mod rows; //           what the position table says

@@ -54,9 +54,10 @@ impl Key {
 
     /// The partition of `grant` among `partitions`.
     pub fn partition(self, grant: &Grant, partitions: u32) -> u32 {
-        match self.of(grant) {
-            Some(key) => super::partition_of(&key, partitions),
-            None => (grant.seq.get() % u64::from(partitions)) as u32,
+        match self {
+            Key::Campaign => super::partition_of(grant.campaign.as_bytes(), partitions),
+            Key::User => super::partition_of(&self.of(grant).expect("a user is a key"), partitions),
+            Key::None => (grant.seq.get() % u64::from(partitions)) as u32,
         }
     }
 }
@@ -71,7 +72,7 @@ pub type Headers = Vec<(&'static str, Vec<u8>)>;
 pub fn encode(record: &GrantRecord, key: Key, value: Value) -> (Option<Vec<u8>>, Vec<u8>, Headers) {
     let grant = &record.grant;
     let mut headers: Headers = vec![
-        ("cg-log", grant.log.to_string().into_bytes()),
+        ("cg-log", grant.log.hex().to_vec()),
         ("cg-seq", decimal(grant.seq.get())),
         ("cg-prev", decimal(record.prev.get())),
         ("cg-seat", decimal(u64::from(grant.seat))),
@@ -219,7 +220,7 @@ fn campaign_name(bytes: &[u8]) -> Option<Arc<str>> {
 }
 
 fn decimal(number: u64) -> Vec<u8> {
-    number.to_string().into_bytes()
+    itoa::Buffer::new().format(number).as_bytes().to_vec()
 }
 
 /// Canonical decimals only: what `decimal` writes.
