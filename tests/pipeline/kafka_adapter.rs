@@ -12,7 +12,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 
 use crate::gate::free_port;
-use crate::level::{PATIENCE, now_ms};
+use crate::level::{PATIENCE, now_ms, until};
 use crate::peers::{kafka, unique};
 
 pub fn settings(brokers: &str, properties: &[(&str, &str)]) -> KafkaSettings {
@@ -269,8 +269,10 @@ fn offsets_without_a_record_are_passed_over() {
             false => producer.abort_transaction(PATIENCE).unwrap(),
         }
     }
-    // A record and its marker, twice.
-    assert_eq!(cluster.bounds(&name, 0).unwrap(), Bounds { low: 0, high: 4 });
+    // A record and its marker, twice; the answer to a commit does not wait for the marker.
+    until("the last marker is there", || {
+        (cluster.bounds(&name, 0).unwrap() == Bounds { low: 0, high: 4 }).then_some(())
+    });
     for (range, there) in [(0..4, vec![0, 2]), (1..2, vec![]), (3..4, vec![]), (1..3, vec![2])] {
         assert_eq!(offsets(&read(&mut *cluster, &name, 0, range).unwrap()), there);
     }
