@@ -123,13 +123,13 @@ fn fetch(follower: &mut dyn Follower, item: fn(Record) -> Item) -> (Vec<Item>, O
 mod tests {
     use super::*;
     use crate::sink::feed::What;
-    use std::sync::mpsc::{Sender, channel};
+    use std::sync::mpsc::SyncSender;
 
     /// Brings `left` records, then an error; tells when it is dropped.
     struct Finite {
         left: u64,
         next: u64,
-        gone: Sender<()>,
+        gone: SyncSender<()>,
     }
 
     impl Follower for Finite {
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn everything_comes_in_order_and_what_ended_it_comes_last() {
-        let (gone, _) = channel();
+        let (gone, _) = sync_channel(1);
         let left = (CHUNK * CHUNKS_MAX * 2) as u64 + 7;
         let mut ahead = ReadAhead::start(Box::new(Finite { left, next: 0, gone }), item).unwrap();
         for position in 0..left {
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn who_is_no_longer_listened_to_ends() {
-        let (gone, ended) = channel();
+        let (gone, ended) = sync_channel(1);
         let ahead = ReadAhead::start(Box::new(Finite { left: u64::MAX, next: 0, gone }), item).unwrap();
         drop(ahead);
         ended.recv_timeout(PATIENCE).expect("the follower is dropped");
