@@ -9,7 +9,7 @@ use std::time::Duration;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, with_local_recorder};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
-use crate::metrics::{CampaignFigures, Figures, SPREAD_BOUNDS_US};
+use crate::metrics::{CampaignFigures, Figures, SPREAD_BOUNDS_US, Trouble};
 use crate::watermark::Watermarks;
 
 /// Seconds: from a fast NVMe's fsync to one that makes people call.
@@ -105,7 +105,11 @@ impl Exposition {
         let ahead_ms = figures.clock_ahead_ms.get();
         gauge!("coupon_gate_clock_offset_seconds").set(seconds(ahead_ms));
         describe_gauge!("coupon_gate_stale", "1 while writes are refused: the journal is older than the world");
-        gauge!("coupon_gate_stale").set(f64::from(u8::from(figures.stale.load(Ordering::Acquire))));
+        gauge!("coupon_gate_stale").set(flag(figures.stale.load(Ordering::Acquire)));
+        describe_gauge!("coupon_gate_ready", "1 while claims are decided, or refused for a reason of their own");
+        let is_stale = figures.stale.load(Ordering::Acquire);
+        gauge!("coupon_gate_ready").set(flag(figures.ready.load(Ordering::Acquire) && !is_stale));
+        trouble("journal", &figures.journal_trouble);
 
         let gate_ms = wall_ms.saturating_add(ahead_ms);
         if self.stream {
@@ -117,8 +121,19 @@ impl Exposition {
     }
 }
 
+/// Whether something is wrong with a part; `INFO` says what.
+fn trouble(part: &'static str, line: &Trouble) {
+    describe_gauge!("coupon_gate_trouble", "1 while this part does not advance; INFO says why");
+    gauge!("coupon_gate_trouble", "part" => part).set(flag(!line.get().is_empty()));
+}
+
+fn flag(set: bool) -> f64 {
+    f64::from(u8::from(set))
+}
+
 /// What the stream leaves, at `gate_ms` on the gate's own clock.
 fn stream(figures: &Figures, gate_ms: i64) {
+    trouble("kafka", &figures.kafka_trouble);
     describe_gauge!("coupon_gate_oldest_unpublished_seconds", "Age of the oldest grant that is not in Kafka");
     gauge!("coupon_gate_oldest_unpublished_seconds").set(age(figures.oldest_unpublished_at.get(), gate_ms));
     describe_counter!("coupon_gate_kafka_records_total", "Records acknowledged by Kafka since start");
@@ -131,6 +146,7 @@ fn stream(figures: &Figures, gate_ms: i64) {
 
 /// What the sink leaves.
 fn ledger(figures: &Figures, gate_ms: i64) {
+    trouble("ledger", &figures.ledger_trouble);
     describe_gauge!("coupon_gate_oldest_unstored_seconds", "Age of the oldest grant that is not in the ledger");
     gauge!("coupon_gate_oldest_unstored_seconds").set(age(figures.oldest_unstored_at.get(), gate_ms));
     describe_gauge!("coupon_gate_ledger_lag", "Grants that are published (durable, without Kafka) and not stored");

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::atomic::Ordering;
 
 use super::*;
 use crate::ids::Lsn;
@@ -58,6 +59,8 @@ fn every_figure_is_there_under_its_promised_name() {
     gate.figures.clock_ahead_ms.set(-1500);
     gate.figures.ledger_rows.set(40);
     let figures = &gate.figures;
+    figures.ready.store(true, Ordering::Release);
+    figures.kafka_trouble.set("kafka: it is away");
     let pipeline = [
         (&figures.kafka_records, 41),
         (&figures.kafka_in_flight, 42),
@@ -99,6 +102,10 @@ fn every_figure_is_there_under_its_promised_name() {
         ("coupon_gate_oldest_unstored_seconds", 0.0),
         ("coupon_gate_ledger_rows_total", 40.0),
         ("coupon_gate_stale", 0.0),
+        ("coupon_gate_ready", 1.0),
+        ("coupon_gate_trouble{part=\"journal\"}", 0.0),
+        ("coupon_gate_trouble{part=\"kafka\"}", 1.0),
+        ("coupon_gate_trouble{part=\"ledger\"}", 0.0),
         ("coupon_gate_oldest_unpublished_seconds", 0.0),
         ("coupon_gate_kafka_records_total", 41.0),
         ("coupon_gate_kafka_in_flight", 42.0),
