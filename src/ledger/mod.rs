@@ -264,6 +264,10 @@ pub trait Ledger: Send {
     /// `TakenOver` where one of the letters is not there: somebody else saw to it.
     fn bury(&mut self, letters: &[DeadLetter], rows: &[Grant]) -> Result<(), LedgerError>;
 
+    /// Statements that others have run in this database since this was asked last; `None` where that cannot be known, and
+    /// at the first time after `open`.
+    fn others(&mut self) -> Result<Option<u64>, LedgerError>;
+
     /// The answer of the operator's `--ledger-pause-when`: whether the sink is to rest. False where there is none.
     fn asks_for_a_pause(&mut self) -> Result<bool, LedgerError>;
 }

@@ -147,6 +147,19 @@ impl Ledger for MysqlLedger {
         self.at_work(|options, opened| take_letters(options, opened, letters, rows))
     }
 
+    fn others(&mut self) -> Result<Option<u64>, LedgerError> {
+        self.at_work(|options, opened| {
+            let mut questions = |scope: &str| -> Result<u64, LedgerError> {
+                let sql = format!("SHOW {scope} STATUS LIKE 'Questions'");
+                let told: Option<(String, u64)> =
+                    opened.conn.query_first(sql).map_err(|e| fault(&options.at, "ask how busy the server is", &e))?;
+                Ok(told.map_or(0, |(_, count)| count))
+            };
+            let others = questions("GLOBAL")?.saturating_sub(questions("SESSION")?);
+            Ok(opened.others.replace(others).map(|before| others.saturating_sub(before)))
+        })
+    }
+
     fn asks_for_a_pause(&mut self) -> Result<bool, LedgerError> {
         let Some(sql) = self.options.pause_when.clone() else { return Ok(false) };
         let asked = self.at_work(|options, opened| {

@@ -16,6 +16,8 @@ use super::{LedgerError, UserColumn};
 pub(super) struct Opened {
     pub(super) conn: Conn,
     pub(super) also: Option<Also>,
+    /// Statements of others in this server when that was asked last.
+    pub(super) others: Option<u64>,
 }
 
 /// A sink that stands still in the middle of a transaction holds the rows that its heir must read. One that works says
@@ -48,7 +50,7 @@ pub(super) fn open(options: &MysqlOptions) -> Result<Opened, LedgerError> {
     drop(conn);
     let mut conn = at.connect(WORK)?;
     conn.query_drop(GIVE_UP_THE_FROZEN).map_err(|e| fault(at, "limit the time of a silent session", &e))?;
-    Ok(Opened { conn, also })
+    Ok(Opened { conn, also, others: None })
 }
 
 /// Opens the database for who only reads; `None` where it, or our tables in it, are not there.

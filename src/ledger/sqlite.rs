@@ -245,6 +245,10 @@ impl Ledger for SqliteLedger {
         done
     }
 
+    fn others(&mut self) -> Result<Option<u64>, LedgerError> {
+        Ok(None)
+    }
+
     fn asks_for_a_pause(&mut self) -> Result<bool, LedgerError> {
         let path = self.options.path.clone();
         let Opened { conn, pause_when: Some(sql), .. } = self.opened()? else { return Ok(false) };

@@ -54,6 +54,17 @@ const PART_MIN: f64 = 1.0 / 20.0;
 /// The ceiling where the operator set none, once the database was slow; as often as it is not, it is raised again.
 const NO_CEILING: f64 = 1e9;
 
+/// Statements a second from which on others count as users of the database: a gate that looks how far the ledger is, and
+/// somebody's monitoring, stay below.
+const OTHERS_PER_SECOND: f64 = 10.0;
+
+/// Rows a second for a backlog where others use the database: a million in less than five minutes, which is about a
+/// twentieth of what such a database can do.
+const ROWS_PER_SECOND_BESIDE_OTHERS: f64 = 3_500.0;
+
+/// Rows that go at the ceiling all the same: those of a crowd, which are over in a second.
+const CROWD_ROWS: f64 = 20_000.0;
+
 /// Time that was not used and is made up for: a crowd's first rows find the sink idle, and a ceiling is not passed by
 /// more than a tenth of a second's worth.
 const CREDIT: Duration = Duration::from_millis(100);
@@ -70,12 +81,24 @@ pub(super) struct Throttle {
     adjusted: Option<Instant>,
     /// When the shares of all transactions so far are used up.
     due: Option<Instant>,
+    /// Somebody else uses the database.
+    others: bool,
+    /// Rows of a crowd that are left, and since when; below zero while a backlog is paid off.
+    crowd: (f64, Option<Instant>),
 }
 
 impl Throttle {
     /// Starts at the ceiling.
     pub(super) fn new(pace: Pace) -> Throttle {
-        Throttle { pace, rate: Throttle::ceiling(pace), recent: VecDeque::new(), adjusted: None, due: None }
+        Throttle {
+            pace,
+            rate: Throttle::ceiling(pace),
+            recent: VecDeque::new(),
+            adjusted: None,
+            due: None,
+            others: false,
+            crowd: (CROWD_ROWS, None),
+        }
     }
 
     fn ceiling(pace: Pace) -> f64 {
@@ -84,7 +107,14 @@ impl Throttle {
 
     /// Rows a second at the moment; 0 is no ceiling.
     pub(super) fn rate(&self) -> u64 {
-        if self.rate >= NO_CEILING { 0 } else { self.rate as u64 }
+        let rate =
+            if self.others && self.crowd.0 <= 0.0 { self.rate.min(ROWS_PER_SECOND_BESIDE_OTHERS) } else { self.rate };
+        if rate >= NO_CEILING { 0 } else { rate as u64 }
+    }
+
+    /// Others have run `statements` in the database within `time`.
+    pub(super) fn heard(&mut self, statements: u64, time: Duration) {
+        self.others = statements as f64 >= OTHERS_PER_SECOND * time.as_secs_f64().max(0.1);
     }
 
     /// The most rows that a transaction may ever have.
@@ -118,7 +148,20 @@ impl Throttle {
         let earliest = now.checked_sub(took + CREDIT).unwrap_or(now);
         let due = self.due.map_or(earliest, |due| due.max(earliest)) + share;
         self.due = Some(due);
-        due.saturating_duration_since(now).max(took)
+        due.saturating_duration_since(now).max(took).max(self.beside_others(rows, now))
+    }
+
+    /// How long a backlog rests after `rows` more of it, where others use the database.
+    fn beside_others(&mut self, rows: usize, now: Instant) -> Duration {
+        let (left, since) = self.crowd;
+        let earned = since.map_or(0.0, |since| now.duration_since(since).as_secs_f64() * ROWS_PER_SECOND_BESIDE_OTHERS);
+        let left = ((left + earned).min(CROWD_ROWS) - rows as f64).max(-(ROWS_PER_TRANSACTION as f64));
+        self.crowd = (left, Some(now));
+        if self.others && left < 0.0 {
+            Duration::from_secs_f64(-left / ROWS_PER_SECOND_BESIDE_OTHERS)
+        } else {
+            Duration::ZERO
+        }
     }
 
     /// The database refuses for now.
@@ -293,6 +336,19 @@ mod tests {
         assert_eq!((throttle.rate(), throttle.batch()), (0, 1000));
         run(&mut throttle, began(), 60, |_| 100);
         assert_eq!(throttle.rate(), 1000, "without a ceiling on rows, what was measured is what it comes down from");
+    }
+
+    #[test]
+    fn beside_others_a_crowd_goes_at_the_ceiling_and_a_backlog_gives_way() {
+        let (mut throttle, began) = (Throttle::new(PACE), began());
+        throttle.heard(1000, Duration::from_secs(2));
+        let crowd = run(&mut throttle, began, 1, |_| 15);
+        assert!((19_000..=24_000).contains(&crowd), "{crowd} rows in the first second");
+        let backlog = run(&mut throttle, began + Duration::from_secs(1), 100, |_| 15);
+        assert!((330_000..=360_000).contains(&backlog), "{backlog} rows in a hundred seconds");
+        throttle.heard(15, Duration::from_secs(2));
+        let alone = run(&mut throttle, began + Duration::from_secs(101), 10, |_| 15);
+        assert!((190_000..=205_000).contains(&alone), "{alone} rows in ten seconds when the others have gone");
     }
 
     #[test]

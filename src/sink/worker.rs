@@ -32,6 +32,9 @@ const REST_AT_THE_END: Duration = Duration::from_millis(500);
 /// How often the operator's query is asked whether to pause.
 const ASK_FOR_A_PAUSE: Duration = Duration::from_secs(2);
 
+/// How often the database is asked whether others use it, while there is something to store.
+const ASK_FOR_OTHERS: Duration = Duration::from_secs(2);
+
 /// What is between the source and the ledger. Runs on a thread of its own; tests turn it by hand.
 pub(super) struct Worker {
     pub(super) ledger: Box<dyn Ledger>,
@@ -61,6 +64,8 @@ pub(super) struct Progress {
     backlog: Backlog,
     /// When the operator's query was last asked, and whether it asked for a pause.
     pub(super) paused: (Option<Instant>, bool),
+    /// When the database was last asked whether others use it.
+    asked_for_others: Option<Instant>,
     pub(super) trouble: Trouble,
 }
 
@@ -74,6 +79,7 @@ impl Progress {
             written: now(),
             backlog: Backlog::default(),
             paused: (None, false),
+            asked_for_others: None,
             trouble: Trouble::default(),
         }
     }
@@ -212,6 +218,7 @@ impl Worker {
         let (rows, is_full) = self.store_some()?;
         let Some(rows) = rows else { return Ok(Turn::Passed) };
         let took = now().duration_since(began);
+        self.look_for_others()?;
         self.follow_backlog(rows, is_full);
         Ok(Turn::Stored { rows, took })
     }
@@ -386,6 +393,27 @@ impl Worker {
             self.progress.backlog.tell(behind, self.throttle.rate(), now());
         } else if !is_behind {
             self.figures.ledger_lag.set(self.progress.waiting.len() as u64);
+        }
+    }
+
+    /// Asks now and then whether others use the database.
+    fn look_for_others(&mut self) -> Result<(), Fault> {
+        let before = self.progress.asked_for_others;
+        if before.is_some_and(|at| now().duration_since(at) < ASK_FOR_OTHERS) {
+            return Ok(());
+        }
+        self.progress.asked_for_others = Some(now());
+        match self.ledger.others() {
+            Ok(Some(statements)) => {
+                let since = before.map_or(ASK_FOR_OTHERS, |at| now().duration_since(at));
+                self.throttle.heard(statements, since);
+                Ok(())
+            }
+            Ok(None) => Ok(()),
+            Err(error) => {
+                self.doubt(None);
+                Err(error.into())
+            }
         }
     }
 
