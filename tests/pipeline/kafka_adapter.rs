@@ -335,7 +335,9 @@ fn who_cannot_be_reached_is_told_with_the_cause() {
     let kafka = kafka::shared();
     let mut cluster = settings(&kafka.bootstrap(), &[("security.protocol", "ssl")]).connect().unwrap();
     let error = cluster.id().unwrap_err();
-    assert!(error.to_string().contains("SSL handshake failed"), "{error:?}");
+    // The broker closes the connection; librdkafka words that after how far it was just then.
+    let line = error.to_string();
+    assert!(line.contains("SSL") && line.contains("security.protocol"), "{line}");
 }
 
 #[test]
