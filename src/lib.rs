@@ -23,6 +23,7 @@ pub mod wire; //      RESP in and out, the command table
 pub mod core; //      who gets a seat: decide and evolve
 pub mod metrics; //   the figures that threads leave for each other
 pub mod watermark; // how far each part has come
+pub mod snapshots; // who wants one, and how the last one went
 pub mod sabotage; //  promises broken on purpose, in tests only
 pub mod grant; //     what leaves the gate
 pub mod limits; //    every bound has a name and a reason

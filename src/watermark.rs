@@ -1,6 +1,6 @@
 //! # watermark - how far each part has come
 //! Five numbers that move along one line of positions, each with one owner; every lag is a subtraction.
-//! The joints between threads: one writes, any number read or wait. May use: `ids`.
+//! The joints between threads: one writes, any number read or wait. May use: `snapshots`, `ids`.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -8,6 +8,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::ids::Lsn;
+use crate::snapshots::Snapshots;
 
 /// One position that only moves forward, written by one thread.
 #[derive(Debug, Default)]
@@ -99,6 +100,8 @@ impl Partitions {
 pub struct Watermarks {
     /// Between the stream and the sink.
     pub partitions: Partitions,
+    /// Between the loop and the compactor.
+    pub snapshots: Snapshots,
     /// In memory. Owner: the loop.
     pub applied: Watermark,
     /// In a batch on its way to the disk. Owner: the loop.
