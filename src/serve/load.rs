@@ -1,0 +1,223 @@
+//! From files to a gate that may answer: the journal is replayed, the world around is asked whether it is ahead, the
+//! stream and the sink start.
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::ServeError;
+use crate::core::Core;
+use crate::ids::{LogId, Lsn};
+use crate::journal::{self, Campaign, Hooks, Journal, JournalError, RealDisk, ReplayProgress, Replayed};
+use crate::kafka::NewTopic;
+use crate::ledger::LedgerSettings;
+use crate::metrics::Figures;
+use crate::server::Wake;
+use crate::settings::{Appendfsync, Kafka, KafkaKey, KafkaValue, ServeSettings, Sink};
+use crate::sink::{
+    self, Feed, FollowHandle, FollowOptions, JournalFeed, JournalSource, KafkaFeed, SinkError, SinkHandle,
+};
+use crate::stream::{self, JournalFiles, StreamHandle};
+use crate::watermark::Watermarks;
+use crate::wire::kafka::{Key, Value};
+use crate::wiring;
+
+/// How long the doors stay closed until Kafka has said whether it is ahead of the journal.
+const FIRST_LOOK: Duration = Duration::from_secs(3);
+
+pub(super) fn replay(
+    settings: &ServeSettings,
+    ledger: Option<&LedgerSettings>,
+    core: &mut Core,
+    hooks: Hooks,
+) -> Result<(Journal<journal::Open>, Replayed, LogId), ServeError> {
+    let options = journal::Options {
+        segment_bytes: settings.segment_bytes,
+        appendfsync: match settings.appendfsync {
+            Appendfsync::Always => journal::Appendfsync::Always,
+            Appendfsync::Everysec => journal::Appendfsync::Everysec,
+            Appendfsync::No => journal::Appendfsync::No,
+        },
+        ..journal::Options::default()
+    };
+    let mut journal = Journal::open(Arc::new(RealDisk), &settings.data, options).map_err(ServeError::Journal)?;
+    let log = journal.log_id();
+    let seen = ledger.and_then(|ledger| sink::known_position(ledger, log));
+    if let Some(seen) = seen {
+        journal.expect_durable(seen);
+    }
+    let mut bar = None;
+    let opened = journal.replay(core, hooks, &mut |progress| show(&mut bar, progress));
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+    let (journal, replayed) = opened.map_err(|error| {
+        if let (JournalError::Rot { mark, .. }, Some(seen)) = (&error, seen)
+            && *mark == seen
+        {
+            tracing::error!(
+                "it is the ledger that says how far the journal was durable; if the data directory is a copy taken while a \
+                 gate wrote to it, `coupon-gate catch-up` cuts the damaged end and brings its grants back"
+            );
+        }
+        ServeError::Journal(error)
+    })?;
+    if let Some(torn) = &replayed.torn {
+        tracing::warn!(
+            "the journal ended in a torn batch: cut {} bytes at {}:{} (lsn {} and after); none of it was answered",
+            torn.bytes,
+            torn.path.display(),
+            torn.offset,
+            torn.lsn
+        );
+    }
+    if replayed.last_lsn > Lsn::ZERO {
+        tracing::info!(
+            "replayed {} events from {} segments, up to lsn {}",
+            replayed.events,
+            replayed.segments,
+            replayed.last_lsn
+        );
+    }
+    Ok((journal, replayed, log))
+}
+
+/// Why no claim may be decided over this journal, if there is a reason, and what to do.
+pub(super) fn older_than_the_world(
+    settings: &ServeSettings,
+    replayed: &Replayed,
+) -> Result<Option<String>, ServeError> {
+    let held = journal::held_because(&RealDisk, &settings.data).map_err(ServeError::Journal)?;
+    let because = match (held, replayed.behind) {
+        (Some(reason), _) => reason,
+        (None, Some(known)) => format!(
+            "the ledger holds what this journal had at lsn {known}, and the journal ends at {}: the data directory is \
+             older than the world around it (a copy, a machine set back)",
+            replayed.last_lsn
+        ),
+        (None, None) => return Ok(None),
+    };
+    let data = settings.data.display();
+    Ok(Some(format!(
+        "{because}; stop the gate and run `coupon-gate catch-up --data {data} --from kafka` or `--from ledger`, or bring \
+         the newest data directory back"
+    )))
+}
+
+/// Progress of a replay, on a terminal only.
+fn show(bar: &mut Option<ProgressBar>, progress: ReplayProgress) {
+    if !std::io::stderr().is_terminal() {
+        return;
+    }
+    let bar = bar.get_or_insert_with(|| {
+        let style = "replaying the journal {bar:40} {bytes}/{total_bytes}, {msg} events, {eta} left";
+        let style = ProgressStyle::with_template(style).expect("the template is well formed");
+        ProgressBar::new(progress.bytes_total).with_style(style)
+    });
+    bar.set_message(progress.lsn.to_string());
+    bar.set_position(progress.bytes_done);
+}
+
+/// Who fills the ledger.
+pub(super) enum Filler {
+    Inside(SinkHandle),
+    /// Another process; this one looks how far it is as long as it lives.
+    Outside(#[expect(dead_code, reason = "its end ends the looking")] FollowHandle),
+}
+
+pub(super) fn start_sink(
+    settings: &ServeSettings,
+    ledger: &LedgerSettings,
+    log: LogId,
+    core: &Core,
+    watermarks: &Arc<Watermarks>,
+    figures: &Arc<Figures>,
+) -> Result<Filler, SinkError> {
+    let campaigns = campaigns(core);
+    sink::carries_all(ledger, &campaigns)?;
+    let (watermarks, figures) = (Arc::clone(watermarks), Arc::clone(figures));
+    let ledger = ledger.clone();
+    let feed: Box<dyn Feed> = match &settings.kafka {
+        Some(kafka) => {
+            let (connect, topic) = (wiring::connect(kafka), kafka.topic.clone());
+            if settings.sink == Sink::Outside {
+                let options = FollowOptions { ledger, connect, topic, log };
+                return sink::follow(options, watermarks, figures).map(Filler::Outside);
+            }
+            Box::new(KafkaFeed::new(connect, topic, Some((log, Arc::clone(&watermarks)))).ahead())
+        }
+        None => {
+            let events = Box::new(JournalSource::new(Arc::new(RealDisk), &settings.data));
+            Box::new(JournalFeed::new(log, events, campaigns, Arc::clone(&watermarks)))
+        }
+    };
+    let pace = wiring::pace(&settings.ledger_writing);
+    let options = sink::Options { ledger, pace, owner: sink::owner(), claims_at_once: true };
+    sink::start(options, watermarks, figures, feed).map(Filler::Inside)
+}
+
+/// Starts the stream and lets it look whether the topic is ahead of this journal, before a claim is decided from it.
+pub(super) fn start_stream(
+    settings: &ServeSettings,
+    kafka: &Kafka,
+    log: LogId,
+    core: &Core,
+    watermarks: &Arc<Watermarks>,
+    figures: &Arc<Figures>,
+    wake: &Wake,
+) -> Result<StreamHandle, ServeError> {
+    let streaming = &settings.kafka_stream;
+    let options = stream::Options {
+        connect: wiring::connect(kafka),
+        brokers: kafka.brokers.clone(),
+        topic: NewTopic {
+            name: kafka.topic.clone(),
+            partitions: streaming.partitions,
+            replication: streaming.replication,
+        },
+        create: streaming.create,
+        key: match kafka.key {
+            KafkaKey::Campaign => Key::Campaign,
+            KafkaKey::User => Key::User,
+            KafkaKey::None => Key::None,
+        },
+        value: kafka_value(streaming.value),
+        adopt: streaming.adopt,
+        log,
+        late_window: stream::LATE_WINDOW,
+    };
+    let files = JournalFiles { disk: Arc::new(RealDisk), data: settings.data.clone() };
+    let (watermarks, figures, wake) = (Arc::clone(watermarks), Arc::clone(figures), wake.clone());
+    let on_progress = Box::new(move || wake.wake());
+    let handle = stream::start(options, watermarks, figures, files, campaigns(core), on_progress);
+    let handle = handle.map_err(ServeError::Stream)?;
+    if !handle.wait_for_first_look(FIRST_LOOK) {
+        tracing::warn!(
+            "kafka: {} does not answer; claims are taken without knowing whether topic {} is ahead of this journal (after \
+             the data directory was restored from a copy, stop here and wait for Kafka)",
+            kafka.brokers,
+            kafka.topic
+        );
+    }
+    Ok(handle)
+}
+
+pub(super) fn kafka_value(value: KafkaValue) -> Value {
+    match value {
+        KafkaValue::Long => Value::Long,
+        KafkaValue::Json => Value::Json,
+    }
+}
+
+/// Every campaign that the journal has named.
+fn campaigns(core: &Core) -> Vec<Campaign> {
+    let campaigns = core.campaigns().map(|campaign| Campaign {
+        id: campaign.id,
+        name: String::from_utf8_lossy(campaign.name).into_owned(),
+        users: campaign.terms.users,
+        shadow: campaign.terms.shadow,
+    });
+    campaigns.collect()
+}
