@@ -105,6 +105,15 @@ pub fn settings() -> Vec<Arg> {
         setting("segment-bytes", "BYTES")
             .default_value("64MiB")
             .help("The size of one journal file, made and zero-filled ahead; bytes, or MiB"),
+        setting("snapshot-when-journal-exceeds", "BYTES")
+            .default_value("256MiB")
+            .help("Make a snapshot when the journal behind the last one is longer than this; bytes, MiB or GiB; 0: only when asked (BGSAVE)"),
+        setting("journal-keep", "TIME")
+            .default_value("7d")
+            .help("How long grants and returns stay in the journal's history after they are published and stored: 12h, 7d, 0"),
+        setting("journal-keep-bytes", "BYTES")
+            .default_value("0")
+            .help("The most bytes of history kept of what is published and stored; bytes, MiB or GiB; 0 is no bound"),
         setting("answer-after", "WHEN")
             .default_value("durable")
             .help("When a grant's answer leaves: durable (it is on disk) or published (Kafka's in-sync replicas have it too)"),

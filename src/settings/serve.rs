@@ -1,7 +1,7 @@
 //! The settings of the gate, with real types.
 
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -32,6 +32,12 @@ pub struct ServeSettings {
     pub kafka_stream: KafkaStream,
     /// Size of a journal segment: within `limits`, whole blocks.
     pub segment_bytes: u64,
+    /// Bytes of journal behind the last snapshot that call for the next one: at least a segment; `None`: none ever does.
+    pub snapshot_when_journal_exceeds: Option<NonZeroU64>,
+    /// How long history stays that is published and stored.
+    pub journal_keep: Duration,
+    /// How many bytes of it stay; `None`: as many as there are.
+    pub journal_keep_bytes: Option<NonZeroU64>,
     /// Where grants are stored as rows.
     pub ledger: Ledger,
     /// Who fills the ledger; `Off` when there is none.
@@ -69,6 +75,9 @@ impl ServeSettings {
             kafka: Kafka::read(values)?,
             kafka_stream: KafkaStream::read(values)?,
             segment_bytes: values.one("segment-bytes", value::segment_bytes)?,
+            snapshot_when_journal_exceeds: values.one("snapshot-when-journal-exceeds", value::bytes)?,
+            journal_keep: values.one("journal-keep", value::time_kept)?,
+            journal_keep_bytes: values.one("journal-keep-bytes", value::bytes)?,
             ledger,
             sink: values.one("sink", value::sink)?,
             ledger_writing: LedgerWriting::read(values)?,
@@ -111,6 +120,19 @@ impl ServeSettings {
             }
         }
         let said = |key: &str| values.text(key).is_some_and(|sourced| sourced.origin != Origin::Default);
+        if let Some(bytes) = &mut self.snapshot_when_journal_exceeds
+            && bytes.get() < self.segment_bytes
+        {
+            if said("snapshot-when-journal-exceeds") {
+                return clash(format!(
+                    "{}: a snapshot covers whole segments, so it cannot be below {} ({} bytes); 0 makes none but when asked",
+                    name("snapshot-when-journal-exceeds"),
+                    name("segment-bytes"),
+                    self.segment_bytes
+                ));
+            }
+            *bytes = NonZeroU64::new(self.segment_bytes).expect("a segment is not empty");
+        }
         if self.ledger == Ledger::None {
             if said("sink") && self.sink == Sink::Inside {
                 return clash(format!(
@@ -181,6 +203,9 @@ mod tests {
         assert_eq!(settings.data, PathBuf::from("./data"));
         assert_eq!(settings.ledger, Ledger::Sqlite("./data/ledger.db".into()));
         assert_eq!(settings.segment_bytes, crate::limits::SEGMENT_BYTES);
+        assert_eq!(settings.snapshot_when_journal_exceeds, NonZeroU64::new(256 << 20));
+        assert_eq!(settings.journal_keep, Duration::from_secs(7 * 86_400));
+        assert_eq!(settings.journal_keep_bytes, None);
         assert_eq!(settings.appendfsync, Appendfsync::Always);
         assert_eq!(settings.ledger_writing.commits_per_second, NonZeroU32::new(20));
         assert_eq!(settings.admin, Some("127.0.0.1:9379".parse().unwrap()));
@@ -197,6 +222,16 @@ mod tests {
         assert_eq!(settings.ledger_writing.rows_per_second, NonZeroU32::new(7));
         assert!(!settings.ledger_writing.create);
         assert_eq!(settings.shutdown_timeout, Duration::from_secs(10));
+    }
+
+    #[test]
+    fn a_snapshot_is_asked_for_by_whole_segments_or_not_at_all() {
+        let exceeds = |args: &[&str]| serve(args).map(|settings| settings.snapshot_when_journal_exceeds);
+        assert_eq!(exceeds(&["--snapshot-when-journal-exceeds", "0"]), Ok(None));
+        assert_eq!(exceeds(&["--snapshot-when-journal-exceeds", "64MiB"]), Ok(NonZeroU64::new(64 << 20)));
+        let below = exceeds(&["--snapshot-when-journal-exceeds", "63MiB"]).unwrap_err();
+        assert!(below.contains("--snapshot-when-journal-exceeds") && below.contains("segment-bytes"), "{below}");
+        assert_eq!(exceeds(&["--segment-bytes", "512MiB"]), Ok(NonZeroU64::new(512 << 20)), "the default gives way");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -391,6 +391,26 @@ pub fn segment_bytes(text: &str) -> Result<u64, String> {
     if fits { Ok(bytes) } else { Err(right()) }
 }
 
+/// A size; zero is none.
+pub fn bytes(text: &str) -> Result<Option<NonZeroU64>, String> {
+    let units = [("GiB", 1 << 30), ("MiB", 1 << 20)];
+    let unit = units.into_iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, unit)));
+    let (digits, unit) = unit.unwrap_or((text, 1));
+    let bytes = digits.trim_end().parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+    bytes.map(NonZeroU64::new).ok_or_else(|| "is no size, such as 268435456, 256MiB, 1GiB or 0".into())
+}
+
+/// A time over which something is kept.
+pub fn time_kept(text: &str) -> Result<Duration, String> {
+    let units = [('d', 86_400), ('h', 3600), ('m', 60), ('s', 1)];
+    let unit = units.into_iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, unit)));
+    let seconds = match unit {
+        Some((digits, unit)) => digits.parse::<u32>().ok().map(|number| u64::from(number) * unit),
+        None => (text == "0").then_some(0),
+    };
+    seconds.map(Duration::from_secs).ok_or_else(|| "is no time, such as 7d, 12h, 30m, 90s or 0".into())
+}
+
 pub fn log_levels(text: &str) -> Result<LogLevels, String> {
     let mut levels = LogLevels { default: LevelFilter::INFO, rooms: Vec::new() };
     for part in text.split(',').map(str::trim) {
@@ -456,6 +476,22 @@ mod tests {
         assert_eq!(segment_bytes(&SEGMENT_BYTES_MIN.to_string()), Ok(SEGMENT_BYTES_MIN));
         for wrong in ["0", "4096", "64", "64MB", "-1", "67108865", "99999999999999999999", "18446744073709551615MiB"] {
             assert!(segment_bytes(wrong).unwrap_err().contains("steps of 4096"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn sizes_and_times_have_units() {
+        assert_eq!(bytes("256MiB"), Ok(NonZeroU64::new(256 << 20)));
+        assert_eq!(bytes("2 GiB"), Ok(NonZeroU64::new(2 << 30)));
+        assert_eq!((bytes("5"), bytes("0")), (Ok(NonZeroU64::new(5)), Ok(None)));
+        for wrong in ["", "MiB", "-1", "1KB", "1.5GiB", "99999999999GiB"] {
+            assert!(bytes(wrong).is_err(), "{wrong}");
+        }
+        let days = |days: u64| Ok(Duration::from_secs(days * 86_400));
+        assert_eq!((time_kept("7d"), time_kept("48h"), time_kept("0")), (days(7), days(2), days(0)));
+        assert_eq!((time_kept("30m"), time_kept("90s")), (Ok(Duration::from_secs(1800)), Ok(Duration::from_secs(90))));
+        for wrong in ["", "7", "d", "-1d", "1w", "1.5h", "99999999999s"] {
+            assert!(time_kept(wrong).is_err(), "{wrong}");
         }
     }
 
