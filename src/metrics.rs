@@ -95,6 +95,21 @@ pub struct CampaignFigures {
     pub refused_closed: u64,
 }
 
+/// How far the loading of the data is, at start.
+#[derive(Debug, Default)]
+pub struct Loading {
+    /// It goes on: what needs data is refused.
+    pub on: AtomicBool,
+    /// When it began, in Unix milliseconds.
+    pub began_at: Figure,
+    /// Bytes to load.
+    pub bytes_total: Figure,
+    /// Bytes loaded. Where these are all, the gate is about to open.
+    pub bytes_loaded: Figure,
+    /// The last position applied.
+    pub lsn: Figure,
+}
+
 /// All figures of one process.
 #[derive(Debug, Default)]
 pub struct Figures {
@@ -104,6 +119,8 @@ pub struct Figures {
     pub commands: DashMap<&'static str, u64>,
     /// From a command's decision until its answer may leave.
     pub command_seconds: Spread,
+    /// What happens before that.
+    pub loading: Loading,
     /// Replay is done and claims are answered.
     pub ready: AtomicBool,
     /// Milliseconds on the process's own monotonic clock at the loop's last turn.

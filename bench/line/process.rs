@@ -41,7 +41,7 @@ impl Process {
         // Replay of millions of grants takes its time.
         within(Duration::from_secs(300), "the gate answers", || {
             gate.must_run();
-            let reply = Client::connect(gate.port).ok()?.try_call(&["PING"]).ok()?;
+            let reply = Client::connect(gate.port).ok()?.try_call(&["EXISTS", "k"]).ok()?;
             (!reply.is_error("LOADING")).then_some(())
         });
         gate

@@ -58,7 +58,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server with an empty data directory and waits until it answers PING.
+    /// Starts a server with an empty data directory and waits until it has loaded that.
     pub async fn start(kind: Kind, program: &Path, mode: Mode, dir: &Path, cores: Cores) -> Result<Server, SpeedError> {
         let machine = |what: String| move |why| SpeedError::Machine { what, why };
         let data = dir.join(format!("{}-{}", name(kind), mode.name()));
@@ -133,11 +133,11 @@ impl Server {
             if let Ok(Some(status)) = self.child.try_wait() {
                 return Err(self.failed(&format!("ended at its start, {status}; {hint}")));
             }
-            if ask(self, &["PING"]).await.is_ok_and(|reply| reply == ["PONG"]) {
+            if ask(self, &["EXISTS", "k"]).await.is_ok_and(|reply| reply == ["0"]) {
                 return Ok(());
             }
         }
-        Err(self.failed("does not answer PING"))
+        Err(self.failed("does not answer what needs data"))
     }
 }
 

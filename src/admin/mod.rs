@@ -22,7 +22,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::sync::oneshot;
 
-use crate::metrics::Figures;
+use crate::metrics::{Figures, Loading};
 use crate::watermark::Watermarks;
 use exposition::Exposition;
 use pulse::Pulse;
@@ -158,7 +158,7 @@ async fn metrics(State(desk): State<Arc<Desk>>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], desk.exposition.text(wall_ms()))
 }
 
-/// The loop turns. While the journal is replayed there is no loop yet, and nothing to be gained by a restart.
+/// The loop turns, also while the journal is being replayed.
 async fn healthz(State(desk): State<Arc<Desk>>) -> impl IntoResponse {
     match desk.still() {
         None => (StatusCode::OK, "ok\n".to_owned()),
@@ -172,17 +172,34 @@ async fn healthz(State(desk): State<Arc<Desk>>) -> impl IntoResponse {
 /// Claims are taken, or refused for a reason of their own; not because the journal is older than the world.
 async fn readyz(State(desk): State<Arc<Desk>>) -> impl IntoResponse {
     let figures = &desk.figures;
-    let not_ready = if !figures.ready.load(Ordering::Acquire) {
-        match figures.last_turn.get() {
-            0 => "the journal is being replayed".to_owned(),
-            _ => "the gate is starting or stopping".to_owned(),
-        }
+    let not_ready = if figures.loading.on.load(Ordering::Acquire) {
+        progress(&figures.loading)
+    } else if !figures.ready.load(Ordering::Acquire) {
+        "the gate is starting or stopping".to_owned()
     } else if figures.stale.load(Ordering::Acquire) {
         format!("STALE {}", figures.stale_because.get())
     } else {
         return (StatusCode::OK, "ready\n".to_owned());
     };
     (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {not_ready}\n"))
+}
+
+/// How far the start is.
+fn progress(loading: &Loading) -> String {
+    let (loaded, total) = (loading.bytes_loaded.get(), loading.bytes_total.get());
+    match (loaded * 1000).checked_div(total) {
+        None => "the journal is being opened".to_owned(),
+        Some(_) if loaded >= total => format!(
+            "the journal is read up to lsn {}; a fresh segment is made, and Kafka is asked whether it is ahead",
+            loading.lsn.get()
+        ),
+        Some(done) => format!(
+            "the journal is being replayed: {}.{} % of {total} bytes, lsn {}",
+            done / 10,
+            done % 10,
+            loading.lsn.get()
+        ),
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the admin port is an edge: it measures how long the loop stands still")]

@@ -187,8 +187,26 @@ fn health_follows_the_turns_of_the_loop() {
 #[test]
 fn readiness_follows_replay_and_age_and_nothing_else() {
     let gate = gate(STILL_MAX, true);
-    let (status, _, body) = ask(&gate, "/readyz");
-    assert_eq!((status, body.as_str()), (503, "not ready: the journal is being replayed\n"));
+    let loading = &gate.figures.loading;
+    loading.on.store(true, Ordering::Release);
+    let told = [
+        ((0, 0, 0), "the journal is being opened"),
+        ((0, 1 << 40, 0), "the journal is being replayed: 0.0 % of 1099511627776 bytes, lsn 0"),
+        ((437, 1000, 99), "the journal is being replayed: 43.7 % of 1000 bytes, lsn 99"),
+        (
+            (1000, 1000, 120),
+            "the journal is read up to lsn 120; a fresh segment is made, and Kafka is asked whether it is ahead",
+        ),
+    ];
+    for ((loaded, total, lsn), why) in told {
+        loading.bytes_loaded.set(loaded);
+        loading.bytes_total.set(total);
+        loading.lsn.set(lsn);
+        let (status, _, body) = ask(&gate, "/readyz");
+        assert_eq!((status, body), (503, format!("not ready: {why}\n")));
+    }
+    loading.on.store(false, Ordering::Release);
+    assert!(ask(&gate, "/readyz").2.contains("starting"));
     gate.figures.last_turn.set(1);
     gate.figures.ready.store(true, Ordering::Release);
     gate.figures.journal_trouble.set("no room");

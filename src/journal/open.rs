@@ -41,6 +41,9 @@ pub struct Answerable {
 }
 
 impl Answerable {
+    /// Of a journal that is not open: only what depends on nothing may leave.
+    pub const NOTHING: Answerable = Answerable { lsn: Lsn::ZERO };
+
     /// Whether what depends on `lsn` may leave.
     pub fn covers(self, lsn: Lsn) -> bool {
         lsn <= self.lsn

@@ -1,20 +1,22 @@
 //! From files to a gate that may answer: the journal is replayed, the world around is asked whether it is ahead, the
 //! stream and the sink start.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio::sync::oneshot;
 
 use super::ServeError;
 use crate::core::Core;
 use crate::ids::{LogId, Lsn};
-use crate::journal::{self, Campaign, Hooks, Journal, JournalError, RealDisk, ReplayProgress, Replayed};
+use crate::journal::{self, Campaign, Closed, Hooks, Journal, JournalError, Open, RealDisk, ReplayProgress, Replayed};
 use crate::kafka::NewTopic;
 use crate::ledger::LedgerSettings;
-use crate::metrics::Figures;
-use crate::server::Wake;
+use crate::metrics::{Figures, Loading};
+use crate::server::{self, Loaded, Wake};
 use crate::settings::{Appendfsync, Kafka, KafkaKey, KafkaValue, ServeSettings, Sink};
 use crate::sink::{
     self, Feed, FollowHandle, FollowOptions, JournalFeed, JournalSource, KafkaFeed, SinkError, SinkHandle,
@@ -27,12 +29,43 @@ use crate::wiring;
 /// How long the doors stay closed until Kafka has said whether it is ahead of the journal.
 const FIRST_LOOK: Duration = Duration::from_secs(3);
 
-pub(super) fn replay(
-    settings: &ServeSettings,
-    ledger: Option<&LedgerSettings>,
-    core: &mut Core,
-    hooks: Hooks,
-) -> Result<(Journal<journal::Open>, Replayed, LogId), ServeError> {
+/// What loading needs, taken to a thread of its own: meanwhile the loop answers what needs no data.
+pub(super) struct Load {
+    pub settings: Arc<ServeSettings>,
+    pub ledger: Option<LedgerSettings>,
+    pub journal: Journal<Closed>,
+    pub log: LogId,
+    pub hooks: Hooks,
+    pub wake: Wake,
+}
+
+/// The threads that follow the journal.
+pub(super) struct Helpers {
+    stream: Option<StreamHandle>,
+    sink: Option<Filler>,
+}
+
+impl Helpers {
+    /// Ends them; what they do not get done in `patience` each is done after the next start.
+    pub fn stop(self, patience: Duration) {
+        if let Some(stream) = self.stream
+            && !stream.stop(patience)
+        {
+            tracing::warn!("the topic is behind the journal; the next start goes on where it is");
+        }
+        if let Some(Filler::Inside(sink)) = self.sink
+            && !sink.stop(patience)
+        {
+            tracing::warn!("the ledger is behind the journal; the next start goes on where it is");
+        }
+    }
+}
+
+/// What loading comes to.
+pub(super) type Outcome = Result<(Loaded, Helpers), ServeError>;
+
+/// Looks at the journal.
+pub(super) fn journal(settings: &ServeSettings) -> Result<Journal<Closed>, ServeError> {
     let options = journal::Options {
         segment_bytes: settings.segment_bytes,
         appendfsync: match settings.appendfsync {
@@ -42,14 +75,67 @@ pub(super) fn replay(
         },
         ..journal::Options::default()
     };
-    let mut journal = Journal::open(Arc::new(RealDisk), &settings.data, options).map_err(ServeError::Journal)?;
+    Journal::open(Arc::new(RealDisk), &settings.data, options).map_err(ServeError::Journal)
+}
+
+impl Load {
+    /// Loads on a thread of its own.
+    pub fn start(self) -> Result<oneshot::Receiver<Outcome>, io::Error> {
+        let (tell, outcome) = oneshot::channel();
+        let loading = &self.hooks.figures.loading;
+        loading.began_at.set(u64::try_from(server::wall().0).unwrap_or_default());
+        loading.on.store(true, Ordering::Release);
+        let run = move || {
+            // Nobody hears it where the process is ending already.
+            let _ = tell.send(self.run());
+        };
+        std::thread::Builder::new().name("load".into()).spawn(run)?;
+        Ok(outcome)
+    }
+
+    /// From files to a gate that may answer.
+    fn run(self) -> Outcome {
+        let Load { settings, ledger, journal, log, hooks, wake } = self;
+        let Hooks { watermarks, figures, .. } = &hooks;
+        let mut secret = [0; 16];
+        getrandom::fill(&mut secret).expect("the system has random numbers");
+        let mut core = Core::new(u128::from_le_bytes(secret));
+        let (journal, replayed) = replay(journal, ledger.as_ref(), &mut core, &hooks)?;
+        if let Some(because) = older_than_the_world(&settings, &replayed)? {
+            figures.set_stale(because);
+        }
+        let stream = match &settings.kafka {
+            Some(kafka) => Some(start_stream(&settings, kafka, log, &core, watermarks, figures, &wake)?),
+            None => None,
+        };
+        let sink = match &ledger {
+            Some(ledger) => {
+                let started = start_sink(&settings, ledger, log, &core, watermarks, figures);
+                Some(started.map_err(ServeError::Sink)?)
+            }
+            None => None,
+        };
+        let floor = replayed.newest_at.max(core.newest_at());
+        Ok((Loaded { core, journal, floor }, Helpers { stream, sink }))
+    }
+}
+
+fn replay(
+    mut journal: Journal<Closed>,
+    ledger: Option<&LedgerSettings>,
+    core: &mut Core,
+    hooks: &Hooks,
+) -> Result<(Journal<Open>, Replayed), ServeError> {
     let log = journal.log_id();
     let seen = ledger.and_then(|ledger| sink::known_position(ledger, log));
     if let Some(seen) = seen {
         journal.expect_durable(seen);
     }
     let mut bar = None;
-    let opened = journal.replay(core, hooks, &mut |progress| show(&mut bar, progress));
+    let opened = journal.replay(core, hooks.clone(), &mut |progress| {
+        tell(&hooks.figures.loading, progress);
+        show(&mut bar, progress);
+    });
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }
@@ -81,14 +167,12 @@ pub(super) fn replay(
             replayed.last_lsn
         );
     }
-    Ok((journal, replayed, log))
+    hooks.figures.loading.bytes_loaded.set(hooks.figures.loading.bytes_total.get());
+    Ok((journal, replayed))
 }
 
 /// Why no claim may be decided over this journal, if there is a reason, and what to do.
-pub(super) fn older_than_the_world(
-    settings: &ServeSettings,
-    replayed: &Replayed,
-) -> Result<Option<String>, ServeError> {
+fn older_than_the_world(settings: &ServeSettings, replayed: &Replayed) -> Result<Option<String>, ServeError> {
     let held = journal::held_because(&RealDisk, &settings.data).map_err(ServeError::Journal)?;
     let because = match (held, replayed.behind) {
         (Some(reason), _) => reason,
@@ -106,7 +190,14 @@ pub(super) fn older_than_the_world(
     )))
 }
 
-/// Progress of a replay, on a terminal only.
+/// Progress of a replay, for `INFO` and `/readyz`.
+fn tell(loading: &Loading, progress: ReplayProgress) {
+    loading.bytes_total.set(progress.bytes_total);
+    loading.bytes_loaded.set(progress.bytes_done);
+    loading.lsn.set(progress.lsn.get());
+}
+
+/// The same on a terminal only.
 fn show(bar: &mut Option<ProgressBar>, progress: ReplayProgress) {
     if !std::io::stderr().is_terminal() {
         return;
@@ -121,13 +212,13 @@ fn show(bar: &mut Option<ProgressBar>, progress: ReplayProgress) {
 }
 
 /// Who fills the ledger.
-pub(super) enum Filler {
+enum Filler {
     Inside(SinkHandle),
     /// Another process; this one looks how far it is as long as it lives.
     Outside(#[expect(dead_code, reason = "its end ends the looking")] FollowHandle),
 }
 
-pub(super) fn start_sink(
+fn start_sink(
     settings: &ServeSettings,
     ledger: &LedgerSettings,
     log: LogId,
@@ -159,7 +250,7 @@ pub(super) fn start_sink(
 }
 
 /// Starts the stream and lets it look whether the topic is ahead of this journal, before a claim is decided from it.
-pub(super) fn start_stream(
+fn start_stream(
     settings: &ServeSettings,
     kafka: &Kafka,
     log: LogId,

@@ -4,8 +4,8 @@
 //!
 //! ```text
 //! gate (this thread)  core, connections, the open batch     journal  writes and syncs one batch at a time
+//! load                replays, starts the next two, ends    admin    /metrics, /healthz, /readyz
 //! stream              journal -> Kafka                      sink     journal or topic -> ledger
-//! admin               /metrics, /healthz, /readyz
 //! ```
 
 mod load;
@@ -23,7 +23,7 @@ use tokio::sync::Notify;
 
 use crate::admin::{self, AdminError};
 use crate::banner::banner;
-use crate::core::{Core, Users};
+use crate::core::Users;
 use crate::exit::Exit;
 use crate::ids::LogId;
 use crate::journal::{DirectoryLock, Hooks, JournalError, LockError};
@@ -35,7 +35,7 @@ use crate::sink::SinkError;
 use crate::stream::StreamError;
 use crate::watermark::Watermarks;
 use crate::wiring;
-use load::{Filler, kafka_value, older_than_the_world, replay, start_sink, start_stream};
+use load::{Load, kafka_value};
 
 /// Descriptors beside the connections: journal, ledger, sockets that listen.
 const OWN_DESCRIPTORS: u64 = 64;
@@ -57,6 +57,14 @@ pub enum ServeError {
     Stream(StreamError),
     /// The ledger can never work as it is set.
     Sink(SinkError),
+    /// The operating system gave no thread.
+    Thread(std::io::Error),
+}
+
+impl From<JournalError> for ServeError {
+    fn from(error: JournalError) -> ServeError {
+        ServeError::Journal(error)
+    }
 }
 
 impl ServeError {
@@ -68,7 +76,8 @@ impl ServeError {
             | ServeError::Lock(_)
             | ServeError::Listen(_)
             | ServeError::Admin(_)
-            | ServeError::Journal(_) => Exit::Surroundings,
+            | ServeError::Journal(_)
+            | ServeError::Thread(_) => Exit::Surroundings,
             ServeError::Stream(_) | ServeError::Sink(_) => Exit::Usage,
         }
     }
@@ -84,6 +93,7 @@ impl fmt::Display for ServeError {
             ServeError::Journal(error) => error.fmt(f),
             ServeError::Stream(error) => error.fmt(f),
             ServeError::Sink(error) => error.fmt(f),
+            ServeError::Thread(error) => write!(f, "no thread to load the data with: {error}"),
         }
     }
 }
@@ -98,7 +108,7 @@ pub fn run(settings: ServeSettings) -> Result<Exit, ServeError> {
     std::fs::create_dir_all(&settings.data).map_err(|error| {
         ServeError::Data(format!("cannot make the data directory {}: {error}; see --data", settings.data.display()))
     })?;
-    let _lock = DirectoryLock::acquire(&settings.data, settings.lock_wait).map_err(ServeError::Lock)?;
+    let lock = DirectoryLock::acquire(&settings.data, settings.lock_wait).map_err(ServeError::Lock)?;
     let max_clients = allow_descriptors(settings.max_clients.get());
     let listeners = settings.listen.iter().map(|listen| server::bind(&address(listen)));
     let listeners: Vec<Listener> = listeners.collect::<Result<_, _>>().map_err(ServeError::Listen)?;
@@ -121,55 +131,48 @@ pub fn run(settings: ServeSettings) -> Result<Exit, ServeError> {
     };
 
     let wake = Wake::default();
-    let mut secret = [0; 16];
-    getrandom::fill(&mut secret).expect("the system has random numbers");
-    let mut core = Core::new(u128::from_le_bytes(secret));
-    let hooks = hooks(&watermarks, &figures, &wake);
-    let (journal, replayed, log) = replay(&settings, ledger.as_ref(), &mut core, hooks)?;
-    if let Some(because) = older_than_the_world(&settings, &replayed)? {
-        figures.set_stale(because);
-    }
-    let stream = match &settings.kafka {
-        Some(kafka) => Some(start_stream(&settings, kafka, log, &core, &watermarks, &figures, &wake)?),
-        None => None,
-    };
-    let sink = match &ledger {
-        Some(ledger) => {
-            let started = start_sink(&settings, ledger, log, &core, &watermarks, &figures);
-            Some(started.map_err(ServeError::Sink)?)
-        }
-        None => None,
-    };
-
+    let journal = load::journal(&settings)?;
+    let log = journal.log_id();
     let listening: Vec<Listen> = listeners.iter().map(|listener| listen(listener.address())).collect();
     let facts = facts(&settings, &listening, max_clients, log, ledger.as_ref());
-    let floor = replayed.newest_at.max(core.newest_at());
-    let gate = Gate::new(core, journal, floor, watermarks, Arc::clone(&figures), facts, wake.clone());
-    print!("{}", banner(&settings, &listening, admin.as_ref().map(admin::AdminHandle::address), new));
-    figures.ready.store(true, Ordering::Release);
-    let closed = server::run(gate, listeners, wake, asked_to_stop(), settings.shutdown_timeout);
+    let gate = Gate::new(Arc::clone(&watermarks), Arc::clone(&figures), facts, wake.clone());
+    let hooks = hooks(&watermarks, &figures, &wake);
+    let settings = Arc::new(settings);
+    let load = Load { settings: Arc::clone(&settings), ledger, journal, log, hooks, wake: wake.clone() };
+    let loaded = load.start().map_err(ServeError::Thread)?;
+    let mut helpers = None;
+    let opened = async {
+        let (loaded, started) = loaded.await.expect("the thread that loads ends with a word")?;
+        helpers = Some(started);
+        print!("{}", banner(&settings, &listening, admin.as_ref().map(admin::AdminHandle::address), new));
+        figures.ready.store(true, Ordering::Release);
+        figures.loading.on.store(false, Ordering::Release);
+        Ok::<_, ServeError>(loaded)
+    };
+    let closed = server::run(gate, listeners, wake, opened, asked_to_stop(), settings.shutdown_timeout);
     figures.ready.store(false, Ordering::Release);
-    if let Some(stream) = stream
-        && !stream.stop(settings.shutdown_timeout)
-    {
-        tracing::warn!("the topic is behind the journal; the next start goes on where it is");
-    }
-    if let Some(Filler::Inside(sink)) = sink
-        && !sink.stop(settings.shutdown_timeout)
-    {
-        tracing::warn!("the ledger is behind the journal; the next start goes on where it is");
-    }
-    for listen in &listening {
-        if let Listen::Unix(path) = listen
-            && std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket())
-        {
-            // The next start removes a socket file that nobody answers on.
-            let _best_effort = std::fs::remove_file(path);
-        }
-    }
-    closed.map_err(ServeError::Journal)?;
+    listening.iter().for_each(leave_no_socket);
+    let Some(helpers) = helpers else {
+        closed?;
+        // The thread that loads ends with the process, as in a crash, which leaves nothing that the next start does not
+        // put in order; until then nobody else may have the directory.
+        std::mem::forget(lock);
+        tracing::info!("stopped while the data was being loaded");
+        return Ok(Exit::Done);
+    };
+    helpers.stop(settings.shutdown_timeout);
+    closed?;
     tracing::info!("stopped; everything that was answered is on disk");
     Ok(Exit::Done)
+}
+
+/// The next start removes a socket file that nobody answers on; this only spares it that.
+fn leave_no_socket(listen: &Listen) {
+    if let Listen::Unix(path) = listen
+        && std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket())
+    {
+        let _best_effort = std::fs::remove_file(path);
+    }
 }
 
 /// SIGTERM or SIGINT.

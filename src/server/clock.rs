@@ -19,15 +19,24 @@ pub struct GateClock {
 }
 
 impl GateClock {
-    /// A clock that shows the wall's time, or `floor` where the wall is behind what the journal has seen.
+    /// A clock that shows the wall's time.
     #[expect(clippy::disallowed_methods, reason = "the edge where the loop's time comes in")]
-    pub fn start(floor: Millis) -> GateClock {
-        GateClock::start_at(Instant::now(), wall(), floor)
+    pub fn start() -> GateClock {
+        GateClock::start_at(Instant::now(), wall())
     }
 
-    fn start_at(started: Instant, wall: Millis, floor: Millis) -> GateClock {
-        let first = wall.max(floor);
-        GateClock { started, base_ns: i128::from(first.0) * 1_000_000, slewed_at: Duration::ZERO, last: first }
+    fn start_at(started: Instant, wall: Millis) -> GateClock {
+        GateClock { started, base_ns: i128::from(wall.0) * 1_000_000, slewed_at: Duration::ZERO, last: wall }
+    }
+
+    /// Before anything is decided: goes to `floor`, the newest time in the journal, where the clock is behind that.
+    pub fn begin_at(&mut self, floor: Millis) {
+        self.begin_after(self.started.elapsed(), floor);
+    }
+
+    fn begin_after(&mut self, elapsed: Duration, floor: Millis) {
+        let behind_ms = i128::from(floor.0) - i128::from(self.now_after(elapsed).0);
+        self.base_ns += behind_ms.max(0) * 1_000_000;
     }
 
     /// The time. Never earlier than the answer before.
@@ -88,7 +97,9 @@ mod tests {
 
     fn clock(wall: Millis, floor: Millis) -> GateClock {
         #[expect(clippy::disallowed_methods, reason = "an origin; the tests pass the time that has elapsed")]
-        GateClock::start_at(Instant::now(), wall, floor)
+        let mut clock = GateClock::start_at(Instant::now(), wall);
+        clock.begin_after(Duration::ZERO, floor);
+        clock
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! All state of the loop: the core, the open side of the journal, the clock, who waits. One thread, no locks.
+//! All state of the loop: the core, the open side of the journal, the clock, who waits. One thread, no locks. While the
+//! data is being loaded there is no journal, and nothing is asked of the core.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use crate::core::{Command, Core, Decision, Event, Group, Outcome, Refusal, Reply, Users, View};
 use crate::ids::{Lsn, Millis};
-use crate::journal::{self, Journal, Open, Room};
+use crate::journal::{self, Answerable, Journal, Open, Room};
 use crate::limits;
 use crate::metrics::Figures;
 use crate::server::clients::Clients;
@@ -19,11 +20,13 @@ use crate::server::{Facts, Wake};
 use crate::watermark::Watermarks;
 use crate::wire::{self, Protocol};
 
+const LOADED: &str = "nobody is let to the data before it is loaded";
+
 const TOO_LARGE: &str = "this command changes too much at once for one batch of the journal; split it";
 
 /// Who decides, what is decided, and who waits for it to be on disk.
 pub struct Gate {
-    /// Campaigns and keys.
+    /// Campaigns and keys; empty while they are being loaded.
     pub core: Core,
     /// Who is connected.
     pub clients: Clients,
@@ -37,7 +40,8 @@ pub struct Gate {
     pub watermarks: Arc<Watermarks>,
     /// What the admin thread reads.
     pub figures: Arc<Figures>,
-    journal: Journal<Open>,
+    /// `None` while the data is being loaded.
+    journal: Option<Journal<Open>>,
     clock: GateClock,
     view: View,
     in_turn: bool,
@@ -59,6 +63,17 @@ pub struct Gate {
     crowded: Vec<Waker>,
 }
 
+/// What a gate decides from: made by replay.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Campaigns and keys.
+    pub core: Core,
+    /// The journal they came from.
+    pub journal: Journal<Open>,
+    /// The gate's time does not go on before this.
+    pub floor: Millis,
+}
+
 /// How running a command went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ran {
@@ -72,30 +87,19 @@ pub enum Ran {
 }
 
 impl Gate {
-    /// The loop's state over a replayed journal; its time does not go on before `floor`.
-    pub fn new(
-        core: Core,
-        journal: Journal<Open>,
-        floor: Millis,
-        watermarks: Arc<Watermarks>,
-        figures: Arc<Figures>,
-        facts: Facts,
-        turn: Wake,
-    ) -> Gate {
-        let clock = GateClock::start(floor);
-        let leave = Leave::new(journal.answerable(), &watermarks.published);
-        let mut tally = Tally::default();
-        core.campaigns().for_each(|campaign| tally.touch(campaign.id));
+    /// The loop's state while the data is being loaded: it answers what needs none.
+    pub fn new(watermarks: Arc<Watermarks>, figures: Arc<Figures>, facts: Facts, turn: Wake) -> Gate {
+        let leave = Leave::new(Answerable::NOTHING, &watermarks.published);
         Gate {
-            core,
+            core: Core::new(0),
             clients: Clients::default(),
             stats: Stats::default(),
-            tally,
+            tally: Tally::default(),
             facts,
             watermarks,
             figures,
-            journal,
-            clock,
+            journal: None,
+            clock: GateClock::start(),
             view: View::default(),
             in_turn: false,
             more_due: false,
@@ -108,6 +112,25 @@ impl Gate {
             waiting: Vec::new(),
             crowded: Vec::new(),
         }
+    }
+
+    /// The data is there: from here on, commands are decided.
+    pub fn open(&mut self, loaded: Loaded) {
+        assert!(self.is_loading(), "a gate is opened once");
+        let Loaded { core, journal, floor } = loaded;
+        self.clock.begin_at(floor);
+        self.leave = Leave::new(journal.answerable(), &self.watermarks.published);
+        core.campaigns().for_each(|campaign| self.tally.touch(campaign.id));
+        self.core = core;
+        self.journal = Some(journal);
+        // Whoever is heard next is to see the time and the marks as they are.
+        self.in_turn = false;
+        self.view.now = self.clock.now();
+    }
+
+    /// The data is not there yet.
+    pub fn is_loading(&self) -> bool {
+        self.journal.is_none()
     }
 
     /// The loop's time, read once a turn.
@@ -168,10 +191,11 @@ impl Gate {
     /// Closes the turn: what it staged goes to the disk if that is free, and answers whose time has come leave.
     pub fn end_turn(&mut self) {
         self.in_turn = false;
+        let Some(journal) = &mut self.journal else { return };
         self.watermarks.applied.advance(self.core.applied());
         self.watermarks.staged.advance(self.core.applied());
-        self.journal.seal(self.view.now);
-        let leave = Leave::new(self.journal.answerable(), &self.watermarks.published);
+        journal.seal(self.view.now);
+        let leave = Leave::new(journal.answerable(), &self.watermarks.published);
         if leave != self.leave {
             self.leave = leave;
             self.now_us = self.clock.uptime_us();
@@ -196,7 +220,9 @@ impl Gate {
     pub fn tick(&mut self) {
         self.begin_turn();
         self.figures.clock_ahead_ms.set(self.clock.follow_wall());
-        self.journal.tick(self.view.now);
+        if let Some(journal) = &mut self.journal {
+            journal.tick(self.view.now);
+        }
         self.publish_figures();
     }
 
@@ -231,7 +257,7 @@ impl Gate {
                 if bytes > limits::GROUP_BYTES_MAX {
                     return refuse(Refusal::Err(TOO_LARGE), protocol, out);
                 }
-                match room(&mut self.journal, bytes, self.view.now) {
+                match room(self.journal.as_mut().expect(LOADED), bytes, self.view.now) {
                     Room::Ready => {}
                     Room::Wait => return Ran::NoRoom,
                     Room::Refused(reason) => {
@@ -247,7 +273,7 @@ impl Gate {
             self.tally.count(claim);
         }
         if self.more_due || claim.is_some_and(|claim| claim.outcome == Outcome::Closed) {
-            self.journal.mark_time();
+            self.journal.as_mut().expect(LOADED).mark_time();
         }
         let published = if waits_for_kafka { depends } else { Lsn::ZERO };
         Ran::Answered { depends: Depends { journal: depends, published } }
@@ -260,8 +286,9 @@ impl Gate {
 
     /// Stages and applies a group that has room; answers the last of its positions.
     fn write(&mut self, group: &Group<'_>) -> Lsn {
+        let journal = self.journal.as_mut().expect(LOADED);
         if let Group::Count { event, last } = group
-            && self.journal.amend(*last, event)
+            && journal.amend(*last, event)
         {
             self.core.evolve(*last, event);
             return *last;
@@ -269,7 +296,7 @@ impl Gate {
         let events = group.events();
         let mut lsn = Lsn::ZERO;
         for (index, event) in events.iter().enumerate() {
-            lsn = self.journal.append(event, index + 1 < events.len());
+            lsn = journal.append(event, index + 1 < events.len());
             self.core.evolve(lsn, event);
             if let Event::CampaignCreated { id, .. } | Event::CampaignDropped { id, .. } = event {
                 self.tally.touch(*id);
@@ -281,7 +308,7 @@ impl Gate {
     /// Some keys whose deadline has passed are removed, as events of their own.
     fn expire_due(&mut self) {
         self.more_due = false;
-        if self.stale.is_some() {
+        if self.stale.is_some() || self.is_loading() {
             return;
         }
         let due = self.core.due(self.view.now, limits::EXPIRES_PER_TURN);
@@ -289,7 +316,7 @@ impl Gate {
         for (db, key) in due {
             let group = Group::One(Event::KeyRemoved { db, key: &key, expired: true });
             let bytes = group.events().iter().map(journal::record_bytes_max).sum();
-            if room(&mut self.journal, bytes, self.view.now) != Room::Ready {
+            if room(self.journal.as_mut().expect(LOADED), bytes, self.view.now) != Room::Ready {
                 return;
             }
             self.write(&group);
@@ -339,9 +366,9 @@ impl Gate {
         self.clock.pass(time);
     }
 
-    /// Seals and closes the journal.
+    /// Seals and closes the journal, if it was ever open.
     pub fn finish(self) -> Result<(), journal::JournalError> {
-        self.journal.finish(self.view.now)
+        self.journal.map_or(Ok(()), |journal| journal.finish(self.view.now))
     }
 
     fn publish_figures(&mut self) {

@@ -21,6 +21,6 @@ mod usage;
 
 pub use clock::wall;
 pub use facts::Facts;
-pub use gate::Gate;
+pub use gate::{Gate, Loaded};
 pub use listen::{Address, ListenError, Listener, bind};
 pub use turn::{Wake, run};

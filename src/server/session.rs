@@ -176,7 +176,7 @@ impl Session {
     fn execute(&mut self, gate: &mut Gate, args: &Args<'_>) -> Ran {
         let start = self.held.buffer().len();
         let skipped = self.answers == Answers::SkipNext;
-        let ran = match self.accept(args) {
+        let ran = match self.accept(gate, args) {
             Ok(spec) => self.run_command(gate, spec, args),
             Err(refusal) => refuse(refusal, self.protocol, self.held.buffer()),
         };
@@ -195,10 +195,13 @@ impl Session {
     }
 
     /// The command's row in the table, if it may be asked at all. The order of the checks is Redis's own.
-    fn accept(&self, args: &Args<'_>) -> Result<&'static CommandSpec, Refusal> {
+    fn accept(&self, gate: &Gate, args: &Args<'_>) -> Result<&'static CommandSpec, Refusal> {
         let spec = wire::resolve(args)?;
         if !self.authenticated && !spec.flags.contains(Flags::NO_AUTH) {
             return Err(Refusal::Line("NOAUTH Authentication required.".into()));
+        }
+        if gate.is_loading() && !spec.needs_no_data() {
+            return Err(Refusal::Line("LOADING Redis is loading the dataset in memory".into()));
         }
         Ok(spec)
     }

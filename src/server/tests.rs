@@ -1,5 +1,7 @@
 //! Sessions and the gate over a disk in memory whose sync can be held back: no sockets, no waiting for time.
 
+mod loading;
+
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -13,7 +15,7 @@ use crate::ids::{LogId, Lsn, Millis};
 use crate::journal::memory::MemoryDisk;
 use crate::journal::{Appendfsync, Hooks, Journal, Options};
 use crate::sabotage::peace;
-use crate::server::gate::Gate;
+use crate::server::gate::{Gate, Loaded};
 use crate::server::held::Depends;
 use crate::server::session::Session;
 use crate::server::{Facts, Wake};
@@ -47,7 +49,8 @@ impl World {
         let mut core = Core::new(7);
         let journal = Journal::open(Arc::new(disk.clone()), Path::new("/data"), OPTIONS).expect("an empty disk");
         let (journal, _) = journal.replay(&mut core, hooks.clone(), &mut |_| ()).expect("an empty journal");
-        let gate = Gate::new(core, journal, Millis(0), hooks.watermarks, hooks.figures, facts(), wake);
+        let mut gate = Gate::new(hooks.watermarks, hooks.figures, facts(), wake);
+        gate.open(Loaded { core, journal, floor: Millis(0) });
         World { gate, disk, moved, _peace: peace }
     }
 

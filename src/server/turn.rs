@@ -11,7 +11,7 @@ use tokio::task::LocalSet;
 use tokio::time::MissedTickBehavior;
 
 use crate::journal::JournalError;
-use crate::server::gate::Gate;
+use crate::server::gate::{Gate, Loaded};
 use crate::server::listen::{self, Listener};
 
 /// Time, closing batches and figures are looked after this often.
@@ -42,17 +42,19 @@ impl Wake {
     }
 }
 
-/// Serves until `stop`, then answers what was decided, as long as `patience` lasts, and closes the journal.
+/// Serves until `stop`, then answers what was decided, as long as `patience` lasts, and closes the journal. Until `loaded`
+/// brings the data, only what needs none is answered.
 ///
 /// # Errors
-/// The journal could not be closed; everything answered is on disk all the same.
-pub fn run(
+/// That of `loaded`, at once; or the journal could not be closed: everything answered is on disk all the same.
+pub fn run<E: From<JournalError>>(
     gate: Gate,
     listeners: Vec<Listener>,
     wake: Wake,
+    loaded: impl Future<Output = Result<Loaded, E>>,
     stop: impl Future<Output = ()>,
     patience: Duration,
-) -> Result<(), JournalError> {
+) -> Result<(), E> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .event_interval(31)
@@ -60,25 +62,41 @@ pub fn run(
         .expect("a process may have one event loop");
     let gate = Rc::new(RefCell::new(gate));
     let local = LocalSet::new();
-    local.block_on(&runtime, async {
+    let failed = local.block_on(&runtime, async {
         let turns = tokio::task::spawn_local(turns(Rc::clone(&gate), wake));
         let ticks = tokio::task::spawn_local(ticks(Rc::clone(&gate)));
         let doors = listen::open(listeners, &gate);
         let asked = Rc::clone(&gate.borrow().facts.stop);
-        tokio::select! {
-            () = stop => {}
-            () = asked.notified() => {}
-        }
+        let failed = tokio::select! {
+            () = stop => None,
+            () = asked.notified() => None,
+            error = open(&gate, loaded) => Some(error),
+        };
         doors.into_iter().for_each(|door| door.abort());
         gate.borrow_mut().stop();
-        let _late = tokio::time::timeout(patience, settled(&gate)).await;
+        if failed.is_none() {
+            let _late = tokio::time::timeout(patience, settled(&gate)).await;
+        }
         turns.abort();
         ticks.abort();
+        failed
     });
     drop(local);
     drop(runtime);
     let gate = Rc::into_inner(gate).expect("all tasks of the loop have ended");
-    gate.into_inner().finish()
+    gate.into_inner().finish()?;
+    failed.map_or(Ok(()), Err)
+}
+
+/// Opens the gate with what `loaded` brings; ends only where that is an error.
+async fn open<E>(gate: &Rc<RefCell<Gate>>, loaded: impl Future<Output = Result<Loaded, E>>) -> E {
+    match loaded.await {
+        Ok(loaded) => {
+            gate.borrow_mut().open(loaded);
+            std::future::pending().await
+        }
+        Err(error) => error,
+    }
 }
 
 /// Ends turns: whoever was ready when the turn was woken has been heard before this task has its own.

@@ -184,6 +184,12 @@ impl CommandSpec {
         self.flags.contains(Flags::CONTAINER)
     }
 
+    /// Whether it is answered while the data is being loaded. `PING` is, though Redis refuses it then: it asks for a sign
+    /// of life, and `INFO`, `/readyz` and every command on data tell that the gate is not ready.
+    pub const fn needs_no_data(&self) -> bool {
+        self.flags.contains(Flags::LOADING) || matches!(self.handler, Handler::Connection(ConnectionCommand::Ping))
+    }
+
     /// First key, last key (negative: counted from the end) and the step between keys; zeros where there are none.
     pub const fn key_range(&self) -> (i64, i64, i64) {
         let [first, ..] = self.keys else { return (0, 0, 0) };

@@ -106,3 +106,12 @@ impl Client {
         &self.stream
     }
 }
+
+/// The whole answer of an admin port.
+pub fn asked(admin: &str, path: &str) -> String {
+    let mut socket = TcpStream::connect(admin).unwrap();
+    write!(socket, "GET {path} HTTP/1.1\r\nHost: gate\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    answer
+}

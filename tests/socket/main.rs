@@ -22,6 +22,7 @@ mod crash;
 mod gate;
 mod ledger;
 mod level;
+mod loading;
 mod no_room;
 mod race;
 mod redis_tools;

@@ -164,7 +164,8 @@ fn a_batch_forged_inside_a_value_is_only_a_value() {
     flip(&segment, head, 0);
     gate.spawn();
     let end = until("it serves or it ends", || {
-        let serves = Client::connect(gate.port()).is_ok_and(|mut client| client.try_call(&["PING"]).is_ok());
+        let asked = Client::connect(gate.port()).and_then(|mut client| client.try_call(&["GET", "forged"]));
+        let serves = asked.is_ok_and(|reply| !reply.is_error("LOADING"));
         if serves { Some(None) } else { gate.ended().map(Some) }
     });
     if let Some(end) = end {

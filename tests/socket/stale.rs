@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use crate::client::asked;
 use crate::gate::{Gate, binary, free_port};
 use crate::ledger;
 
@@ -57,14 +56,6 @@ fn catch_up(gate: &Gate, ledger: &Path, more: &[&str]) -> (Option<i32>, String) 
         command.arg("--ledger").arg(format!("sqlite:{}", ledger.display())).args(more).output().unwrap();
     let said = String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr);
     (status.code(), said)
-}
-
-fn asked(admin: &str, path: &str) -> String {
-    let mut socket = TcpStream::connect(admin).unwrap();
-    write!(socket, "GET {path} HTTP/1.1\r\nHost: gate\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer).unwrap();
-    answer
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use std::fmt::Write;
 
 use crate::core::Reply;
+use crate::metrics::Loading;
 use crate::server::clock::wall;
 use crate::server::commands::hello::REDIS_VERSION;
 use crate::server::commands::{Answered, text};
@@ -109,7 +110,7 @@ fn memory(out: &mut String, _gate: &Gate) {
 fn persistence(out: &mut String, gate: &Gate) {
     let journal_bytes = gate.figures.journal_bytes.get();
     let writable = gate.figures.journal_trouble.get().is_empty();
-    field(out, "loading", 0);
+    field(out, "loading", u8::from(gate.is_loading()));
     field(out, "async_loading", 0);
     field(out, "rdb_changes_since_last_save", gate.core.applied());
     field(out, "rdb_bgsave_in_progress", 0);
@@ -124,6 +125,25 @@ fn persistence(out: &mut String, gate: &Gate) {
     field(out, "aof_base_size", 0);
     field(out, "aof_pending_bio_fsync", 0);
     field(out, "aof_delayed_fsync", 0);
+    if gate.is_loading() {
+        loading(out, &gate.figures.loading);
+    }
+}
+
+/// How far loading is, as Redis tells it.
+fn loading(out: &mut String, loading: &Loading) {
+    let (began_ms, total) = (loading.began_at.get(), loading.bytes_total.get());
+    let loaded = loading.bytes_loaded.get().min(total);
+    let elapsed = u64::try_from(wall().0).unwrap_or_default().saturating_sub(began_ms) / 1000;
+    let per_cent = if total == 0 { 0.0 } else { loaded as f64 / total as f64 * 100.0 };
+    // Redis, too, says a second where it cannot know yet.
+    let eta = if elapsed == 0 || loaded == 0 { 1 } else { elapsed * (total - loaded) / loaded };
+    field(out, "loading_start_time", began_ms / 1000);
+    field(out, "loading_total_bytes", total);
+    field(out, "loading_rdb_used_mem", 0);
+    field(out, "loading_loaded_bytes", loaded);
+    field(out, "loading_loaded_perc", format_args!("{per_cent:.2}"));
+    field(out, "loading_eta_seconds", eta);
 }
 
 fn stats(out: &mut String, gate: &Gate) {
@@ -193,7 +213,7 @@ fn watermarks(out: &mut String, gate: &Gate) {
     field(out, "lsn_applied", applied);
     field(out, "lsn_staged", marks.staged.get());
     field(out, "lsn_durable", durable);
-    field(out, "lag_durable", applied.get() - durable.get());
+    field(out, "lag_durable", applied.get().saturating_sub(durable.get()));
     field(out, "kafka", &gate.facts.kafka);
     if gate.facts.streams {
         field(out, "lsn_published", published);
