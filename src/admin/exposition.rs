@@ -9,7 +9,8 @@ use std::time::Duration;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, with_local_recorder};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
-use crate::metrics::{CampaignFigures, Figures, SPREAD_BOUNDS_US, Trouble};
+use crate::metrics::{CampaignFigures, Figures, SPREAD_BOUNDS_US};
+use crate::snapshots::SnapshotFigures;
 use crate::watermark::Watermarks;
 
 /// Seconds: from a fast NVMe's fsync to one that makes people call.
@@ -109,7 +110,8 @@ impl Exposition {
         describe_gauge!("coupon_gate_ready", "1 while claims are decided, or refused for a reason of their own");
         let is_stale = figures.stale.load(Ordering::Acquire);
         gauge!("coupon_gate_ready").set(flag(figures.ready.load(Ordering::Acquire) && !is_stale));
-        trouble("journal", &figures.journal_trouble);
+        trouble("journal", &figures.journal_trouble.get());
+        snapshots(&marks.snapshots.figures());
 
         let gate_ms = wall_ms.saturating_add(ahead_ms);
         if self.stream {
@@ -122,9 +124,35 @@ impl Exposition {
 }
 
 /// Whether something is wrong with a part; `INFO` says what.
-fn trouble(part: &'static str, line: &Trouble) {
+fn trouble(part: &'static str, line: &str) {
     describe_gauge!("coupon_gate_trouble", "1 while this part does not advance; INFO says why");
-    gauge!("coupon_gate_trouble", "part" => part).set(flag(!line.get().is_empty()));
+    gauge!("coupon_gate_trouble", "part" => part).set(flag(!line.is_empty()));
+}
+
+/// What the compactor leaves.
+fn snapshots(figures: &SnapshotFigures) {
+    trouble("snapshot", &figures.trouble);
+    describe_gauge!("coupon_gate_snapshot_in_progress", "1 while a snapshot is being made or waits for its turn");
+    gauge!("coupon_gate_snapshot_in_progress").set(flag(figures.in_progress()));
+    describe_counter!("coupon_gate_snapshots_total", "Snapshots made since start");
+    counter!("coupon_gate_snapshots_total").absolute(figures.made);
+    describe_counter!("coupon_gate_snapshot_failures_total", "Snapshots that came to nothing since start");
+    counter!("coupon_gate_snapshot_failures_total").absolute(figures.failures);
+    if let Some(ms) = figures.took_ms {
+        describe_gauge!("coupon_gate_snapshot_seconds", "How long the last snapshot took");
+        gauge!("coupon_gate_snapshot_seconds").set(Duration::from_millis(ms).as_secs_f64());
+    }
+    if let Some(newest) = figures.newest {
+        describe_gauge!("coupon_gate_snapshot_lsn", "The last change that the newest snapshot covers");
+        gauge!("coupon_gate_snapshot_lsn").set(number(newest.lsn.get()));
+        describe_gauge!("coupon_gate_snapshot_bytes", "Bytes of the newest snapshot");
+        gauge!("coupon_gate_snapshot_bytes").set(number(newest.bytes));
+        describe_gauge!(
+            "coupon_gate_snapshot_timestamp_seconds",
+            "Unix time at which the newest snapshot was published"
+        );
+        gauge!("coupon_gate_snapshot_timestamp_seconds").set(seconds(newest.at.0));
+    }
 }
 
 fn flag(set: bool) -> f64 {
@@ -133,7 +161,7 @@ fn flag(set: bool) -> f64 {
 
 /// What the stream leaves, at `gate_ms` on the gate's own clock.
 fn stream(figures: &Figures, gate_ms: i64) {
-    trouble("kafka", &figures.kafka_trouble);
+    trouble("kafka", &figures.kafka_trouble.get());
     describe_gauge!("coupon_gate_oldest_unpublished_seconds", "Age of the oldest grant that is not in Kafka");
     gauge!("coupon_gate_oldest_unpublished_seconds").set(age(figures.oldest_unpublished_at.get(), gate_ms));
     describe_counter!("coupon_gate_kafka_records_total", "Records acknowledged by Kafka since start");
@@ -146,7 +174,7 @@ fn stream(figures: &Figures, gate_ms: i64) {
 
 /// What the sink leaves.
 fn ledger(figures: &Figures, gate_ms: i64) {
-    trouble("ledger", &figures.ledger_trouble);
+    trouble("ledger", &figures.ledger_trouble.get());
     describe_gauge!("coupon_gate_oldest_unstored_seconds", "Age of the oldest grant that is not in the ledger");
     gauge!("coupon_gate_oldest_unstored_seconds").set(age(figures.oldest_unstored_at.get(), gate_ms));
     describe_gauge!("coupon_gate_ledger_lag", "Grants that are published (durable, without Kafka) and not stored");

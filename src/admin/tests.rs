@@ -6,8 +6,9 @@ use std::net::TcpStream;
 use std::sync::atomic::Ordering;
 
 use super::*;
-use crate::ids::Lsn;
+use crate::ids::{Lsn, Millis};
 use crate::metrics::CampaignFigures;
+use crate::snapshots::Snapshot;
 
 struct Gate {
     figures: Arc<Figures>,
@@ -76,6 +77,11 @@ fn every_figure_is_there_under_its_promised_name() {
     for (mark, lsn) in [(&marks.applied, 10), (&marks.durable, 9), (&marks.published, 8), (&marks.stored, 7)] {
         mark.advance(Lsn::new(lsn));
     }
+    marks.snapshots.begin(Millis(1_000_000));
+    marks.snapshots.failed("no room");
+    marks.snapshots.begin(Millis(2_000_000));
+    marks.snapshots.succeeded(Snapshot { lsn: Lsn::new(6), bytes: 4096, at: Millis(2_001_500) });
+    marks.snapshots.request(Lsn::new(9));
     metrics::histogram!("coupon_gate_fsync_seconds").record(0.0003);
     metrics::histogram!("coupon_gate_commit_batch_events").record(100.0);
     gate.figures.command_seconds.add(1500, 3);
@@ -104,6 +110,14 @@ fn every_figure_is_there_under_its_promised_name() {
         ("coupon_gate_stale", 0.0),
         ("coupon_gate_ready", 1.0),
         ("coupon_gate_trouble{part=\"journal\"}", 0.0),
+        ("coupon_gate_trouble{part=\"snapshot\"}", 0.0),
+        ("coupon_gate_snapshot_in_progress", 1.0),
+        ("coupon_gate_snapshot_failures_total", 1.0),
+        ("coupon_gate_snapshots_total", 1.0),
+        ("coupon_gate_snapshot_seconds", 1.5),
+        ("coupon_gate_snapshot_lsn", 6.0),
+        ("coupon_gate_snapshot_bytes", 4096.0),
+        ("coupon_gate_snapshot_timestamp_seconds", 2001.5),
         ("coupon_gate_trouble{part=\"kafka\"}", 1.0),
         ("coupon_gate_trouble{part=\"ledger\"}", 0.0),
         ("coupon_gate_oldest_unpublished_seconds", 0.0),

@@ -17,6 +17,7 @@ use crate::server::held::{Depends, HeldReplies, Leave};
 use crate::server::stats::Stats;
 use crate::server::tally::Tally;
 use crate::server::{Facts, Wake};
+use crate::snapshots::Ticket;
 use crate::watermark::Watermarks;
 use crate::wire::{self, Protocol};
 
@@ -61,6 +62,8 @@ pub struct Gate {
     waiting: Vec<(Depends, Waker)>,
     /// Connections with a request that found no room and waits for it.
     crowded: Vec<Waker>,
+    /// Connections that wait for a snapshot.
+    saving: Vec<(Ticket, Waker)>,
 }
 
 /// What a gate decides from: made by replay.
@@ -84,6 +87,8 @@ pub enum Ran {
     },
     /// Not decided: ask again when woken through [`Gate::wait_for_room`].
     NoRoom,
+    /// Not answered: ask again when woken through [`Gate::wait_for_snapshot`].
+    NoSnapshot,
 }
 
 impl Gate {
@@ -111,6 +116,7 @@ impl Gate {
             draws: 1,
             waiting: Vec::new(),
             crowded: Vec::new(),
+            saving: Vec::new(),
         }
     }
 
@@ -209,6 +215,14 @@ impl Gate {
         }
         if self.turn.journal_has_moved() {
             self.crowded.drain(..).for_each(Waker::wake);
+            let snapshots = &self.watermarks.snapshots;
+            self.saving.retain(|(ticket, waker)| {
+                let over = snapshots.outcome(ticket).is_some();
+                if over {
+                    waker.wake_by_ref();
+                }
+                !over
+            });
         }
         self.core.sweep(limits::FREED_PER_TURN);
         if self.more_due {
@@ -343,6 +357,18 @@ impl Gate {
     /// Wakes `waker` when a request that found no room may try again.
     pub fn wait_for_room(&mut self, waker: Waker) {
         self.crowded.push(waker);
+    }
+
+    /// Asks for a snapshot of everything decided so far.
+    pub fn ask_for_snapshot(&mut self) -> Ticket {
+        self.watermarks.snapshots.request(self.core.applied())
+    }
+
+    /// Wakes `waker` when it is known what became of a request for a snapshot.
+    pub fn wait_for_snapshot(&mut self, ticket: Ticket, waker: Waker) {
+        if !self.saving.iter().any(|(_, known)| known.will_wake(&waker)) {
+            self.saving.push((ticket, waker));
+        }
     }
 
     /// Nothing is decided from here on; what was decided is still answered.

@@ -9,6 +9,7 @@ use crate::server::clients::Client;
 use crate::server::commands;
 use crate::server::gate::{Gate, Ran, refuse};
 use crate::server::held::{Depends, HeldReplies};
+use crate::snapshots::Ticket;
 use crate::wire::{self, Args, CommandSpec, Flags, Handler, Protocol, ProtocolError, Request, Scan, Scanner};
 
 /// A connection from its first byte to its last.
@@ -25,6 +26,8 @@ pub struct Session {
     pub answers: Answers,
     /// Answers on their way.
     pub held: HeldReplies,
+    /// `SAVE` waits for this.
+    pub saving: Option<Ticket>,
     /// Nothing more is read; the connection ends when its answers have left.
     pub closing: bool,
     scanner: Scanner,
@@ -53,6 +56,8 @@ pub enum Waits {
     Input,
     /// The journal has no room at the moment.
     Room,
+    /// The snapshot that is waited for is not there.
+    Snapshot,
     /// Too many answers wait already.
     Output,
 }
@@ -67,6 +72,7 @@ impl Session {
             authenticated,
             answers: Answers::On,
             held: HeldReplies::default(),
+            saving: None,
             closing: false,
             scanner: Scanner::default(),
             input: Vec::new(),
@@ -91,7 +97,7 @@ impl Session {
 
     /// Goes on with what was read before, if what it waited for has come.
     pub fn resume(&mut self, gate: &mut Gate) {
-        if self.can_resume() || self.waits == Waits::Room {
+        if self.can_resume() || matches!(self.waits, Waits::Room | Waits::Snapshot) {
             gate.begin_turn();
             self.run_input(gate);
         }
@@ -110,6 +116,11 @@ impl Session {
     /// The next request waits for room in the journal.
     pub fn waits_for_room(&self) -> bool {
         !self.closing && self.waits == Waits::Room
+    }
+
+    /// The snapshot that the next request waits for.
+    pub fn waits_for_snapshot(&self) -> Option<Ticket> {
+        self.saving.filter(|_| !self.closing && self.waits == Waits::Snapshot)
     }
 
     /// The client has let more answers pile up than any single one may be long.
@@ -149,11 +160,15 @@ impl Session {
                 Scan::Incomplete => break,
                 Scan::Skip { len } => ran += len,
                 Scan::Command { len } => {
-                    if self.execute(gate, &scanner.args(&bytes[ran..ran + len])) == Ran::NoRoom {
-                        self.waits = Waits::Room;
-                        break;
-                    }
-                    ran += len;
+                    self.waits = match self.execute(gate, &scanner.args(&bytes[ran..ran + len])) {
+                        Ran::Answered { .. } => {
+                            ran += len;
+                            continue;
+                        }
+                        Ran::NoRoom => Waits::Room,
+                        Ran::NoSnapshot => Waits::Snapshot,
+                    };
+                    break;
                 }
                 Scan::Refused(error) => self.refuse_bytes(gate, error),
             }
@@ -217,7 +232,7 @@ impl Session {
             Handler::Connection(command) => commands::run(self, gate, command, args),
             Handler::Container => unreachable!("a container has no arity of its own and is never resolved to"),
         };
-        if ran != Ran::NoRoom {
+        if matches!(ran, Ran::Answered { .. }) {
             gate.stats.call(spec);
         }
         ran

@@ -1,6 +1,7 @@
 //! Sessions and the gate over a disk in memory whose sync can be held back: no sockets, no waiting for time.
 
 mod loading;
+mod snapshots;
 
 use std::path::Path;
 use std::rc::Rc;
@@ -28,6 +29,7 @@ struct World {
     gate: Gate,
     disk: MemoryDisk,
     moved: Receiver<()>,
+    wake: Wake,
     _peace: Option<RwLockReadGuard<'static, ()>>,
 }
 
@@ -49,9 +51,9 @@ impl World {
         let mut core = Core::new(7);
         let journal = Journal::open(Arc::new(disk.clone()), Path::new("/data"), OPTIONS).expect("an empty disk");
         let (journal, _) = journal.replay(&mut core, hooks.clone(), &mut |_| ()).expect("an empty journal");
-        let mut gate = Gate::new(hooks.watermarks, hooks.figures, facts(), wake);
+        let mut gate = Gate::new(hooks.watermarks, hooks.figures, facts(), wake.clone());
         gate.open(Loaded { core, journal, floor: Millis(0) });
-        World { gate, disk, moved, _peace: peace }
+        World { gate, disk, moved, wake, _peace: peace }
     }
 
     fn client(&mut self) -> Session {

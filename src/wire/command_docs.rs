@@ -45,6 +45,10 @@ pub fn describe(command: ConnectionCommand, args: &Args<'_>) -> Option<Reply<'st
         | Run::ConfigResetStat
         | Run::ClusterDisabled
         | Run::Time
+        | Run::BgSave
+        | Run::Save
+        | Run::BgRewriteAof
+        | Run::LastSave
         | Run::Shutdown => return None,
     })
 }
@@ -168,7 +172,7 @@ const CATEGORIES: [CategoryRow; 10] = [
     ("@read", |spec| spec.flags.contains(Flags::READONLY)),
     ("@write", |spec| spec.flags.contains(Flags::WRITE)),
     ("@string", |spec| spec.categories.contains(Categories::STRING)),
-    ("@admin", |spec| spec.flags.contains(Flags::ADMIN)),
+    ("@admin", |spec| spec.flags.contains(Flags::ADMIN) || spec.categories.contains(Categories::ADMIN)),
     ("@fast", |spec| spec.flags.contains(Flags::FAST)),
     ("@slow", |spec| !spec.flags.contains(Flags::FAST)),
     ("@dangerous", |spec| spec.flags.contains(Flags::ADMIN) || spec.categories.contains(Categories::DANGEROUS)),

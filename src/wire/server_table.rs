@@ -20,6 +20,12 @@ const fn config(name: &'static str, arity: i32, run: Run) -> CommandSpec {
     server(name, arity, run).flags(&[ADMIN, NOSCRIPT])
 }
 
+/// What asks for a snapshot.
+const fn snapshot(name: &'static str, arity: i32, run: Run) -> CommandSpec {
+    let row = CommandSpec::new(name, arity, Group::Server, Handler::Connection(run));
+    row.flags(&[ADMIN, NOSCRIPT, Flags::NO_ASYNC_LOADING])
+}
+
 const ALL_NODES: &[&str] = &["request_policy:all_nodes", "response_policy:all_succeeded"];
 const NAMES: &[Arg] = &[Arg::string("command-name").optional().multiple()];
 
@@ -91,6 +97,26 @@ pub(super) const ROWS: &[CommandSpec] = &[
         "Returns the server's time.",
         &[],
     ),
+    snapshot("bgsave", -1, Run::BgSave).doc(
+        "1.0.0",
+        "Starts a snapshot of all data.",
+        &[Arg::word("schedule", "SCHEDULE").optional()],
+    ),
+    snapshot("save", 1, Run::Save)
+        .flags(&[Flags::NO_MULTI])
+        .complexity("O(N) where N is the number of keys and grants, beside the other connections.")
+        .doc("1.0.0", "Makes a snapshot of all data and answers when it is on disk.", &[]),
+    snapshot("bgrewriteaof", 1, Run::BgRewriteAof).doc(
+        "1.0.0",
+        "Starts a snapshot of all data, so that old segments of the journal can go.",
+        &[],
+    ),
+    server("lastsave", 1, Run::LastSave)
+        .flags(&[Flags::FAST])
+        .category(Categories::ADMIN)
+        .category(Categories::DANGEROUS)
+        .tips(&["nondeterministic_output"])
+        .doc("1.0.0", "Returns the Unix time of the newest snapshot.", &[]),
     server("shutdown", -1, Run::Shutdown).flags(&[ADMIN, NOSCRIPT, Flags::NO_MULTI, Flags::ALLOW_BUSY]).doc(
         "1.0.0",
         "Ends the server.",

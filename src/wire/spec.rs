@@ -66,6 +66,10 @@ pub enum ConnectionCommand {
     /// `CLUSTER`, `READONLY`, `READWRITE`: clients learn from the refusal that there is no cluster.
     ClusterDisabled,
     Time,
+    BgSave,
+    Save,
+    BgRewriteAof,
+    LastSave,
     Shutdown,
     GateHelp,
 }
@@ -216,11 +220,12 @@ impl Flags {
     pub const NO_AUTH: Flags = Flags(1 << 8);
     pub const NO_MULTI: Flags = Flags(1 << 9);
     pub const ALLOW_BUSY: Flags = Flags(1 << 10);
+    pub const NO_ASYNC_LOADING: Flags = Flags(1 << 11);
     /// Has subcommands; not told by `COMMAND INFO`.
     pub const CONTAINER: Flags = Flags(1 << 31);
 
     /// The flags that are told, in the order in which Redis tells them.
-    pub const NAMES: [(Flags, &'static str); 11] = [
+    pub const NAMES: [(Flags, &'static str); 12] = [
         (Flags::WRITE, "write"),
         (Flags::READONLY, "readonly"),
         (Flags::DENYOOM, "denyoom"),
@@ -230,6 +235,7 @@ impl Flags {
         (Flags::STALE, "stale"),
         (Flags::FAST, "fast"),
         (Flags::NO_AUTH, "no_auth"),
+        (Flags::NO_ASYNC_LOADING, "no_async_loading"),
         (Flags::NO_MULTI, "no_multi"),
         (Flags::ALLOW_BUSY, "allow_busy"),
     ];
@@ -252,6 +258,8 @@ impl Categories {
     pub const CONNECTION: Categories = Categories(1 << 2);
     pub const DANGEROUS: Categories = Categories(1 << 3);
     pub const GATE: Categories = Categories(1 << 4);
+    /// Beside the commands with the flag `admin`.
+    pub const ADMIN: Categories = Categories(1 << 5);
 
     /// Whether all of `categories` are here.
     pub const fn contains(self, categories: Categories) -> bool {

@@ -210,7 +210,7 @@ fn tools_and_libraries_connect_while_the_gate_loads() {
     assert_eq!(field(&mut node, "loading"), "1");
     let eta: u64 = field(&mut node, "loading_eta_seconds").parse().unwrap();
     assert!(eta < 3600);
-    for claim in ["INCR stock", "GATE.CLAIM spring 42 FLAT"] {
+    for claim in ["INCR stock", "GATE.CLAIM spring 42 FLAT", "SAVE", "BGSAVE"] {
         assert_eq!(lettuce.call(claim).to_string(), LOADING, "{claim}");
     }
 

@@ -108,21 +108,42 @@ fn memory(out: &mut String, _gate: &Gate) {
 }
 
 fn persistence(out: &mut String, gate: &Gate) {
-    let journal_bytes = gate.figures.journal_bytes.get();
-    let writable = gate.figures.journal_trouble.get().is_empty();
+    let snapshots = gate.watermarks.snapshots.figures();
+    let (covered, base_bytes) = snapshots.newest.map_or((0, 0), |newest| (newest.lsn.get(), newest.bytes));
+    let status = |well: bool| if well { "ok" } else { "err" };
+    // A snapshot is both of what Redis has: a file of all data, and the end of old journal.
+    let last = status(snapshots.trouble.is_empty());
+    let in_progress = u8::from(snapshots.in_progress());
+    let took = snapshots.took_ms.map_or(-1, |ms| (ms / 1000) as i64);
+    let current = snapshots.running_since.map_or(-1, |since| (wall().0 - since.0).max(0) / 1000);
     field(out, "loading", u8::from(gate.is_loading()));
     field(out, "async_loading", 0);
-    field(out, "rdb_changes_since_last_save", gate.core.applied());
-    field(out, "rdb_bgsave_in_progress", 0);
-    field(out, "rdb_last_save_time", 0);
-    field(out, "rdb_last_bgsave_status", "ok");
+    field(out, "current_cow_peak", 0);
+    field(out, "current_cow_size", 0);
+    field(out, "current_fork_perc", "0.00");
+    field(out, "rdb_changes_since_last_save", gate.core.applied().get().saturating_sub(covered));
+    field(out, "rdb_bgsave_in_progress", in_progress);
+    field(out, "rdb_last_save_time", snapshots.newest.map_or(0, |newest| newest.at.0 / 1000));
+    field(out, "rdb_last_bgsave_status", last);
+    field(out, "rdb_last_bgsave_time_sec", took);
+    field(out, "rdb_current_bgsave_time_sec", current);
+    field(out, "rdb_saves", snapshots.made);
+    field(out, "rdb_last_cow_size", 0);
     field(out, "aof_enabled", 1);
-    field(out, "aof_rewrite_in_progress", 0);
-    field(out, "aof_rewrite_scheduled", 0);
-    field(out, "aof_last_bgrewrite_status", "ok");
-    field(out, "aof_last_write_status", if writable { "ok" } else { "err" });
-    field(out, "aof_current_size", journal_bytes);
-    field(out, "aof_base_size", 0);
+    field(out, "aof_rewrite_in_progress", in_progress);
+    field(out, "aof_rewrite_scheduled", u8::from(snapshots.asked && snapshots.running_since.is_some()));
+    field(out, "aof_last_rewrite_time_sec", took);
+    field(out, "aof_current_rewrite_time_sec", current);
+    field(out, "aof_last_bgrewrite_status", last);
+    field(out, "aof_rewrites", snapshots.made);
+    field(out, "aof_last_write_status", status(gate.figures.journal_trouble.get().is_empty()));
+    field(out, "aof_last_cow_size", 0);
+    field(out, "module_fork_in_progress", 0);
+    field(out, "module_fork_last_cow_size", 0);
+    field(out, "aof_current_size", gate.figures.journal_bytes.get());
+    field(out, "aof_base_size", base_bytes);
+    field(out, "aof_pending_rewrite", 0);
+    field(out, "aof_buffer_length", 0);
     field(out, "aof_pending_bio_fsync", 0);
     field(out, "aof_delayed_fsync", 0);
     if gate.is_loading() {
@@ -239,6 +260,10 @@ fn watermarks(out: &mut String, gate: &Gate) {
     }
     field(out, "journal_bytes", figures.journal_bytes.get());
     field(out, "journal_trouble", one_line(&figures.journal_trouble.get()));
+    let snapshots = marks.snapshots.figures();
+    field(out, "lsn_snapshot", snapshots.newest.map_or(0, |newest| newest.lsn.get()));
+    field(out, "snapshot_bytes", snapshots.newest.map_or(0, |newest| newest.bytes));
+    field(out, "snapshot_trouble", one_line(&snapshots.trouble));
     field(out, "clock_ahead_ms", figures.clock_ahead_ms.get());
 }
 

@@ -4,6 +4,7 @@ mod client;
 mod config;
 mod hello;
 mod info;
+mod snapshot;
 
 use crate::core::{NOT_AN_INTEGER, Refusal, Reply, parse_integer};
 use crate::ids::Db;
@@ -43,6 +44,13 @@ pub fn run(session: &mut Session, gate: &mut Gate, command: ConnectionCommand, a
         }
         Command::ClusterDisabled => Err(Refusal::Err("This instance has cluster support disabled")),
         Command::Time => Ok(Some(time(gate))),
+        Command::BgSave => snapshot::in_background(gate, args),
+        Command::BgRewriteAof => snapshot::rewrite(gate),
+        Command::LastSave => Ok(Some(snapshot::last(gate))),
+        Command::Save => match snapshot::save(session, gate) {
+            Some(answered) => answered,
+            None => return Ran::NoSnapshot,
+        },
         Command::Shutdown => shutdown(gate, args),
         Command::ClientHelp
         | Command::Command
