@@ -1,8 +1,9 @@
 //! The campaigns: their terms, who got what, and the names of those that are gone.
 
 use crate::core::event::{Event, Terms};
+use crate::core::image::{Contradiction, Piece, RetiredSeats};
 use crate::core::keys::Look;
-use crate::core::roster::Roster;
+use crate::core::roster::{Roster, Row};
 use crate::core::table::Table;
 use crate::core::{Core, Scatter};
 use crate::ids::{CampaignId, Db, Lsn, Millis, Seat, User};
@@ -40,6 +41,7 @@ pub(super) struct Campaign {
     pub(super) name: Box<[u8]>,
     pub(super) terms: Terms,
     pub(super) created: Millis,
+    pub(super) created_lsn: Lsn,
     /// The last change.
     pub(super) lsn: Lsn,
     pub(super) roster: Roster,
@@ -58,6 +60,7 @@ pub(super) struct Retired {
     pub(super) name: Box<[u8]>,
     pub(super) terms: Terms,
     pub(super) created: Millis,
+    pub(super) created_lsn: Lsn,
     pub(super) granted: u32,
     pub(super) first_grant: Millis,
     pub(super) last_grant: Millis,
@@ -115,6 +118,102 @@ impl Campaigns {
             Slot::Live(campaign) => Some(&*campaign.name),
             Slot::Retired(_) | Slot::Gone => None,
         })
+    }
+
+    /// See [`Core::pieces`].
+    pub(super) fn pieces<E>(&self, show: &mut dyn FnMut(Piece<'_>) -> Result<(), E>) -> Result<(), E> {
+        for (id, slot) in (0..).map(CampaignId).zip(&self.slots) {
+            match slot {
+                Slot::Gone => show(Piece::Gone(id))?,
+                Slot::Retired(of) => {
+                    let retired = Some(RetiredSeats {
+                        granted: of.granted,
+                        first_grant: of.first_grant,
+                        last_grant: of.last_grant,
+                        last_lsn: of.last_lsn,
+                    });
+                    let Retired { ref name, terms, created, created_lsn, lsn, .. } = **of;
+                    show(Piece::Campaign { id, name, terms, created, created_lsn, lsn, retired })?;
+                }
+                Slot::Live(campaign) => {
+                    let Campaign { ref name, terms, created, created_lsn, lsn, ref roster } = **campaign;
+                    show(Piece::Campaign { id, name, terms, created, created_lsn, lsn, retired: None })?;
+                    for seat in (1..=roster.len()).map(Seat::new) {
+                        let Row { user, at, lsn, .. } = roster.row(seat);
+                        show(Piece::Seat { user, at, lsn })?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a campaign back, without its seats; or what is left of it.
+    pub(super) fn restore(
+        &mut self,
+        scatter: Scatter,
+        id: CampaignId,
+        campaign: Campaign,
+        retired: Option<RetiredSeats>,
+    ) -> Result<(), Contradiction> {
+        self.expect_next(id)?;
+        let Some(RetiredSeats { granted, first_grant, last_grant, last_lsn }) = retired else {
+            self.slots.push(Slot::Live(Box::new(campaign)));
+            self.live += 1;
+            return Ok(());
+        };
+        let Campaign { name, terms, created, created_lsn, lsn, .. } = campaign;
+        if granted > terms.limit {
+            return Err(Contradiction("never more than N"));
+        }
+        self.slots.push(Slot::Gone);
+        let retired =
+            Retired { id, name, terms, created, created_lsn, granted, first_grant, last_grant, last_lsn, lsn };
+        self.retire(scatter, retired);
+        Ok(())
+    }
+
+    /// Puts back the number of a campaign that was dropped before it gave a seat.
+    pub(super) fn restore_gone(&mut self, id: CampaignId) -> Result<(), Contradiction> {
+        self.expect_next(id)?;
+        self.slots.push(Slot::Gone);
+        Ok(())
+    }
+
+    fn expect_next(&self, id: CampaignId) -> Result<(), Contradiction> {
+        if self.next_id() == Some(id) { Ok(()) } else { Err(Contradiction("campaigns are numbered without holes")) }
+    }
+
+    /// Gives the next seat of the last campaign; see [`Roster::fill`].
+    pub(super) fn fill_last(&mut self, user: User<'_>, at: Millis, lsn: Lsn) -> Result<(), Contradiction> {
+        let Some(Slot::Live(campaign)) = self.slots.last_mut() else {
+            return Err(Contradiction("a seat without its campaign"));
+        };
+        match campaign.roster.fill(user, at, lsn) {
+            true => Ok(()),
+            false => Err(Contradiction("a user is of the kind that his campaign takes")),
+        }
+    }
+
+    /// All seats of the last campaign are there.
+    pub(super) fn index_last(&mut self, scatter: Scatter) -> Result<(), Contradiction> {
+        let Some(Slot::Live(campaign)) = self.slots.last_mut() else { return Ok(()) };
+        campaign.roster.index(scatter).map_err(|_| Contradiction("one grant per user"))?;
+        if campaign.roster.len() > campaign.terms.limit {
+            return Err(Contradiction("never more than N"));
+        }
+        Ok(())
+    }
+
+    /// Keeps the name of a campaign that is gone.
+    fn retire(&mut self, scatter: Scatter, retired: Retired) {
+        let (id, hash) = (retired.id, scatter.bytes(&retired.name));
+        self.slots[id.index()] = Slot::Retired(Box::new(retired));
+        let slots = &self.slots;
+        self.retired.insert_unique(hash, id, |id| match &slots[id.index()] {
+            Slot::Retired(retired) => scatter.bytes(&retired.name),
+            Slot::Live(_) | Slot::Gone => panic!("campaign {} is kept among the retired", id.0),
+        });
     }
 
     fn facts(&self, id: CampaignId) -> Option<CampaignFacts<'_>> {
@@ -218,7 +317,7 @@ impl Core {
         assert!(self.campaigns.retired(self.scatter, name).is_none(), "the name of a dropped campaign is kept");
         self.spaces[usize::from(HOME.0)].add_campaign(self.scatter, lsn, name, id);
         let roster = Roster::new(terms.users);
-        let campaign = Campaign { name: name.into(), terms, created: at, lsn, roster };
+        let campaign = Campaign { name: name.into(), terms, created: at, created_lsn: lsn, lsn, roster };
         self.campaigns.slots.push(Slot::Live(Box::new(campaign)));
         self.campaigns.live += 1;
         self.newest_at = self.newest_at.max(at);
@@ -231,27 +330,22 @@ impl Core {
         let Slot::Live(campaign) = std::mem::replace(&mut self.campaigns.slots[id.index()], Slot::Gone) else {
             unreachable!("it is live")
         };
-        let Campaign { name, terms, created, roster, .. } = *campaign;
+        let Campaign { name, terms, created, created_lsn, roster, .. } = *campaign;
         self.spaces[usize::from(HOME.0)].remove_campaign(scatter, &name);
         if let (Some(first), Some(last)) = (roster.first(), roster.last()) {
-            let hash = scatter.bytes(&name);
             let retired = Retired {
                 id,
                 name,
                 terms,
                 created,
+                created_lsn,
                 granted: roster.len(),
                 first_grant: first.at,
                 last_grant: last.at,
                 last_lsn: last.lsn,
                 lsn,
             };
-            self.campaigns.slots[id.index()] = Slot::Retired(Box::new(retired));
-            let slots = &self.campaigns.slots;
-            self.campaigns.retired.insert_unique(hash, id, |id| match &slots[id.index()] {
-                Slot::Retired(retired) => scatter.bytes(&retired.name),
-                Slot::Live(_) | Slot::Gone => panic!("campaign {} is kept among the retired", id.0),
-            });
+            self.campaigns.retire(scatter, retired);
         }
         self.discarded.roster(roster);
         self.campaigns.live -= 1;

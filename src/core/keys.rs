@@ -59,7 +59,7 @@ impl Entry {
         }
     }
 
-    fn is_campaign(&self) -> bool {
+    pub(super) fn is_campaign(&self) -> bool {
         matches!(self.value, Value::Campaign(_))
     }
 }
@@ -156,6 +156,11 @@ impl Keyspace {
         entry.lsn = lsn;
         let before = std::mem::replace(&mut entry.deadline, deadline);
         self.move_deadline(scatter, hash, before, deadline);
+    }
+
+    /// Puts a plain key back that is not there.
+    pub(super) fn restore(&mut self, scatter: Scatter, lsn: Lsn, key: &[u8], value: &[u8], deadline: Millis) {
+        self.insert(scatter, Entry { key: key.into(), value: Value::of(value), deadline, lsn });
     }
 
     fn count(&mut self, scatter: Scatter, lsn: Lsn, key: &[u8], value: i64, amends: bool) {

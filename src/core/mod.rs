@@ -10,6 +10,7 @@ mod command;
 mod discarded;
 mod event;
 mod glob;
+mod image;
 mod key_life;
 mod key_reads;
 mod key_writes;
@@ -25,6 +26,7 @@ pub use campaigns::CampaignFacts;
 pub use command::{Command, Deadline, ExpireIf, Set, SetAnswer, SetIf, TtlForm};
 pub use event::{Event, Group, Terms, Users};
 pub use glob::glob_matches;
+pub use image::{Contradiction, Marks, Piece, Restoring, RetiredSeats};
 pub use numbers::{NOT_AN_INTEGER, parse_integer};
 pub use reply::{Claim, Decision, Outcome, Refusal, Reply};
 

@@ -99,6 +99,29 @@ impl Roster {
         }
     }
 
+    /// Gives the next seat without looking whether the user has one: [`Roster::index`] does that for all of them at
+    /// once, and before it nobody is found. False for a user of the other kind.
+    pub(super) fn fill(&mut self, user: User<'_>, at: Millis, lsn: Lsn) -> bool {
+        let stamp = Stamp::new(at, lsn);
+        match (self, user) {
+            (Roster::Int(rows), User::Int(user)) => rows.push(user, stamp),
+            (Roster::Any(rows), User::Any(user)) => rows.push(user.into(), stamp),
+            (Roster::Int(_), User::Any(_)) | (Roster::Any(_), User::Int(_)) => return false,
+        }
+        true
+    }
+
+    /// Makes users found after [`Roster::fill`].
+    ///
+    /// # Errors
+    /// A seat whose user has another one, too.
+    pub(super) fn index(&mut self, scatter: Scatter) -> Result<(), Seat> {
+        match self {
+            Roster::Int(rows) => rows.index(scatter),
+            Roster::Any(rows) => rows.index(scatter),
+        }
+    }
+
     /// See [`Table::free`].
     pub(super) fn free(&mut self, budget: usize) -> usize {
         match self {
@@ -162,18 +185,30 @@ impl<U: Hash + Eq> Rows<U> {
         assert!(seat.index() == self.seats.len(), "seats are given lowest first, each once");
         assert!(self.seat_of(scatter, &user).is_none(), "one grant per user");
         let hash = scatter.of(&user);
-        if seat.index().is_multiple_of(CHUNK_ROWS) {
+        self.push(user, stamp);
+        let chunks = &self.chunks;
+        self.seats.insert_unique(hash, seat.get(), |seat| scatter.of(user_of(chunks, *seat)));
+    }
+
+    /// Adds a row. Its user is not found yet.
+    fn push(&mut self, user: U, stamp: Stamp) {
+        if self.chunks.last().is_none_or(|chunk| chunk.users.len() == CHUNK_ROWS) {
             let rows = if self.chunks.is_empty() { 0 } else { CHUNK_ROWS };
             self.chunks.push(Chunk { users: Vec::with_capacity(rows), stamps: Vec::with_capacity(rows) });
         }
         let chunk = self.chunks.last_mut().expect("a chunk was made for the first row of each");
         chunk.users.push(user);
         chunk.stamps.push(stamp);
+    }
+
+    fn index(&mut self, scatter: Scatter) -> Result<(), Seat> {
         let chunks = &self.chunks;
-        self.seats.insert_unique(hash, seat.get(), |seat| {
-            let index = Seat::new(*seat).index();
-            scatter.of(&chunks[index / CHUNK_ROWS].users[index % CHUNK_ROWS])
-        });
+        let rows = chunks.len().saturating_sub(1) * CHUNK_ROWS + chunks.last().map_or(0, |chunk| chunk.users.len());
+        let last = u32::try_from(rows).expect("a limit is 32 bits wide, and seats end there");
+        let hash_of = |seat: &u32| scatter.of(user_of(chunks, *seat));
+        let same = |one, other| user_of(chunks, one) == user_of(chunks, other);
+        self.seats = Table::of_numbers(1..=last, hash_of, same).map_err(Seat::new)?;
+        Ok(())
     }
 
     fn free(&mut self, budget: usize) -> usize {
@@ -195,6 +230,12 @@ impl<U: Hash + Eq> Rows<U> {
             .sum();
         rows + self.chunks.capacity() * size_of::<Chunk<U>>() + self.seats.bytes()
     }
+}
+
+/// The user in the row of a seat.
+fn user_of<U>(chunks: &[Chunk<U>], seat: u32) -> &U {
+    let index = Seat::new(seat).index();
+    &chunks[index / CHUNK_ROWS].users[index % CHUNK_ROWS]
 }
 
 /// When and where on the line, 48 bits each: enough for 8 900 years, and for 9 years of a million changes a second.

@@ -13,7 +13,10 @@
 //! Slots stand in the order of hashes, so a scan by ascending hash is a walk along the directory, and a cursor that is
 //! a bound on hashes stays valid whatever splits meanwhile.
 
+use std::ops::RangeInclusive;
+
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 /// Buckets of a full-grown segment: what one insert can have to move.
 const SEGMENT_BUCKETS: usize = 2048;
@@ -22,6 +25,8 @@ const SEGMENT_ENTRIES_MAX: usize = SEGMENT_BUCKETS / 8 * 7;
 /// A segment that has no room because of what was removed from it is cleaned below this and split from it on: cleaning
 /// one that is nearly full would have to be done again at once.
 const SPLIT_ENTRIES_MIN: usize = SEGMENT_ENTRIES_MAX / 4 * 3;
+/// Entries of a segment, at most on average, in a table that is built at once: few enough that hardly any overflows.
+const BUILD_ENTRIES: usize = 1600;
 /// Bits of the directory: 15 thousand million entries, and an end to splitting where hashes are all the same.
 const DEPTH_MAX: u8 = 24;
 /// Bits of a hash that a cursor holds: few enough for clients that keep it in a double.
@@ -197,6 +202,65 @@ impl<T> Table<T> {
     }
 }
 
+impl Table<u32> {
+    /// The table of `numbers`, built at once: each segment is filled while the processor's cache holds it.
+    ///
+    /// # Errors
+    /// A number that is the `same` as one before it.
+    pub(super) fn of_numbers(
+        numbers: RangeInclusive<u32>,
+        hash_of: impl Fn(&u32) -> u64,
+        same: impl Fn(u32, u32) -> bool,
+    ) -> Result<Table<u32>, u32> {
+        let mut table = Table::default();
+        if numbers.is_empty() {
+            return Ok(table);
+        }
+        while numbers.clone().count() >> table.depth > BUILD_ENTRIES && table.depth < DEPTH_MAX {
+            table.depth += 1;
+        }
+        // Where the numbers of each slot begin; moved to where they end while each number is put in its place.
+        let mut ends = vec![0u32; (1 << table.depth) + 1];
+        numbers.clone().for_each(|number| ends[table.slot(hash_of(&number)) + 1] += 1);
+        for slot in 1..ends.len() {
+            ends[slot] += ends[slot - 1];
+        }
+        let mut sorted = vec![0u32; numbers.clone().count()];
+        for number in numbers {
+            let place = &mut ends[table.slot(hash_of(&number))];
+            sorted[*place as usize] = number;
+            *place += 1;
+        }
+        let mut overflow: Vec<u32> = Vec::new();
+        let mut begin = 0;
+        for (slot, end) in (0..1 << table.depth).zip(ends) {
+            let here = &sorted[begin..end as usize];
+            begin = end as usize;
+            let (fit, rest) = here.split_at(here.len().min(SEGMENT_ENTRIES_MAX));
+            overflow.extend_from_slice(rest);
+            let mut entries = HashTable::with_capacity(fit.len());
+            for number in fit {
+                let hash = inner(hash_of(number));
+                match entries.entry(hash, |there| same(*there, *number), |there| inner(hash_of(there))) {
+                    Entry::Occupied(_) => return Err(*number),
+                    Entry::Vacant(place) => place.insert(*number),
+                };
+            }
+            table.directory.push(slot);
+            table.segments.push(Segment { entries, depth: table.depth });
+            table.len += fit.len();
+        }
+        for number in overflow {
+            let hash = hash_of(&number);
+            if table.find(hash, |there| same(*there, number)).is_some() {
+                return Err(number);
+            }
+            table.insert_unique(hash, number, &hash_of);
+        }
+        Ok(table)
+    }
+}
+
 impl<T> Segment<T> {
     /// Forgets the marks that removed entries left. `HashTable` by itself would double instead.
     fn clean(&mut self, hash_of: impl Fn(&T) -> u64) {
@@ -354,6 +418,41 @@ mod tests {
         assert!((0..5_000).all(|number| table.find(u64::MAX, |there| *there == number).is_some()));
         let (found, next) = table.slice(0, 10, |_| u64::MAX);
         assert_eq!((found.len(), next), (5_000, 0));
+    }
+
+    #[test]
+    fn a_table_built_at_once_is_one_built_step_by_step() {
+        let hash_of = |number: &u32| scatter(&u64::from(*number));
+        for count in [0, 1, 2, 1_600, 1_601, 1_792, 1_793, 50_000] {
+            let mut table = Table::of_numbers(1..=count, hash_of, |a, b| a == b).expect("no number twice");
+            assert_eq!(table.len(), count as usize);
+            for number in count + 1..=count + 3_000 {
+                table.insert_unique(hash_of(&number), number, hash_of);
+            }
+            let found = |number: u32| table.find(hash_of(&number), |there| *there == number).is_some();
+            assert!((1..=count + 3_000).all(found) && !found(0) && !found(count + 3_001), "{count}");
+            let (mut seen, mut cursor) = (Vec::new(), 0);
+            loop {
+                let (some, next) = table.slice(cursor, 100, hash_of);
+                seen.extend(some);
+                cursor = next;
+                if next == 0 {
+                    break;
+                }
+            }
+            seen.sort_unstable();
+            assert!(seen.into_iter().copied().eq(1..=count + 3_000));
+        }
+    }
+
+    #[test]
+    fn a_table_built_at_once_takes_hashes_that_are_all_the_same_and_refuses_equals() {
+        let table = Table::of_numbers(1..=4_000, |_| 5, |a, b| a == b).expect("no number twice");
+        assert!((1..=4_000).all(|number| table.find(5, |there| *there == number).is_some()));
+        let twice = Table::of_numbers(1..=4_000, |number| u64::from(number % 3_999), |a, b| a % 3_999 == b % 3_999);
+        assert_eq!(twice.expect_err("1 and 4000 are the same"), 4_000);
+        let late = Table::of_numbers(1..=4_000, |_| 5, |a, b| a % 3_999 == b % 3_999);
+        assert_eq!(late.expect_err("1 and 4000 are the same"), 4_000);
     }
 
     #[test]

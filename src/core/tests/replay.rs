@@ -78,6 +78,13 @@ fn seen(core: &Core, view: &View) -> BTreeMap<String, String> {
     seen
 }
 
+/// The same state, put together from the pieces of `core` under another secret.
+fn restored(core: &Core) -> Core {
+    let mut restoring = Core::new(5).restoring();
+    core.pieces(&mut |piece| restoring.take(&piece)).expect("the pieces of a sound state agree");
+    restoring.finish(core.marks()).expect("the pieces of a sound state agree")
+}
+
 /// What of it may not depend on when expired keys are removed: all but positions and counts.
 fn values(core: &Core, view: &View) -> Vec<String> {
     let rows = NAMES.iter().flat_map(|name| [Db(0), Db(1)].map(|db| (db, name.as_bytes())));
@@ -114,6 +121,32 @@ proptest! {
         prop_assert_eq!(seen(&again, &gate.view), seen(&gate.core, &gate.view));
         let due = again.due(gate.view.now, 100);
         prop_assert_eq!(&due, &gate.core.due(gate.view.now, 100));
+    }
+
+    #[test]
+    fn a_core_put_together_from_pieces_answers_like_the_first_and_goes_on_like_it(
+        steps in prop::collection::vec((0u8..18, 0usize..5, 0usize..5, -3i64..12), 1..120),
+        image_at in 0usize..120,
+    ) {
+        let mut gate = Gate::new();
+        let mut other = None;
+        for (turn, step) in steps.into_iter().enumerate() {
+            if turn == image_at {
+                let restored = restored(&gate.core);
+                prop_assert_eq!(seen(&restored, &gate.view), seen(&gate.core, &gate.view));
+                other = Some((restored, gate.journal.len()));
+            }
+            gate.ask(command(step));
+            gate.wait(1);
+            if turn % 7 == 0 {
+                gate.expire(2);
+            }
+        }
+        let (mut other, from) = other.unwrap_or_else(|| (restored(&gate.core), gate.journal.len()));
+        for (lsn, owned) in &gate.journal[from..] {
+            other.evolve(*lsn, &owned.event());
+        }
+        prop_assert_eq!(seen(&other, &gate.view), seen(&gate.core, &gate.view));
     }
 
     #[test]

@@ -1,0 +1,195 @@
+//! The state as pieces, for a snapshot, and back: what a replay of all events would give, without the events.
+
+use std::borrow::Cow;
+
+use crate::core::Core;
+use crate::core::campaigns::{Campaign, HOME};
+use crate::core::event::Terms;
+use crate::core::roster::Roster;
+use crate::ids::{CampaignId, Db, Lsn, Millis, User};
+use crate::limits;
+
+/// What belongs to no piece.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// The last change of all.
+    pub applied: Lsn,
+    /// The last change that took a name away.
+    pub removed: Lsn,
+    /// The newest time in any event.
+    pub newest_at: Millis,
+}
+
+/// A piece of the state. Campaigns come by number; the seats of one follow it at once, from the first to the last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece<'p> {
+    /// A campaign of which something is known.
+    Campaign {
+        /// Its number: that of the piece before it and one.
+        id: CampaignId,
+        /// Its name.
+        name: &'p [u8],
+        /// What it was created with.
+        terms: Terms,
+        /// When it was created.
+        created: Millis,
+        /// Where it was created.
+        created_lsn: Lsn,
+        /// Its last change.
+        lsn: Lsn,
+        /// What is left of it, if it was dropped.
+        retired: Option<RetiredSeats>,
+    },
+    /// The number of a campaign that was dropped before it gave a seat.
+    Gone(CampaignId),
+    /// The next seat of the last campaign.
+    Seat {
+        /// To whom.
+        user: User<'p>,
+        /// When.
+        at: Millis,
+        /// The grant's position.
+        lsn: Lsn,
+    },
+    /// A plain key.
+    Key {
+        /// Database.
+        db: Db,
+        /// Key.
+        key: &'p [u8],
+        /// The whole value.
+        value: Cow<'p, [u8]>,
+        /// Deadline, or `NEVER`.
+        expires: Millis,
+        /// Its last change.
+        lsn: Lsn,
+    },
+}
+
+/// What is known of the seats of a campaign that was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetiredSeats {
+    /// How many there were.
+    pub granted: u32,
+    /// When the first was given.
+    pub first_grant: Millis,
+    /// When the last was given.
+    pub last_grant: Millis,
+    /// The last grant's position.
+    pub last_lsn: Lsn,
+}
+
+/// A piece that contradicts what came before it, in words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contradiction(pub &'static str);
+
+impl Core {
+    /// What belongs to no piece.
+    pub fn marks(&self) -> Marks {
+        Marks { applied: self.applied, removed: self.removed, newest_at: self.newest_at }
+    }
+
+    /// Nothing yet, to be put together from pieces: under the secret of this state, which need not be the one of the
+    /// state that was taken apart.
+    pub fn restoring(&self) -> Restoring {
+        Restoring { core: Core { scatter: self.scatter, ..Core::new(0) }, unindexed: false }
+    }
+
+    /// Shows the whole state piece by piece.
+    ///
+    /// # Errors
+    /// What `show` says, at once.
+    pub fn pieces<E>(&self, show: &mut dyn FnMut(Piece<'_>) -> Result<(), E>) -> Result<(), E> {
+        self.campaigns.pieces(show)?;
+        for (db, space) in (0..).map(Db).zip(&self.spaces) {
+            for entry in space.iter().filter(|entry| !entry.is_campaign()) {
+                let (key, value) = (&*entry.key, entry.text());
+                show(Piece::Key { db, key, value, expires: entry.deadline, lsn: entry.lsn })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A state that is being put together from pieces.
+#[derive(Debug)]
+pub struct Restoring {
+    core: Core,
+    /// Seats have come since users were last made found.
+    unindexed: bool,
+}
+
+impl Restoring {
+    /// Adds a piece.
+    ///
+    /// # Errors
+    /// It breaks a promise, or the order of pieces.
+    pub fn take(&mut self, piece: &Piece<'_>) -> Result<(), Contradiction> {
+        let core = &mut self.core;
+        let scatter = core.scatter;
+        match piece {
+            Piece::Seat { user, at, lsn } => {
+                self.unindexed = true;
+                core.campaigns.fill_last(*user, *at, *lsn)
+            }
+            Piece::Gone(id) => {
+                self.settle()?;
+                self.core.campaigns.restore_gone(*id)
+            }
+            Piece::Campaign { id, name, terms, created, created_lsn, lsn, retired } => {
+                self.settle()?;
+                let core = &mut self.core;
+                if !(1..=limits::CAMPAIGN_NAME_BYTES_MAX).contains(&name.len()) {
+                    return Err(Contradiction("a campaign's name is 1..=64 bytes"));
+                }
+                let taken = core.space(HOME).find(scatter, name).is_some();
+                if taken || core.campaigns.retired(scatter, name).is_some() {
+                    return Err(Contradiction("two campaigns have one name"));
+                }
+                let campaign = Campaign {
+                    name: (*name).into(),
+                    terms: *terms,
+                    created: *created,
+                    created_lsn: *created_lsn,
+                    lsn: *lsn,
+                    roster: Roster::new(terms.users),
+                };
+                core.campaigns.restore(scatter, *id, campaign, *retired)?;
+                if retired.is_none() {
+                    core.spaces[usize::from(HOME.0)].add_campaign(scatter, *created_lsn, name, *id);
+                }
+                Ok(())
+            }
+            Piece::Key { db, key, value, expires, lsn } => {
+                let space =
+                    core.spaces.get_mut(usize::from(db.0)).ok_or(Contradiction("a database beyond the last"))?;
+                if space.find(scatter, key).is_some() {
+                    return Err(Contradiction("two keys have one name"));
+                }
+                if value.len() > limits::VALUE_BYTES_MAX {
+                    return Err(Contradiction("values are bounded"));
+                }
+                space.restore(scatter, *lsn, key, value, *expires);
+                Ok(())
+            }
+        }
+    }
+
+    /// The whole state.
+    ///
+    /// # Errors
+    /// As [`Restoring::take`].
+    pub fn finish(mut self, marks: Marks) -> Result<Core, Contradiction> {
+        self.settle()?;
+        let Marks { applied, removed, newest_at } = marks;
+        Ok(Core { applied, removed, newest_at, ..self.core })
+    }
+
+    /// The seats of the last campaign are all there.
+    fn settle(&mut self) -> Result<(), Contradiction> {
+        if std::mem::take(&mut self.unindexed) {
+            self.core.campaigns.index_last(self.core.scatter)?;
+        }
+        Ok(())
+    }
+}
