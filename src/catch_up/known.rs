@@ -1,5 +1,6 @@
 //! What the journal holds: its state, and every grant by the `seq` under which the world knows it.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,8 +22,9 @@ pub(super) struct Known {
     pub core: Core,
     /// Somebody was on it before: see `journal::hold`.
     pub held: bool,
-    /// By campaign number.
-    names: Vec<Arc<str>>,
+    /// Before it only the seats of campaigns that live are known.
+    kept_from: Lsn,
+    names: HashMap<CampaignId, Arc<str>>,
     /// In the order of their `seq`.
     seats: Vec<Seated>,
     /// First and last positions of what was left out, in order.
@@ -49,20 +51,26 @@ pub(super) enum Says {
 
 impl Known {
     /// Reads the journal in `data`; changes nothing.
-    pub fn read(disk: &dyn Disk, data: &Path, options: &Options) -> Result<Known, CatchUpError> {
+    pub fn read(disk: &Arc<dyn Disk>, data: &Path, options: &Options) -> Result<Known, CatchUpError> {
         let mut known = Known {
             log: None,
             last: Lsn::ZERO,
             newest_at: Millis(0),
             core: Core::new(0),
-            held: journal::held_because(disk, data)?.is_some(),
-            names: Vec::new(),
+            held: journal::held_because(disk.as_ref(), data)?.is_some(),
+            kept_from: Lsn::ZERO,
+            names: HashMap::new(),
             seats: Vec::new(),
             skipped: Vec::new(),
         };
-        if let Some((log, replayed)) =
-            journal::look(disk, data, options, &mut |lsn, event| known.take(lsn, event), &mut |_| ())?
-        {
+        let mut core = Core::new(0);
+        if let Some((log, replayed)) = journal::look(disk.as_ref(), data, options, &mut core, &mut |_| ())? {
+            if let Some(mut journal) = journal::read_only(Arc::clone(disk), data)? {
+                journal.catch_up(&mut |lsn, event| known.take(lsn, event), &mut |_| ())?;
+                known.kept_from = journal.kept_from();
+            }
+            known.core = core;
+            known.seats.sort_unstable_by_key(|seated| seated.seq);
             known.log = Some(log);
             known.last = replayed.last_lsn;
             known.newest_at = replayed.newest_at.max(known.core.newest_at());
@@ -71,9 +79,10 @@ impl Known {
     }
 
     fn take(&mut self, lsn: Lsn, event: &Event<'_>) {
-        self.core.evolve(lsn, event);
         match event {
-            Event::CampaignCreated { name, .. } => self.names.push(String::from_utf8_lossy(name).into()),
+            Event::CampaignCreated { id, name, .. } => {
+                self.names.insert(*id, String::from_utf8_lossy(name).into());
+            }
             Event::Granted { campaign, seat, user, .. } => self.add(lsn, *campaign, seat.get(), (*user).into()),
             Event::Imported { campaign, seat, user, seq, .. } => {
                 self.add(*seq, *campaign, seat.get(), (*user).into());
@@ -91,10 +100,6 @@ impl Known {
     }
 
     fn add(&mut self, seq: Lsn, campaign: CampaignId, seat: u32, user: GrantUser) {
-        assert!(
-            self.seats.last().is_none_or(|last| last.seq < seq),
-            "grants stand in a journal in the order of their seq"
-        );
         self.seats.push(Seated { seq, campaign, seat, user });
     }
 
@@ -103,7 +108,7 @@ impl Known {
         match self.seats.binary_search_by_key(&grant.seq, |seated| seated.seq) {
             Ok(index) => {
                 let seated = &self.seats[index];
-                let name = &self.names[seated.campaign.index()];
+                let name = &self.names[&seated.campaign];
                 if *name == grant.campaign && seated.seat == grant.seat && same_user(&seated.user, &grant.user) {
                     return Says::Same;
                 }
@@ -112,11 +117,20 @@ impl Known {
                     grant.seq, seated.seat, seated.user, grant.campaign, grant.seat, grant.user
                 ))
             }
+            // Its campaign was dropped, and its history is given up.
+            Err(_) if grant.seq < self.kept_from && !self.lives(&grant.campaign) => Says::Same,
             Err(_) if grant.seq <= self.last && !self.left_out(grant.seq) => {
                 Says::Other(format!("at seq {} the journal has no grant, the other side has {grant}", grant.seq))
             }
             Err(_) => Says::Unknown,
         }
+    }
+
+    fn lives(&self, campaign: &str) -> bool {
+        self.core
+            .campaign_id(campaign.as_bytes())
+            .and_then(|id| self.core.campaign(id))
+            .is_some_and(|facts| !facts.dropped)
     }
 
     fn left_out(&self, seq: Lsn) -> bool {

@@ -51,7 +51,7 @@ pub fn run(settings: &CatchUpSettings) -> Result<Report, CatchUpError> {
     let _lock = locked.transpose().map_err(CatchUpError::Lock)?;
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let options = journal::Options::default();
-    let known = Known::read(disk.as_ref(), data, &options)?;
+    let known = Known::read(&disk, data, &options)?;
     tracing::info!("the journal ends at lsn {}; reading the {}", known.last, side(settings.from));
     if let (Some(log), Some(wanted)) = (known.log, settings.log_id)
         && log != wanted

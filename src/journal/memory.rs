@@ -66,6 +66,11 @@ impl MemoryDisk {
         MemoryDisk { state: Arc::new(Mutex::new(state)), changed: Arc::default() }
     }
 
+    /// The same disk, as a journal takes it.
+    pub fn disk(&self) -> Arc<dyn Disk> {
+        Arc::new(self.clone())
+    }
+
     /// Changes the faults.
     pub fn faults(&self, change: impl FnOnce(&mut Faults)) {
         change(&mut self.state().faults);
@@ -104,6 +109,11 @@ impl MemoryDisk {
         }
         state.durable_names = state.names.clone();
         MemoryDisk::with(state)
+    }
+
+    /// How many changes still work, if that is bounded.
+    pub fn changes_left(&self) -> Option<u64> {
+        self.state().faults.changes_left
     }
 
     /// The directories that were synced.

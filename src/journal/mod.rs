@@ -1,6 +1,7 @@
 //! # journal - every change on disk, in order, before its answer
 //! A write-ahead journal with group commit: while one batch is being synced the loop fills the next.
-//! May use: `core` (events), `grant`, `ids`, `limits`, `metrics`, `watermark`, `sabotage`.
+//! May use: `core` (events, the state as pieces), `grant`, `ids`, `limits`, `metrics`, `watermark`, `snapshots`,
+//! `sabotage`.
 //! Promises: `durable` never passes what a power cut would take; a group is there whole or not at all; damage below the
 //! durable mark is refused with its place, damage above it is cut and told; a failed write or sync is never retried.
 //!
@@ -8,13 +9,18 @@
 //! loop      room -> append, append, amend ... seal ->        tick        answerable
 //! writer              one batch in flight: write + sync -> durable       maker: the next segment, ahead of its need
 //! recover   read all, tell torn from rot, write again what may be in the page cache only, open a fresh segment
+//! compactor snapshots of what is sealed, history of what they cover
 //! reader    follows the files up to a watermark
 //! read_only reads the files as of now, whoever writes them
 //! ```
 
+mod base;
 mod batch;
+mod bytes;
+mod compactor;
 mod disk;
 mod grants;
+mod history;
 mod hold;
 mod lock;
 mod maker;
@@ -26,6 +32,7 @@ mod reader;
 mod record;
 mod recover;
 mod segment;
+mod snapshot;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -37,14 +44,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+#[cfg(test)]
+use base::Base;
 use batch::BATCH_HEADER_BYTES;
+pub use compactor::{Compaction, Compactor, CompactorHandle};
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use grants::{Campaign, Campaigns, NoSuchCampaign};
 pub use hold::{held_because, hold, let_go};
 pub use lock::{DirectoryLock, LockError};
 pub use open::{Answerable, Open, Room};
 pub use read_only::{ReadOnly, read_only};
-pub use reader::{Batch, Reader};
+pub use reader::{Batch, Reader, kept_from};
 pub use record::{BadRecord, Records, record_bytes_max};
 pub use recover::{ReplayProgress, Replayed, TornTail};
 
@@ -52,6 +62,7 @@ use crate::core::{Core, Event};
 use crate::ids::{LogId, Lsn};
 use crate::limits;
 use crate::metrics::Figures;
+use crate::snapshots::Snapshot;
 use crate::watermark::Watermarks;
 
 /// When a batch counts as safe enough to answer from.
@@ -153,8 +164,7 @@ impl Journal<Closed> {
     ) -> Result<Journal<Closed>, JournalError> {
         options.check()?;
         let dir = segment::directory(data);
-        disk.create_dir_all(&dir).map_err(|error| JournalError::io("making", &dir, &error))?;
-        disk.sync_dir(data).map_err(|error| JournalError::io("syncing", data, &error))?;
+        make_dir(disk.as_ref(), &dir)?;
         for above in data.ancestors().skip(1) {
             // Any of them may be new. Where one may not even be opened, it was made by somebody else, long ago.
             let _ = disk.sync_dir(if above.as_os_str().is_empty() { Path::new(".") } else { above });
@@ -184,10 +194,20 @@ impl Journal<Closed> {
         hooks: Hooks,
         progress: &mut dyn FnMut(ReplayProgress),
     ) -> Result<(Journal<Open>, Replayed), JournalError> {
-        self.replay_into(&mut |lsn, event| core.evolve(lsn, event), hooks, progress)
+        let Closed { disk, dir, options, log } = self.state;
+        let base = base::restore(disk.as_ref(), &dir, log, core, progress)?;
+        let mut visit = |lsn, event: &Event<'_>| core.evolve(lsn, event);
+        let (start, replayed) = recover::recover(&disk, &dir, &options, log, &base, &mut visit, progress)?;
+        if let Some(covered) = base.covered {
+            let (lsn, bytes, at) = (covered.next.prev(), base.bytes, base.made_at);
+            hooks.watermarks.snapshots.found(Snapshot { lsn, bytes, at });
+        }
+        let state = Open::start(disk, dir, &options, hooks, start, &replayed)?;
+        Ok((Journal { state }, replayed))
     }
 
-    /// As `replay`, into anything that takes events.
+    /// As `replay`, into anything that takes events, of a journal without snapshots.
+    #[cfg(test)]
     pub(crate) fn replay_into(
         self,
         visit: &mut dyn FnMut(Lsn, &Event<'_>),
@@ -195,22 +215,35 @@ impl Journal<Closed> {
         progress: &mut dyn FnMut(ReplayProgress),
     ) -> Result<(Journal<Open>, Replayed), JournalError> {
         let Closed { disk, dir, options, log } = self.state;
-        let (start, replayed) = recover::recover(&disk, &dir, &options, log, visit, progress)?;
+        let (start, replayed) = recover::recover(&disk, &dir, &options, log, &Base::default(), visit, progress)?;
         let state = Open::start(disk, dir, &options, hooks, start, &replayed)?;
         Ok((Journal { state }, replayed))
     }
 }
 
-/// Reads the journal in the data directory `data` as a start would, and changes nothing. Nobody may be writing it.
-/// Answers its name and what was found; `None` where there is no journal.
+/// Reads the journal in the data directory `data` into `core`, which is empty, as a start would, and changes nothing.
+/// Nobody may be writing it. Answers its name and what was found; `None` where there is no journal.
 pub fn look(
     disk: &dyn Disk,
     data: &Path,
     options: &Options,
-    visit: &mut dyn FnMut(Lsn, &Event<'_>),
+    core: &mut Core,
     progress: &mut dyn FnMut(ReplayProgress),
 ) -> Result<Option<(LogId, Replayed)>, JournalError> {
-    recover::look(disk, &segment::directory(data), options, visit, progress)
+    let dir = segment::directory(data);
+    let Some(log) = recover::log_id(disk, &dir)? else {
+        return recover::check_never_begun(disk, &dir).map(|()| None);
+    };
+    let base = base::restore(disk, &dir, log, core, progress)?;
+    let mut visit = |lsn, event: &Event<'_>| core.evolve(lsn, event);
+    recover::look(disk, &dir, options, log, &base, &mut visit, progress).map(|replayed| Some((log, replayed)))
+}
+
+/// Makes a directory in a data directory, for good.
+fn make_dir(disk: &dyn Disk, dir: &Path) -> Result<(), JournalError> {
+    disk.create_dir_all(dir).map_err(|error| JournalError::io("making", dir, &error))?;
+    let above = dir.parent().unwrap_or(dir);
+    disk.sync_dir(above).map_err(|error| JournalError::io("syncing", above, &error))
 }
 
 impl Options {

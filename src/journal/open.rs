@@ -14,7 +14,7 @@ use super::sync::{self, Shared};
 use super::writer::{Job, Writer};
 use super::{Disk, DiskFile, Hooks, Journal, JournalError, Options, record, segment};
 use crate::core::Event;
-use crate::ids::{Lsn, Millis};
+use crate::ids::{LogId, Lsn, Millis};
 use crate::sabotage::{self, Sabotage};
 
 /// At most so long passes without a batch: the newest time in the journal is the floor of the next start's clock.
@@ -66,6 +66,7 @@ pub(super) struct Start {
 pub struct Open {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
+    log: LogId,
     block: usize,
     batch_bytes_max: usize,
     /// Bytes of a segment that batches may fill; its last block is kept for the final batch.
@@ -84,6 +85,10 @@ pub struct Open {
     /// Where the next batch goes in the segment, behind what is in flight.
     end: u64,
     last_sealed_at: Option<Millis>,
+    /// The position of the first event in the segment that the next batch goes to.
+    segment_first: Lsn,
+    /// See [`Journal::roll`].
+    roll_behind: Lsn,
     /// See [`Journal::mark_time`].
     time_wanted: bool,
 
@@ -150,9 +155,17 @@ impl Journal<Open> {
 
     /// Hands the open batch to the journal thread, if it is not empty and nothing is in flight.
     pub fn seal(&mut self, now: Millis) {
-        if !self.state.offsets.is_empty() && self.state.nothing_in_flight() {
-            self.state.send(now, false);
+        let open = &mut self.state;
+        if (!open.offsets.is_empty() || open.rolls()) && open.nothing_in_flight() {
+            open.send(now, false);
         }
+    }
+
+    /// Goes on in a fresh segment behind everything so far, as soon as there is one: so that a snapshot can cover it.
+    /// Answers how far that is.
+    pub fn roll(&mut self) -> Lsn {
+        self.state.roll_behind = self.state.next_lsn().prev();
+        self.state.roll_behind
     }
 
     /// An answer that the clock alone decided is about to leave: let the journal know soon how late it is, so that a
@@ -171,7 +184,7 @@ impl Journal<Open> {
         }
         let unmarked = open.shared.named.load(Ordering::Acquire) < open.shared.hooks.watermarks.durable.get().get();
         let stale = open.time_wanted || now.0 - last.0 >= MARK_EVERY_MS;
-        if (unmarked || stale) && open.room_beyond(0) == Room::Ready {
+        if (unmarked || stale || open.rolls()) && open.room_beyond(0) == Room::Ready {
             open.send(now, false);
         }
     }
@@ -207,13 +220,14 @@ impl Open {
         hooks.watermarks.durable.advance(last);
         hooks.figures.journal_bytes.set(bytes);
         let path = segment::path(&dir, segment.number);
-        let shared = Arc::new(Shared::new(hooks.clone(), Arc::clone(&file), path.clone(), last));
+        let shared = Arc::new(Shared::new(hooks.clone(), Arc::clone(&file), path.clone(), last, segment.number - 1));
         let (jobs, todo) = sync_channel(1);
         let (finished, done) = sync_channel(1);
         let maker = Maker::start(Arc::clone(&disk), dir.clone(), segment.number + 1, options.segment_bytes, hooks)?;
         let mut open = Open {
             disk,
             dir: dir.clone(),
+            log: segment.log,
             block: usize::try_from(options.block_bytes).expect("a block is at most 64 KiB"),
             batch_bytes_max: options.batch_bytes_max,
             segment_room: options.segment_bytes - options.block_bytes,
@@ -224,6 +238,8 @@ impl Open {
             room_until: 0,
             end: options.block_bytes,
             last_sealed_at: None,
+            segment_first: last.next(),
+            roll_behind: Lsn::ZERO,
             time_wanted: false,
             idle: Some(Vec::new()),
             jobs: Some(jobs),
@@ -244,7 +260,6 @@ impl Open {
             appendfsync: options.appendfsync,
             shared: Arc::clone(&shared),
             maker: open.maker.helper(),
-            rolled: None,
             jobs: todo,
             done: finished,
         };
@@ -252,6 +267,11 @@ impl Open {
         open.writer = Some(thread.map_err(|error| JournalError::io("starting the writer of", &path, &error))?);
         open.syncer = sync::start(&shared, options.appendfsync)?;
         Ok(open)
+    }
+
+    /// What the compactor needs of it.
+    pub(super) fn parts(&self) -> (Arc<dyn Disk>, PathBuf, LogId, Arc<Shared>) {
+        (Arc::clone(&self.disk), self.dir.clone(), self.log, Arc::clone(&self.shared))
     }
 
     fn next_lsn(&self) -> Lsn {
@@ -275,6 +295,12 @@ impl Open {
         }
     }
 
+    /// Whether the open batch is to begin a segment because somebody asked for it, and can.
+    fn rolls(&self) -> bool {
+        let wanted = self.segment_first <= self.roll_behind && self.roll_behind < self.first_lsn;
+        wanted && self.maker.room() == Room::Ready
+    }
+
     /// Whether a batch of so many bytes fits the segment behind what is in flight.
     fn fits(&self, batch: usize) -> bool {
         self.end + batch.next_multiple_of(self.block) as u64 <= self.segment_room
@@ -292,11 +318,12 @@ impl Open {
     fn send(&mut self, now: Millis, ends_journal: bool) {
         let batch = self.buffer.len() - self.block;
         let padded = batch.next_multiple_of(self.block) as u64;
-        let opens = if ends_journal || self.fits(batch) {
+        let opens = if ends_journal || self.fits(batch) && !self.rolls() {
             self.end += padded;
             None
         } else {
             self.end = self.block as u64 + padded;
+            self.segment_first = self.first_lsn;
             Some(self.maker.take().expect("room was reserved: the next segment is ready"))
         };
         let (first_lsn, count) = (self.first_lsn, self.offsets.len() + self.skipped as usize);

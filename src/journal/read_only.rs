@@ -4,14 +4,19 @@
 //! the last one. So a verdict of damage on the tail is believed only when a second look finds nothing new there: what
 //! was half written at the first look is whole at the second.
 
+//!
+//! What was reduced is read from history; what even history gave up is told as far as the newest snapshot knows it.
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::reader::kept_from;
 use super::recover::{ReplayProgress, TornTail};
+use super::snapshot::{self, Snapshot};
 use super::walk::{Found, Stop, Walk, WalkState, survey};
-use super::{Disk, JournalError, segment};
-use crate::core::Event;
-use crate::ids::{LogId, Lsn};
+use super::{Disk, JournalError, Reader, history, segment};
+use crate::core::{Event, Piece};
+use crate::ids::{CampaignId, LogId, Lsn, Seat};
 
 /// Looks that each found something new before a verdict on the tail is believed all the same.
 const LOOKS_MAX: u32 = 100;
@@ -21,11 +26,15 @@ pub struct ReadOnly {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
     log: LogId,
-    /// Segments read to their end.
-    done: usize,
+    /// The last segment that was read as history, or never.
+    before: u64,
+    /// The last segment begun.
+    done: u64,
     /// Where the last segment's sound batches ended.
     stop: Stop,
     state: WalkState,
+    /// The first position whose event was read.
+    kept_from: Lsn,
     /// What the tail was like at the last look.
     torn: Option<TornTail>,
 }
@@ -33,17 +42,20 @@ pub struct ReadOnly {
 /// Looks at the journal in the data directory `data`. `None`: there is none, or nothing was ever written to it.
 pub fn read_only(disk: Arc<dyn Disk>, data: &Path) -> Result<Option<ReadOnly>, JournalError> {
     let dir = segment::directory(data);
-    match disk.list(&dir) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(JournalError::io("listing", &dir, &error)),
-        Ok(_) => {}
-    }
-    let found = settled(disk.as_ref(), &dir)?;
-    let Some(log) = found.iter().find_map(|found| found.header).map(|header| header.log) else {
-        return super::recover::check_never_begun(disk.as_ref(), &found).map(|()| None);
+    let Some(log) = settled(|| super::recover::log_id(disk.as_ref(), &dir))? else {
+        return super::recover::check_never_begun(disk.as_ref(), &dir).map(|()| None);
     };
-    let (stop, state) = (Stop::default(), WalkState::default());
-    Ok(Some(ReadOnly { disk, dir, log, done: 0, stop, state, torn: None }))
+    Ok(Some(ReadOnly {
+        disk,
+        dir,
+        log,
+        before: 0,
+        done: 0,
+        stop: Stop::default(),
+        state: WalkState::default(),
+        kept_from: Lsn::ZERO,
+        torn: None,
+    }))
 }
 
 impl ReadOnly {
@@ -62,7 +74,14 @@ impl ReadOnly {
         self.torn.as_ref()
     }
 
-    /// Hands every event that was written since the last call to `visit`, the first time from the beginning.
+    /// The first position whose event is still kept: of what lies before, only seats of campaigns that live are known.
+    pub fn kept_from(&self) -> Lsn {
+        self.kept_from
+    }
+
+    /// Hands every event that was written since the last call to `visit`, the first time from the beginning. Of what
+    /// history left out there is nothing; of what it gave up, `visit` sees the campaigns and the grants that
+    /// still stand, campaign by campaign.
     ///
     /// # Errors
     /// Damage as at a start, but for a torn tail. What `visit` has seen by then stands.
@@ -89,48 +108,152 @@ impl ReadOnly {
         visit: &mut dyn FnMut(Lsn, &Event<'_>),
         progress: &mut dyn FnMut(ReplayProgress),
     ) -> Result<(), JournalError> {
-        let found = settled(self.disk.as_ref(), &self.dir)?;
+        if self.kept_from == Lsn::ZERO {
+            self.begin(visit)?;
+        }
+        self.read_history(visit)?;
+        // The segment at hand, if there is one, and what follows.
+        let after = if self.done > self.before { self.done - 1 } else { self.before };
+        let found = settled(|| survey(self.disk.as_ref(), &self.dir, after))?;
         let kept = found.iter().rposition(|found| found.header.is_some()).map_or(0, |last| last + 1);
-        if kept == 0 || kept < self.done {
-            return Err(JournalError::Missing { path: segment::path(&self.dir, (kept + 1) as u64) });
+        if kept == 0 || after + (kept as u64) < self.done {
+            return Err(JournalError::Missing { path: segment::path(&self.dir, after + kept as u64 + 1) });
         }
         let mut walk = Walk::new(self.disk.as_ref(), &found, self.log, visit, progress);
         walk.resume(self.state);
         let mut bytes = Vec::new();
-        let read = read(&mut walk, &found, kept, &mut self.done, &mut self.stop, &mut bytes);
+        let read = read(&mut walk, &found, kept, after, self.before, &mut self.done, &mut self.stop, &mut bytes);
         self.state = walk.state();
         self.torn = read?;
         Ok(())
     }
+
+    /// Finds out where what is kept begins, and tells of what lies before.
+    fn begin(&mut self, visit: &mut dyn FnMut(Lsn, &Event<'_>)) -> Result<(), JournalError> {
+        let data = self.dir.parent().unwrap_or(&self.dir);
+        let first = settled(|| kept_from(self.disk.as_ref(), data))?;
+        if history::list(self.disk.as_ref(), &self.dir)?.is_empty() {
+            self.before = segment::list(self.disk.as_ref(), &self.dir)?.first().map_or(0, |number| number - 1);
+        }
+        if first > Lsn::new(1) {
+            self.tell_of_the_past(first, visit)?;
+            self.state = WalkState::adopting(first);
+            self.done = self.before;
+        }
+        self.kept_from = first;
+        Ok(())
+    }
+
+    /// Tells what the newest sound snapshot knows of the time before `first`.
+    fn tell_of_the_past(&mut self, first: Lsn, visit: &mut dyn FnMut(Lsn, &Event<'_>)) -> Result<(), JournalError> {
+        let mut damage = None;
+        for number in snapshot::list(self.disk.as_ref(), &self.dir)?.into_iter().rev() {
+            let snapshot = match Snapshot::open(self.disk.as_ref(), &self.dir, number) {
+                Err(error) if error.is_damage() => {
+                    damage.get_or_insert(error);
+                    continue;
+                }
+                opened => opened?,
+            };
+            // Sound to its end first: what was told cannot be taken back.
+            match snapshot.pieces(&mut |_| Ok(()), &mut |_| ()) {
+                Err(error) if error.is_damage() => {
+                    damage.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
+                Ok(_) => return tell(&snapshot, first, visit),
+            }
+        }
+        Err(damage.unwrap_or_else(|| JournalError::Missing { path: segment::path(&self.dir, 1) }))
+    }
+
+    /// Reads what comes next as history, where its segment is no more.
+    fn read_history(&mut self, visit: &mut dyn FnMut(Lsn, &Event<'_>)) -> Result<(), JournalError> {
+        let wanted = if self.done > self.before { self.done } else { self.before + 1 };
+        if segment::list(self.disk.as_ref(), &self.dir)?.contains(&wanted) {
+            return Ok(());
+        }
+        let history = settled(|| history::list(self.disk.as_ref(), &self.dir))?;
+        let Some(last) = history.last().filter(|last| last.header.number >= wanted) else { return Ok(()) };
+        let data = self.dir.parent().unwrap_or(&self.dir);
+        let mut reader = Reader::open(Arc::clone(&self.disk), data, self.state.next)?;
+        while let Some(batch) = reader.next_of_all(last.header.durable)? {
+            for event in batch.events() {
+                let senseless = |what| JournalError::Senseless { path: last.path.clone(), offset: 0, what };
+                let (lsn, event) = event.map_err(senseless)?;
+                visit(lsn, &event);
+            }
+            self.state = WalkState::adopting(batch.last.next());
+        }
+        self.state = WalkState::adopting(last.header.durable.next());
+        (self.before, self.done, self.stop) = (last.header.number, last.header.number, Stop::default());
+        Ok(())
+    }
 }
 
-/// What lies there. A spare segment can go between its name and its bytes: then all is looked at again.
-fn settled(disk: &dyn Disk, dir: &Path) -> Result<Vec<Found>, JournalError> {
+/// Shows what a snapshot knows of the time before `first` as events.
+fn tell(snapshot: &Snapshot, first: Lsn, visit: &mut dyn FnMut(Lsn, &Event<'_>)) -> Result<(), JournalError> {
+    let (mut campaign, mut seat) = (CampaignId(0), 0);
+    let show = &mut |piece: &Piece<'_>| {
+        match piece {
+            Piece::Campaign { id, name, terms, created, created_lsn, lsn, retired } => {
+                (campaign, seat) = (*id, 0);
+                if *created_lsn < first {
+                    visit(*created_lsn, &Event::CampaignCreated { id: *id, name, terms: *terms, at: *created });
+                }
+                if let Some(seats) = retired
+                    && *lsn < first
+                {
+                    visit(*lsn, &Event::CampaignDropped { id: *id, at: seats.last_grant });
+                }
+            }
+            Piece::Seat { user, at, lsn } => {
+                seat += 1;
+                if *lsn < first {
+                    visit(*lsn, &Event::Granted { campaign, seat: Seat::new(seat), user: *user, at: *at });
+                }
+            }
+            Piece::Gone(_) | Piece::Key { .. } => {}
+        }
+        Ok(())
+    };
+    snapshot.pieces(show, &mut |_| ()).map(|_| ())
+}
+
+/// What lies there. A file can go between its name and its bytes: then all is looked at again.
+fn settled<T>(look: impl Fn() -> Result<T, JournalError>) -> Result<T, JournalError> {
     for _ in 1..LOOKS_MAX {
-        match survey(disk, dir) {
+        match look() {
             Err(JournalError::Io { .. }) => {}
             other => return other,
         }
     }
-    survey(disk, dir)
+    look()
 }
 
-/// Goes on where the last look ended. `done` and `stop` move also where it ends with an error.
+/// Goes on where the last look ended: `found` lie behind segment `after`. `done` and `stop` move also where it ends with
+/// an error.
+#[expect(clippy::too_many_arguments, reason = "borrowed one by one beside the walk")]
 fn read(
     walk: &mut Walk<'_>,
     found: &[Found],
     kept: usize,
-    done: &mut usize,
+    after: u64,
+    before: u64,
+    done: &mut u64,
     stop: &mut Stop,
     bytes: &mut Vec<u8>,
 ) -> Result<Option<TornTail>, JournalError> {
-    if *done > 0 {
-        walk.rest(&found[..kept], *done - 1, stop, bytes)?;
+    let mut index = 0;
+    if *done > before {
+        walk.rest(&found[..kept], 0, stop, bytes)?;
+        index = 1;
     }
-    while *done < kept {
-        *stop = walk.begin(&found[..kept], *done)?;
-        *done += 1;
-        walk.rest(&found[..kept], *done - 1, stop, bytes)?;
+    while index < kept {
+        *stop = walk.begin(&found[..kept], index)?;
+        *done = after + index as u64 + 1;
+        walk.rest(&found[..kept], index, stop, bytes)?;
+        index += 1;
     }
     walk.tail(&found[kept - 1..], stop, bytes, Lsn::ZERO)
 }

@@ -1,11 +1,14 @@
 //! Follows the files that a running journal writes, or a stopped one left: what sinks and tools read.
+//!
+//! Where segments were reduced, their history is read; where a file goes away under a reader, what it held is history.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::batch::{BATCH_HEADER_BYTES, BadHeader, BatchHeader, SegmentHeader};
 use super::record::Records;
-use super::{Disk, DiskFile, JournalError, segment};
+use super::walk::Found;
+use super::{Disk, DiskFile, JournalError, history, segment};
 use crate::ids::{LogId, Lsn, Millis};
 
 /// Reads batch after batch, at most up to a position that the caller knows to be written.
@@ -33,6 +36,11 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// What it took to read it.
+    pub(super) fn bytes(&self) -> u64 {
+        self.body.len() as u64
+    }
+
     /// Its events in order.
     pub fn events(&self) -> impl Iterator<Item = Result<(Lsn, crate::core::Event<'_>), super::BadRecord>> {
         let records = Records::new(&self.body, self.header.first_lsn, self.header.count);
@@ -49,12 +57,26 @@ struct Place {
     offset: u64,
     /// The position of the next event in the file.
     next: Lsn,
-    /// Where the segment ends, as the one after it says; what lies behind is cut.
+    /// Where the segment ends, as the one after it says; what lies behind is cut. A history file ends where it ends.
     end: Option<u64>,
+    history: bool,
+}
+
+/// The first position whose event is kept in the data directory `data`, as history or in a segment.
+pub fn kept_from(disk: &dyn Disk, data: &Path) -> Result<Lsn, JournalError> {
+    let dir = segment::directory(data);
+    // What is no segment any more has been history before.
+    let segment = segment::list(disk, &dir)?.first().copied();
+    if let Some(first) = history::list(disk, &dir)?.first() {
+        return Ok(first.header.first_lsn);
+    }
+    let header = segment.map(|number| Found::look(disk, &dir, number)).transpose()?.and_then(|found| found.header);
+    Ok(header.map_or(Lsn::new(1), |header| header.first_lsn))
 }
 
 impl Reader {
-    /// A reader whose first batch will hold `from`, of the journal in the data directory `data`. Opens nothing yet.
+    /// A reader whose first batch will hold `from`, or what is kept behind it, of the journal in the data directory
+    /// `data`. Opens nothing yet.
     pub fn open(disk: Arc<dyn Disk>, data: &Path, from: Lsn) -> Result<Reader, JournalError> {
         Ok(Reader { disk, dir: segment::directory(data), wanted: from.max(Lsn::new(1)), place: None })
     }
@@ -87,16 +109,43 @@ impl Reader {
         }
     }
 
-    /// The segment that holds `lsn`, from its beginning.
+    /// As [`Reader::next`], where a batch ends at `upto`: nothing left means that all of it was read.
+    ///
+    /// # Errors
+    /// Also where a batch says of itself that it goes beyond `upto`: it is damaged.
+    pub fn next_of_all(&mut self, upto: Lsn) -> Result<Option<Batch>, JournalError> {
+        match self.next(upto)? {
+            None if self.wanted <= upto => {
+                let path = self.place.as_ref().map_or_else(|| segment::path(&self.dir, 1), |place| place.path.clone());
+                let offset = self.place.as_ref().map_or(0, |place| place.offset);
+                Err(JournalError::Rot { path, offset, lsn: self.wanted, mark: upto, what: "the batch is damaged" })
+            }
+            batch => Ok(batch),
+        }
+    }
+
+    /// The file that holds `lsn`, from its beginning; the first one that is kept, where all of them lie behind it.
     fn find(&self, lsn: Lsn) -> Result<Place, JournalError> {
+        let mut first = None;
         for number in segment::list(self.disk.as_ref(), &self.dir)?.into_iter().rev() {
-            if let Some(place) = self.segment(number)?
-                && place.next <= lsn
-            {
-                return Ok(place);
+            match self.segment(number)? {
+                Some(place) if place.next <= lsn => return Ok(place),
+                Some(place) => first = Some(place),
+                None => {}
             }
         }
-        Err(JournalError::Missing { path: segment::path(&self.dir, 1) })
+        // In this order: what is no segment any more has been history before.
+        for file in history::list(self.disk.as_ref(), &self.dir)?.into_iter().rev() {
+            if file.header.durable < lsn {
+                break;
+            }
+            let Some(place) = self.open_file(&file.path, file.header.number, true)? else { continue };
+            if file.header.first_lsn <= lsn {
+                return Ok(place);
+            }
+            first = Some(place);
+        }
+        first.ok_or_else(|| JournalError::Missing { path: segment::path(&self.dir, 1) })
     }
 
     /// The beginning of segment `number`, if it has begun.
@@ -107,16 +156,20 @@ impl Reader {
     }
 
     fn open_segment(&self, number: u64) -> Result<Option<Place>, JournalError> {
-        let path = segment::path(&self.dir, number);
-        let file = match self.disk.open(&path) {
+        self.open_file(&segment::path(&self.dir, number), number, false)
+    }
+
+    fn open_file(&self, path: &Path, number: u64, history: bool) -> Result<Option<Place>, JournalError> {
+        let file = match self.disk.open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(JournalError::io("opening", &path, &error)),
+            Err(error) => return Err(JournalError::io("opening", path, &error)),
         };
-        let header = segment::header(file.as_ref(), &path, number)?;
+        let header = segment::header(file.as_ref(), path, number)?;
         Ok(header.map(|segment| {
             let (offset, next) = (u64::from(segment.block_bytes), segment.first_lsn);
-            Place { file, path, segment, offset, next, end: None }
+            let end = history.then_some(segment.segment_bytes);
+            Place { file, path: path.to_owned(), segment, offset, next, end, history }
         }))
     }
 
@@ -134,12 +187,19 @@ impl Reader {
         {
             return Ok(Some(header));
         }
-        match self.segment(place.segment.number + 1)? {
-            Some(next) if next.segment.prev_end == place.offset && next.next == place.next => {
-                *place = next;
+        let behind = if place.history { None } else { self.segment(place.segment.number + 1)? };
+        let behind = match behind {
+            Some(next) if next.segment.prev_end == place.offset => Some(next),
+            Some(_) => None,
+            // It is history by now, or the end of a history file was reached.
+            None => Some(self.find(place.next)?).filter(|found| found.path != place.path),
+        };
+        match behind.filter(|behind| behind.next <= place.next) {
+            Some(behind) => {
+                *place = behind;
                 Ok(None)
             }
-            _ => Err(self.damaged(place)),
+            None => Err(self.damaged(place)),
         }
     }
 

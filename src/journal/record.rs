@@ -9,8 +9,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::bytes::{Cut, put_i64, put_sized, put_u32, put_u64};
 use crate::core::{Event, Terms, Users};
-use crate::ids::{CampaignId, Db, Lsn, Millis, Seat, User};
+use crate::ids::{CampaignId, Db, Lsn, Millis, User};
 
 /// What a record takes beyond the bytes of its keys, values, names and users: at most this.
 pub const RECORD_OVERHEAD_BYTES_MAX: usize = HEAD_BYTES + 33;
@@ -27,6 +28,8 @@ const GRANTED_ANY: u8 = 4;
 const IMPORTED_INT: u8 = 5;
 const IMPORTED_ANY: u8 = 6;
 const SKIPPED: u8 = 7;
+/// Positions up to one whose events history leaves out: no event of its own.
+const LEFT_OUT: u8 = 8;
 const KEY_SET: u8 = 32;
 const KEY_COUNTED: u8 = 33;
 const KEY_PATCHED: u8 = 34;
@@ -39,6 +42,22 @@ const HAS_OPEN: u8 = 1;
 const HAS_CLOSE: u8 = 2;
 const USERS_ANY: u8 = 4;
 const SHADOW: u8 = 8;
+
+/// Adds the word that history leaves out the events up to `upto`.
+pub(super) fn encode_left_out(upto: Lsn, into: &mut Vec<u8>) {
+    into.extend_from_slice(&[LEFT_OUT, VERSION, 0, 0, 8, 0, 0, 0]);
+    put_u64(into, upto.get());
+}
+
+/// The last position that history leaves out from here on, and what took the word for it.
+fn left_out(bytes: &[u8]) -> Option<(Lsn, &[u8])> {
+    match bytes {
+        [LEFT_OUT, VERSION, 0, 0, 8, 0, 0, 0, rest @ ..] => {
+            rest.split_first_chunk().map(|(upto, rest)| (Lsn::new(u64::from_le_bytes(*upto)), rest))
+        }
+        _ => None,
+    }
+}
 
 /// Adds one event to `into`. `more`: further events of the same group follow. Allocates only where `into` must grow.
 pub(super) fn encode(event: &Event<'_>, more: bool, into: &mut Vec<u8>) {
@@ -202,6 +221,16 @@ impl<'a> Iterator for Records<'a> {
     type Item = Result<(Lsn, Event<'a>), BadRecord>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        while let Some((upto, rest)) = left_out(self.rest) {
+            let taken = upto.next().get().checked_sub(self.next.get()).and_then(|taken| u32::try_from(taken).ok());
+            match taken.filter(|taken| *taken > 0).and_then(|taken| self.left.checked_sub(taken)) {
+                Some(left) => (self.rest, self.left, self.next) = (rest, left, upto.next()),
+                None => {
+                    (self.rest, self.left) = (&[], 0);
+                    return Some(Err(BadRecord::Count));
+                }
+            }
+        }
         if self.left == 0 {
             let sound = self.rest.is_empty() && !self.within_group;
             (self.rest, self.within_group) = (&[], false);
@@ -249,14 +278,7 @@ fn payload_of<'a>(kind: u8, cut: &mut Cut<'a>) -> Option<Event<'a>> {
         CREATED => {
             let (id, limit, flags, at) = (CampaignId(cut.u32()?), cut.u32()?, cut.u8()?, Millis(cut.i64()?));
             let (open, close) = (Millis(cut.i64()?), Millis(cut.i64()?));
-            let terms = Terms {
-                limit,
-                open: (flags & HAS_OPEN != 0).then_some(open),
-                close: (flags & HAS_CLOSE != 0).then_some(close),
-                users: if flags & USERS_ANY != 0 { Users::Any } else { Users::Int },
-                shadow: flags & SHADOW != 0,
-            };
-            Event::CampaignCreated { id, name: cut.rest(), terms, at }
+            Event::CampaignCreated { id, name: cut.rest(), terms: terms_of(limit, flags, open, close), at }
         }
         DROPPED => Event::CampaignDropped { id: CampaignId(cut.u32()?), at: Millis(cut.i64()?) },
         GRANTED_INT => Event::Granted {
@@ -293,46 +315,6 @@ fn payload_of<'a>(kind: u8, cut: &mut Cut<'a>) -> Option<Event<'a>> {
     cut.0.is_empty().then_some(event)
 }
 
-/// What is left of a payload; each call takes one field off its head.
-struct Cut<'a>(&'a [u8]);
-
-impl<'a> Cut<'a> {
-    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
-        let (head, rest) = self.0.split_at_checked(len)?;
-        self.0 = rest;
-        Some(head)
-    }
-
-    fn u8(&mut self) -> Option<u8> {
-        self.take(1).map(|bytes| bytes[0])
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        self.take(4)?.try_into().ok().map(u32::from_le_bytes)
-    }
-
-    fn i64(&mut self) -> Option<i64> {
-        self.take(8)?.try_into().ok().map(i64::from_le_bytes)
-    }
-
-    fn u64(&mut self) -> Option<u64> {
-        self.take(8)?.try_into().ok().map(u64::from_le_bytes)
-    }
-
-    fn seat(&mut self) -> Option<Seat> {
-        self.u32().filter(|number| *number > 0).map(Seat::new)
-    }
-
-    fn sized(&mut self) -> Option<&'a [u8]> {
-        let len = self.u32()? as usize;
-        self.take(len)
-    }
-
-    fn rest(&mut self) -> &'a [u8] {
-        std::mem::take(&mut self.0)
-    }
-}
-
 fn kind_of(event: &Event<'_>) -> u8 {
     match event {
         Event::CampaignCreated { .. } => CREATED,
@@ -352,7 +334,18 @@ fn kind_of(event: &Event<'_>) -> u8 {
     }
 }
 
-fn terms_flags(terms: &Terms) -> u8 {
+/// Terms from their fields; what `flags` does not name is not there.
+pub(super) fn terms_of(limit: u32, flags: u8, open: Millis, close: Millis) -> Terms {
+    Terms {
+        limit,
+        open: (flags & HAS_OPEN != 0).then_some(open),
+        close: (flags & HAS_CLOSE != 0).then_some(close),
+        users: if flags & USERS_ANY != 0 { Users::Any } else { Users::Int },
+        shadow: flags & SHADOW != 0,
+    }
+}
+
+pub(super) fn terms_flags(terms: &Terms) -> u8 {
     let flag = |on: bool, bit: u8| if on { bit } else { 0 };
     flag(terms.open.is_some(), HAS_OPEN)
         | flag(terms.close.is_some(), HAS_CLOSE)
@@ -360,26 +353,10 @@ fn terms_flags(terms: &Terms) -> u8 {
         | flag(terms.shadow, SHADOW)
 }
 
-fn put_u32(into: &mut Vec<u8>, value: u32) {
-    into.extend_from_slice(&value.to_le_bytes());
-}
-
-fn put_u64(into: &mut Vec<u8>, value: u64) {
-    into.extend_from_slice(&value.to_le_bytes());
-}
-
-fn put_i64(into: &mut Vec<u8>, value: i64) {
-    into.extend_from_slice(&value.to_le_bytes());
-}
-
-fn put_sized(into: &mut Vec<u8>, bytes: &[u8]) {
-    put_u32(into, u32::try_from(bytes.len()).expect("keys are bounded far below 4 GiB"));
-    into.extend_from_slice(bytes);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::Seat;
 
     fn hex(bytes: &[u8]) -> String {
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -470,6 +447,21 @@ mod tests {
             let mut bytes = Vec::new();
             encode(&event, true, &mut bytes);
             assert!(bytes.len() <= RECORD_OVERHEAD_BYTES_MAX + 6, "{event:?}");
+        }
+    }
+
+    #[test]
+    fn what_history_leaves_out_has_its_golden_bytes_counts_as_records_and_yields_nothing() {
+        let mut bytes = Vec::new();
+        encode_left_out(Lsn::new(7), &mut bytes);
+        assert_eq!(hex(&bytes), "08010000080000000700000000000000");
+        encode(&Event::Flushed { db: None }, false, &mut bytes);
+        encode_left_out(Lsn::new(9), &mut bytes);
+        let seen: Vec<_> = Records::new(&bytes, Lsn::new(5), 5).map(|record| record.map(|(lsn, _)| lsn)).collect();
+        assert_eq!(seen, [Ok(Lsn::new(8))]);
+        for (first, count) in [(5, 4), (5, 6), (8, 5), (9, 5)] {
+            let mut records = Records::new(&bytes, Lsn::new(first), count);
+            assert!(records.any(|record| record == Err(BadRecord::Count)), "{first} {count}");
         }
     }
 

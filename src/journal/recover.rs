@@ -9,10 +9,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::base::Base;
 use super::batch::{BATCH_HEADER_BYTES, BatchHeader, SEGMENT_HEADER_BYTES, SegmentHeader, all_zero};
 use super::open::Start;
+use super::snapshot::{self, Snapshot};
 use super::walk::{Found, Stop, Walk, at, survey, torn_at};
-use super::{Disk, DiskFile, JournalError, Options, random, segment};
+use super::{Disk, DiskFile, JournalError, Options, history, random, segment};
 use crate::core::Event;
 use crate::ids::{LogId, Lsn, Millis};
 use crate::sabotage::{self, Sabotage};
@@ -33,7 +35,9 @@ pub struct ReplayProgress {
 pub struct Replayed {
     /// The last position there is.
     pub last_lsn: Lsn,
-    /// Events applied.
+    /// Up to here all was read from a snapshot; zero where there is none.
+    pub snapshot: Lsn,
+    /// Events applied from segments.
     pub events: u64,
     /// The newest time in the journal: the floor of the clock. Zero where there is none.
     pub newest_at: Millis,
@@ -62,26 +66,34 @@ pub struct TornTail {
 
 /// The name of the journal, from any sound header.
 pub(super) fn log_id(disk: &dyn Disk, dir: &Path) -> Result<Option<LogId>, JournalError> {
-    Ok(survey(disk, dir)?.iter().find_map(|found| found.header).map(|header| header.log))
+    for number in segment::list(disk, dir)? {
+        if let Some(header) = Found::look(disk, dir, number)?.header {
+            return Ok(Some(header.log));
+        }
+    }
+    for number in snapshot::list(disk, dir)? {
+        match Snapshot::open(disk, dir, number) {
+            Ok(snapshot) => return Ok(Some(snapshot.covered.log)),
+            Err(error) if error.is_damage() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
 }
 
-/// Reads the journal as [`recover`] does and changes nothing; `None` where none was ever begun.
+/// Reads the journal as [`recover`] does and changes nothing.
 pub(super) fn look(
     disk: &dyn Disk,
     dir: &Path,
     options: &Options,
+    log: LogId,
+    base: &Base,
     visit: &mut dyn FnMut(Lsn, &Event<'_>),
     progress: &mut dyn FnMut(ReplayProgress),
-) -> Result<Option<(LogId, Replayed)>, JournalError> {
-    match disk.list(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Ok(_) | Err(_) => {}
-    }
-    let found = survey(disk, dir)?;
-    let log = found.iter().find_map(|found| found.header).map(|header| header.log);
-    let mut walk = Walk::new(disk, &found, log.unwrap_or(LogId::NONE), visit, progress);
-    let judged = judge(&found, options, &mut walk)?;
-    Ok(log.map(|log| (log, judged.replayed)))
+) -> Result<Replayed, JournalError> {
+    let found = survey(disk, dir, base.segment())?;
+    let mut walk = base.walk(disk, &found, log, visit, progress);
+    judge(&found, options, base, &mut walk).map(|judged| judged.replayed)
 }
 
 /// What was accepted, and where it ends.
@@ -96,11 +108,14 @@ struct Judged {
 }
 
 /// Reads the files that were found and comes to a verdict; changes nothing.
-fn judge(found: &[Found], options: &Options, walk: &mut Walk<'_>) -> Result<Judged, JournalError> {
+fn judge(found: &[Found], options: &Options, base: &Base, walk: &mut Walk<'_>) -> Result<Judged, JournalError> {
     let mut bytes = Vec::new();
     let kept = found.iter().rposition(|found| found.header.is_some()).map_or(0, |last| last + 1);
     let mut end = 0;
-    let torn = if kept == 0 {
+    let torn = if kept == 0 && base.segment() > 0 {
+        // A snapshot is made when the header behind it is on disk.
+        return Err(found[0].rot(0, walk.next, walk.next.prev(), "the segment header is damaged"));
+    } else if kept == 0 {
         never_begun(found, options, walk)?
     } else {
         let mut stop = Stop::default();
@@ -113,6 +128,7 @@ fn judge(found: &[Found], options: &Options, walk: &mut Walk<'_>) -> Result<Judg
     let last_lsn = walk.next.prev();
     let replayed = Replayed {
         last_lsn,
+        snapshot: base.covered.map_or(Lsn::ZERO, |covered| covered.next.prev()),
         events: walk.events,
         newest_at: walk.newest_at,
         segments: kept as u64,
@@ -129,16 +145,17 @@ pub(super) fn recover(
     dir: &Path,
     options: &Options,
     log: LogId,
+    base: &Base,
     visit: &mut dyn FnMut(Lsn, &Event<'_>),
     progress: &mut dyn FnMut(ReplayProgress),
 ) -> Result<(Start, Replayed), JournalError> {
-    let found = survey(disk.as_ref(), dir)?;
-    let mut walk = Walk::new(disk.as_ref(), &found, log, visit, progress);
-    let Judged { replayed, kept, bytes, mut end } = judge(&found, options, &mut walk)?;
+    let found = survey(disk.as_ref(), dir, base.segment())?;
+    let mut walk = base.walk(disk.as_ref(), &found, log, visit, progress);
+    let Judged { replayed, kept, bytes, mut end } = judge(&found, options, base, &mut walk)?;
     if kept > 0 && !sabotage::on(Sabotage::TrustPageCache) {
         rewrite(disk.as_ref(), &found[kept - 1], &bytes, walk.doubtful_from()..end)?;
     }
-    let number = kept as u64 + 1;
+    let number = base.segment() + kept as u64 + 1;
     let file = match spare_file(disk.as_ref(), dir, &found, kept, options)? {
         Some(file) => file,
         None => {
@@ -172,7 +189,7 @@ pub(super) fn recover(
         at: walk.newest_at,
     };
     begin(file.as_ref(), &header, &segment::path(dir, number))?;
-    let mut bytes = found[..kept].iter().map(|found| found.len).sum::<u64>() + options.segment_bytes;
+    let mut bytes = base.bytes + found[..kept].iter().map(|found| found.len).sum::<u64>() + options.segment_bytes;
     if let Some(last) = found[..kept].last().filter(|last| last.len > end) {
         cut(disk.as_ref(), last, end)?;
         bytes -= last.len - end;
@@ -240,8 +257,9 @@ fn never_begun(found: &[Found], options: &Options, walk: &mut Walk<'_>) -> Resul
     Ok(torn_at(first, 0, walk.next, &bytes))
 }
 
-/// Whether files without a sound header are those of a journal in which nothing was ever written.
-pub(super) fn check_never_begun(disk: &dyn Disk, found: &[Found]) -> Result<(), JournalError> {
+/// Whether the files, none of which has a sound header, are those of a journal in which nothing was ever written.
+pub(super) fn check_never_begun(disk: &dyn Disk, dir: &Path) -> Result<(), JournalError> {
+    let found = survey(disk, dir, 0)?;
     let Some(first) = found.first() else { return Ok(()) };
     let mut bytes = Vec::new();
     first.read(disk, &mut bytes, first.len)?;
@@ -271,7 +289,9 @@ fn spare_file(
     kept: usize,
     options: &Options,
 ) -> Result<Option<Arc<dyn DiskFile>>, JournalError> {
-    segment::remove_unfinished(disk, dir)?;
+    for dir in [dir, &snapshot::directory(dir), &history::directory(dir)] {
+        segment::remove_unfinished(disk, dir)?;
+    }
     let mut spare = false;
     if let Some(next) = found.get(kept) {
         let mut bytes = Vec::new();

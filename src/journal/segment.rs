@@ -31,17 +31,24 @@ fn unfinished(dir: &Path, number: u64) -> PathBuf {
 
 /// The numbers of the segments that are there, in order.
 pub(super) fn list(disk: &dyn Disk, dir: &Path) -> Result<Vec<u64>, JournalError> {
-    let names = disk.list(dir).map_err(|error| JournalError::io("listing", dir, &error))?;
-    let mut numbers: Vec<u64> = names.iter().filter_map(|name| number_of(name, ".seg")).collect();
+    numbers(disk, dir, ".seg")
+}
+
+/// The numbers of the files in `dir` whose names end so, in order; none where there is no such directory.
+pub(super) fn numbers(disk: &dyn Disk, dir: &Path, ending: &str) -> Result<Vec<u64>, JournalError> {
+    let names = match disk.list(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        listed => listed.map_err(|error| JournalError::io("listing", dir, &error))?,
+    };
+    let mut numbers: Vec<u64> = names.iter().filter_map(|name| number_of(name, ending)).collect();
     numbers.sort_unstable();
     Ok(numbers)
 }
 
 /// Removes what a process that was killed had not finished making.
 pub(super) fn remove_unfinished(disk: &dyn Disk, dir: &Path) -> Result<(), JournalError> {
-    let names = disk.list(dir).map_err(|error| JournalError::io("listing", dir, &error))?;
-    for name in names.iter().filter(|name| number_of(name, ".tmp").is_some()) {
-        let path = dir.join(name);
+    for number in numbers(disk, dir, ".tmp")? {
+        let path = unfinished(dir, number);
         disk.remove(&path).map_err(|error| JournalError::io("removing", &path, &error))?;
     }
     Ok(())

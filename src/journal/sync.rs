@@ -26,6 +26,8 @@ pub(super) struct Shared {
     pub answerable: AtomicU64,
     /// The highest durable position that a written batch or header names.
     pub named: AtomicU64,
+    /// The last segment behind which the next one's header is on disk: nothing is written to it any more.
+    pub sealed: AtomicU64,
     fsyncs: metrics::Histogram,
     failed: AtomicBool,
     failure: Mutex<Option<JournalError>>,
@@ -47,11 +49,12 @@ struct Unsynced {
 }
 
 impl Shared {
-    pub fn new(hooks: Hooks, file: Arc<dyn DiskFile>, path: PathBuf, last: Lsn) -> Shared {
+    pub fn new(hooks: Hooks, file: Arc<dyn DiskFile>, path: PathBuf, last: Lsn, sealed: u64) -> Shared {
         Shared {
             hooks,
             answerable: AtomicU64::new(last.get()),
             named: AtomicU64::new(last.get()),
+            sealed: AtomicU64::new(sealed),
             fsyncs: metrics::histogram!("coupon_gate_fsync_seconds"),
             failed: AtomicBool::new(false),
             failure: Mutex::new(None),
@@ -194,7 +197,7 @@ mod tests {
                 telling.fetch_add(1, Ordering::SeqCst);
             }),
         };
-        let shared = Shared::new(hooks, Arc::clone(&file), path.to_path_buf(), Lsn::ZERO);
+        let shared = Shared::new(hooks, Arc::clone(&file), path.to_path_buf(), Lsn::ZERO, 0);
         shared.note_written(&file, path, Lsn::new(3));
         assert!(!shared.all_synced());
         disk.faults(|faults| faults.fail_sync = true);

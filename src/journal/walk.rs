@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::batch::{BATCH_HEADER_BYTES, BadHeader, BatchHeader, SegmentHeader};
 use super::record::{BadRecord, Records};
 use super::recover::{ReplayProgress, TornTail};
+use super::snapshot::Covered;
 use super::{Disk, JournalError, segment};
 use crate::core::Event;
 use crate::ids::{LogId, Lsn, Millis};
@@ -21,22 +22,32 @@ pub(super) struct Found {
     pub header: Option<SegmentHeader>,
 }
 
-pub(super) fn survey(disk: &dyn Disk, dir: &Path) -> Result<Vec<Found>, JournalError> {
+/// The segments behind segment `after`, without holes; what lies before is not looked at.
+pub(super) fn survey(disk: &dyn Disk, dir: &Path, after: u64) -> Result<Vec<Found>, JournalError> {
     let mut found = Vec::new();
-    for (number, expected) in segment::list(disk, dir)?.into_iter().zip(1..) {
+    let numbers = segment::list(disk, dir)?.into_iter().filter(|number| *number > after);
+    for (number, expected) in numbers.zip(after + 1..) {
         if number != expected {
             return Err(JournalError::Missing { path: segment::path(dir, expected) });
         }
-        let path = segment::path(dir, number);
-        let file = disk.open(&path).map_err(|error| JournalError::io("opening", &path, &error))?;
-        let len = file.len().map_err(|error| JournalError::io("reading", &path, &error))?;
-        let header = segment::header(file.as_ref(), &path, number)?;
-        found.push(Found { path, len, header });
+        found.push(Found::look(disk, dir, number)?);
+    }
+    if found.is_empty() && after > 0 {
+        return Err(JournalError::Missing { path: segment::path(dir, after + 1) });
     }
     Ok(found)
 }
 
 impl Found {
+    /// Looks at segment `number`.
+    pub fn look(disk: &dyn Disk, dir: &Path, number: u64) -> Result<Found, JournalError> {
+        let path = segment::path(dir, number);
+        let file = disk.open(&path).map_err(|error| JournalError::io("opening", &path, &error))?;
+        let len = file.len().map_err(|error| JournalError::io("reading", &path, &error))?;
+        let header = segment::header(file.as_ref(), &path, number)?;
+        Ok(Found { path, len, header })
+    }
+
     pub fn rot(&self, offset: u64, lsn: Lsn, mark: Lsn, what: &'static str) -> JournalError {
         JournalError::Rot { path: self.path.clone(), offset, lsn, mark, what }
     }
@@ -76,7 +87,21 @@ pub(super) struct WalkState {
     owner: [u8; 16],
     next_salt: Option<u32>,
     mark: Lsn,
+    adopts: bool,
     newest_at: Millis,
+}
+
+impl WalkState {
+    /// Behind what was read up to `next` from files of another kind.
+    pub fn adopting(next: Lsn) -> WalkState {
+        WalkState { next, mark: next.prev(), adopts: true, ..WalkState::default() }
+    }
+
+    /// Behind what a snapshot covers.
+    pub fn behind(covered: &Covered, newest_at: Millis) -> WalkState {
+        let Covered { next, chain, term, owner, .. } = *covered;
+        WalkState { next, chain, term, owner, next_salt: None, mark: next.prev(), adopts: false, newest_at }
+    }
 }
 
 impl Default for WalkState {
@@ -88,6 +113,7 @@ impl Default for WalkState {
             owner: [0; 16],
             next_salt: None,
             mark: Lsn::ZERO,
+            adopts: false,
             newest_at: Millis(0),
         }
     }
@@ -104,6 +130,8 @@ pub(super) struct Walk<'a> {
     pub next_salt: Option<u32>,
     /// The highest durable position named by what was accepted.
     mark: Lsn,
+    /// What came before was read elsewhere: the first header is taken at its word, but for its position.
+    adopts: bool,
     pub newest_at: Millis,
     pub events: u64,
     pub accepted: u64,
@@ -132,6 +160,7 @@ impl<'a> Walk<'a> {
             log,
             next_salt: None,
             mark: Lsn::ZERO,
+            adopts: false,
             newest_at: Millis(0),
             events: 0,
             accepted: 0,
@@ -145,13 +174,19 @@ impl<'a> Walk<'a> {
 
     /// Where it stands.
     pub fn state(&self) -> WalkState {
-        let Walk { next, chain, term, owner, next_salt, mark, newest_at, .. } = *self;
-        WalkState { next, chain, term, owner, next_salt, mark, newest_at }
+        let Walk { next, chain, term, owner, next_salt, mark, adopts, newest_at, .. } = *self;
+        WalkState { next, chain, term, owner, next_salt, mark, adopts, newest_at }
+    }
+
+    /// So many bytes were read before this walk.
+    pub fn after_bytes(&mut self, done: u64) {
+        self.bytes_done += done;
+        self.bytes_total += done;
     }
 
     /// Goes on where another walk stood.
     pub fn resume(&mut self, from: WalkState) {
-        (self.next, self.chain, self.next_salt) = (from.next, from.chain, from.next_salt);
+        (self.next, self.chain, self.next_salt, self.adopts) = (from.next, from.chain, from.next_salt, from.adopts);
         (self.term, self.owner, self.mark, self.newest_at) = (from.term, from.owner, from.mark, from.newest_at);
     }
 
@@ -179,8 +214,8 @@ impl<'a> Walk<'a> {
         let Some(header) = this.header else {
             return Err(this.rot(0, self.next, durable, "the segment header is damaged"));
         };
-        let same_process = header.term == self.term && header.owner == self.owner;
-        let chained = header.prev_chain == self.chain || sabotage::on(Sabotage::IgnoreChain);
+        let same_process = self.adopts || header.term == self.term && header.owner == self.owner;
+        let chained = self.adopts || header.prev_chain == self.chain || sabotage::on(Sabotage::IgnoreChain);
         if header.log != self.log || !(same_process || header.term > self.term) {
             return Err(this.rot(0, self.next, durable, "the segment belongs to another journal"));
         }
@@ -188,6 +223,7 @@ impl<'a> Walk<'a> {
             return Err(this.rot(0, self.next, durable, "the segment does not follow the one before it"));
         }
         (self.term, self.owner, self.chain) = (header.term, header.owner, header.prev_chain);
+        self.adopts = false;
         self.next_salt = Some(header.next_salt);
         self.mark = self.mark.max(header.durable).max(header.first_lsn.prev());
         self.newest_at = self.newest_at.max(header.at);

@@ -36,8 +36,6 @@ pub(super) struct Writer {
     pub appendfsync: Appendfsync,
     pub shared: Arc<Shared>,
     pub maker: Arc<maker::Helper>,
-    /// The segment before the open one, until the header of the open one is known to be synced.
-    pub rolled: Option<Rolled>,
     pub jobs: Receiver<Job>,
     pub done: SyncSender<Vec<u8>>,
 }
@@ -68,19 +66,16 @@ impl Writer {
         if self.appendfsync != Appendfsync::Always && (job.opens.is_some() || job.ends_journal) {
             self.shared.sync_now()?;
         }
-        let opened = match job.opens.take() {
+        let rolled = match job.opens.take() {
             Some(spare) => {
-                self.open(spare, job)?;
+                let rolled = self.open(spare, job)?;
                 self.segment.write(&mut job.buffer[..block]);
-                true
+                Some(rolled)
             }
-            None => false,
+            None => None,
         };
         // The header of a segment goes to the disk together with the first batch.
-        let synced_before = !opened && self.shared.all_synced();
-        if synced_before && let Some(rolled) = self.rolled.take() {
-            self.maker.cut(rolled);
-        }
+        let synced_before = rolled.is_none() && self.shared.all_synced();
         let durable = self.shared.hooks.watermarks.durable.get();
         let header = BatchHeader {
             ends_journal: job.ends_journal,
@@ -97,17 +92,26 @@ impl Writer {
         };
         self.chain = header.write(&mut job.buffer[block..], self.segment.salt);
         job.buffer.resize(job.buffer.len().next_multiple_of(block), 0);
-        let (bytes, offset) = if opened { (&job.buffer[..], 0) } else { (&job.buffer[block..], self.end) };
+        let (bytes, offset) = if rolled.is_some() { (&job.buffer[..], 0) } else { (&job.buffer[block..], self.end) };
         self.file.write_at(bytes, offset).map_err(|error| self.io("writing", &error))?;
         self.end = offset + bytes.len() as u64;
-        self.cover(header.last_lsn(), job.ends_journal)?;
+        self.cover(header.last_lsn(), rolled.is_some() || job.ends_journal)?;
         self.shared.named.store(durable.get(), Ordering::Release);
+        if let Some(rolled) = rolled {
+            self.maker.cut(rolled);
+            self.shared.sealed.store(self.segment.number - 1, Ordering::Release);
+            self.shared.hooks.watermarks.snapshots.nudge();
+        }
+        if job.ends_journal {
+            self.file.set_len(self.end).map_err(|error| self.io("cutting", &error))?;
+            self.shared.timed_sync(self.file.as_ref(), &self.path)?;
+        }
         Ok(())
     }
 
-    /// Moves the marks over what was written.
-    fn cover(&mut self, last: Lsn, ends_journal: bool) -> Result<(), JournalError> {
-        if self.appendfsync == Appendfsync::Always || ends_journal {
+    /// Moves the marks over what was written. `at_once`: with any `appendfsync` it must be on disk before all else.
+    fn cover(&mut self, last: Lsn, at_once: bool) -> Result<(), JournalError> {
+        if self.appendfsync == Appendfsync::Always || at_once {
             self.shared.timed_sync(self.file.as_ref(), &self.path)?;
             self.shared.hooks.watermarks.durable.advance(last);
         } else {
@@ -116,18 +120,14 @@ impl Writer {
         if !self.shared.has_failed() {
             self.shared.answerable.store(last.get(), Ordering::Release);
         }
-        if ends_journal {
-            self.file.set_len(self.end).map_err(|error| self.io("cutting", &error))?;
-            self.shared.timed_sync(self.file.as_ref(), &self.path)?;
-        }
         Ok(())
     }
 
-    /// Goes on in a fresh segment. What lies in the one before is synced: by its own batches, or just now.
-    fn open(&mut self, spare: Spare, job: &Job) -> Result<(), JournalError> {
+    /// Goes on in a fresh segment; answers the one before. What lies in that is synced: by its own batches, or just now.
+    fn open(&mut self, spare: Spare, job: &Job) -> Result<Rolled, JournalError> {
         let path = std::mem::replace(&mut self.path, segment::path(&self.dir, spare.number));
         let file = std::mem::replace(&mut self.file, spare.file);
-        self.rolled = Some(Rolled { file, path, end: self.end });
+        let rolled = Rolled { file, path, end: self.end };
         self.segment = SegmentHeader {
             number: spare.number,
             salt: self.segment.next_salt,
@@ -139,7 +139,7 @@ impl Writer {
             at: job.at,
             ..self.segment
         };
-        Ok(())
+        Ok(rolled)
     }
 
     fn io(&self, doing: &'static str, error: &std::io::Error) -> JournalError {

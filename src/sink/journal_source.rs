@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::source::{GrantSource, SourceError};
 use crate::core::Event;
 use crate::ids::Lsn;
-use crate::journal::{Disk, Reader};
+use crate::journal::{Disk, Reader, kept_from};
 
 /// The events of a journal that this process is writing.
 pub struct JournalSource {
@@ -27,6 +27,10 @@ impl GrantSource for JournalSource {
         let reader = Reader::open(Arc::clone(&self.disk), &self.data, from);
         self.reader = Some(reader.map_err(|error| SourceError(error.to_string()))?);
         Ok(())
+    }
+
+    fn kept_from(&self) -> Result<Lsn, SourceError> {
+        kept_from(self.disk.as_ref(), &self.data).map_err(|error| SourceError(error.to_string()))
     }
 
     fn read(&mut self, upto: Lsn, take: &mut dyn FnMut(Lsn, &Event<'_>)) -> Result<Option<Lsn>, SourceError> {

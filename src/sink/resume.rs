@@ -33,6 +33,10 @@ pub(super) fn compare(
     if last == Lsn::ZERO {
         return Ok(());
     }
+    if last < events.kept_from().map_err(|error| FeedError::Broken(error.to_string()))? {
+        // It was published, stored and old when it was given up: nothing is left to compare with.
+        return Ok(());
+    }
     let mut found = None;
     if last <= durable {
         events.seek(last).map_err(|error| FeedError::Broken(error.to_string()))?;

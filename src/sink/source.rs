@@ -10,6 +10,9 @@ pub trait GrantSource: Send {
     /// The next event read is the first one at or after `from`.
     fn seek(&mut self, from: Lsn) -> Result<(), SourceError>;
 
+    /// The first position whose event is kept.
+    fn kept_from(&self) -> Result<Lsn, SourceError>;
+
     /// Hands one batch's events to `take`, in order, and answers the position of the last one;
     /// `None` when nothing is left up to `upto`. Never an event beyond `upto`.
     fn read(&mut self, upto: Lsn, take: &mut dyn FnMut(Lsn, &Event<'_>)) -> Result<Option<Lsn>, SourceError>;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::grant::Grant;
 use crate::ids::Lsn;
-use crate::journal::{Batch, Campaigns, Disk, JournalError, NoSuchCampaign, Reader};
+use crate::journal::{Batch, Campaigns, Disk, JournalError, NoSuchCampaign, Reader, kept_from};
 use crate::limits;
 
 /// Where the journal's files are.
@@ -89,21 +89,32 @@ impl Grants {
     }
 }
 
+/// What the journal says of a position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum At {
+    /// It has this grant there.
+    Grant(Grant),
+    /// It has none there.
+    NoGrant,
+    /// It lies before what is kept.
+    GivenUp,
+}
+
 /// The grant that the world knows as `seq`, if the journal has it up to `upto`.
-pub(super) fn grant_at(
-    files: &JournalFiles,
-    campaigns: &mut Campaigns,
-    seq: Lsn,
-    upto: Lsn,
-) -> Result<Option<Grant>, Unreadable> {
+pub(super) fn grant_at(files: &JournalFiles, campaigns: &mut Campaigns, seq: Lsn, upto: Lsn) -> Result<At, Unreadable> {
+    if seq < kept_from(files.disk.as_ref(), &files.data).map_err(unreadable)? {
+        return Ok(At::GivenUp);
+    }
     let mut grants = Grants::from(files, seq)?;
     loop {
         let before = grants.passed();
         match grants.front(campaigns, upto)?.map(|(_, grant)| grant.seq) {
             Some(there) if there < seq => drop(grants.pop()),
-            Some(there) if there == seq => return Ok(grants.pop().map(|(_, grant)| grant)),
-            Some(_) => return Ok(None),
-            None if grants.passed() == before => return Ok(None),
+            Some(there) if there == seq => {
+                return Ok(grants.pop().map_or(At::NoGrant, |(_, grant)| At::Grant(grant)));
+            }
+            Some(_) => return Ok(At::NoGrant),
+            None if grants.passed() == before => return Ok(At::NoGrant),
             None => {}
         }
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::backoff::{Backoff, REST_MAX, Reminder};
 use super::checkpoint::{self, Checkpoint};
-use super::records::{Grants, JournalFiles, grant_at};
+use super::records::{At, Grants, JournalFiles, grant_at};
 use super::resume::{self, Aim, Resume};
 use super::session::{Fault, Form, Session};
 use super::signals::{Signals, now};
@@ -262,20 +262,23 @@ impl Worker {
         for (partition, found) in resume.found.iter().enumerate() {
             let Some(there) = found.newest.as_ref().map(|record| &record.grant) else { continue };
             let ours = grant_at(&self.files, &mut self.campaigns, there.seq, durable)?;
-            let same = ours.as_ref().is_some_and(|ours| {
-                (&ours.campaign, ours.seat) == (&there.campaign, there.seat)
-                    && Key::User.of(ours) == Key::User.of(there)
-            });
-            if !same {
-                let ours =
-                    ours.map_or("the journal has no grant there".to_owned(), |ours| format!("the journal says {ours}"));
-                return Ok(Some(format!(
-                    "this is not the journal that topic {} was filled from: partition {partition} holds {there}, {ours} \
-                     (was the data directory restored from a copy?); nothing is published and no claim is decided until \
-                     `coupon-gate catch-up --from kafka` has looked at it",
-                    aim.topic
-                )));
-            }
+            let ours = match ours {
+                At::GivenUp => continue,
+                At::NoGrant => "the journal has no grant there".to_owned(),
+                At::Grant(ours) => {
+                    let place = (&ours.campaign, ours.seat, Key::User.of(&ours));
+                    if place == (&there.campaign, there.seat, Key::User.of(there)) {
+                        continue;
+                    }
+                    format!("the journal says {ours}")
+                }
+            };
+            return Ok(Some(format!(
+                "this is not the journal that topic {} was filled from: partition {partition} holds {there}, {ours} \
+                 (was the data directory restored from a copy?); nothing is published and no claim is decided until \
+                 `coupon-gate catch-up --from kafka` has looked at it",
+                aim.topic
+            )));
         }
         Ok(None)
     }

@@ -110,7 +110,7 @@ fn which_journal_it_is_must_be_clear() {
     let told = several.to_string();
     assert!(matches!(several, CatchUpError::SeveralLogs(_)) && told.contains("--log-id"), "{told}");
     assert!(told.contains(&format!("{LOG} (60 grants)")) && told.contains(&format!("{other} (1 grants)")), "{told}");
-    let mut intake = Intake::new(Known::read(&nowhere, data(), &OPTIONS).unwrap(), Some(other));
+    let mut intake = Intake::new(Known::read(&nowhere.disk(), data(), &OPTIONS).unwrap(), Some(other));
     world.iter().for_each(|grant| intake.take(grant.clone()));
     assert_eq!(Plan::make(intake.close().unwrap(), &[], NOW).unwrap().log, other);
     let others = plan(&disk, &world[60..], &[]).err().expect("none of this journal");

@@ -5,15 +5,15 @@ use super::*;
 /// Whether a gate that is started over this disk would know that it is older than the world, or need not.
 fn is_safe(disk: &MemoryDisk, before: Lsn, complete: &str) -> bool {
     let held = journal::held_because(disk, data()).expect("readable").is_some();
-    let known = Known::read(disk, data(), &OPTIONS).expect("sound");
+    let known = Known::read(&disk.disk(), data(), &OPTIONS).expect("sound");
     held || known.last == before || seats(&known.core, "spring") == complete
 }
 
 fn killed_at_every_change(disk: &MemoryDisk, world: &[Grant]) {
     let whole = disk.after_kill();
     catch_up(&whole, world, &[]).expect("nothing contradicts");
-    let before = Known::read(disk, data(), &OPTIONS).expect("sound").last;
-    let expected = Known::read(&whole, data(), &OPTIONS).expect("sound").core;
+    let before = Known::read(&disk.disk(), data(), &OPTIONS).expect("sound").last;
+    let expected = Known::read(&whole.disk(), data(), &OPTIONS).expect("sound").core;
     let expected = ["spring", "summer"].map(|campaign| seats(&expected, campaign));
     let mut kills = 0;
     for left in 0.. {
@@ -67,7 +67,7 @@ fn a_catch_up_that_holds_nobody_back_is_noticed() {
     use crate::sabotage::{Sabotage, peace};
     let unsafe_moments = peace::broken(Sabotage::CatchUpUnheld, || {
         let (disk, world) = set_back();
-        let before = Known::read(&disk, data(), &OPTIONS).expect("sound").last;
+        let before = Known::read(&disk.disk(), data(), &OPTIONS).expect("sound").last;
         let whole = disk.after_kill();
         catch_up(&whole, &world, &[]).expect("nothing contradicts");
         let complete = seats(&Gate::open(&whole).core, "spring");

@@ -158,7 +158,7 @@ fn set_back() -> (MemoryDisk, Vec<Grant>) {
 
 /// What is to be done over `disk` when the world holds `world`; nothing is done.
 fn plan(disk: &MemoryDisk, world: &[Grant], terms: &[CampaignTerms]) -> Result<Plan, CatchUpError> {
-    let mut intake = Intake::new(Known::read(disk, data(), &OPTIONS)?, None);
+    let mut intake = Intake::new(Known::read(&disk.disk(), data(), &OPTIONS)?, None);
     world.iter().rev().for_each(|grant| intake.take(grant.clone()));
     Plan::make(intake.close()?, terms, NOW)
 }

@@ -15,7 +15,7 @@ fn send(cluster: &MemoryCluster, grant: &Grant) {
 }
 
 fn intake(disk: &MemoryDisk) -> Intake {
-    Intake::new(Known::read(disk, data(), &OPTIONS).expect("sound"), None)
+    Intake::new(Known::read(&disk.disk(), data(), &OPTIONS).expect("sound"), None)
 }
 
 #[test]

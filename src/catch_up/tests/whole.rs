@@ -84,7 +84,7 @@ fn a_journal_that_is_gone_comes_back_under_its_own_name() {
 fn positions_without_a_grant_are_left_out_too() {
     let _calm = calm();
     let (disk, world) = set_back();
-    let mut intake = Intake::new(Known::read(&disk, data(), &OPTIONS).unwrap(), None);
+    let mut intake = Intake::new(Known::read(&disk.disk(), data(), &OPTIONS).unwrap(), None);
     world[..10].iter().for_each(|grant| intake.take(grant.clone()));
     intake.compare_with_the_other_side(CatchUpFrom::Ledger, Lsn::new(12)).expect("the journal has that one itself");
     assert!(Plan::make(intake.close().unwrap(), &[], NOW).unwrap().is_empty());
@@ -100,7 +100,7 @@ fn positions_without_a_grant_are_left_out_too() {
         owner: String::new(),
         beat: String::new(),
     };
-    let mut intake = Intake::new(Known::read(&disk, data(), &OPTIONS).unwrap(), None);
+    let mut intake = Intake::new(Known::read(&disk.disk(), data(), &OPTIONS).unwrap(), None);
     world[..10].iter().for_each(|grant| intake.take(grant.clone()));
     assert_eq!(intake.take_positions(&[stored]), world[9].seq);
     let plan = Plan::make(intake.close().unwrap(), &[], NOW).unwrap();

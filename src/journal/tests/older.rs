@@ -157,24 +157,25 @@ fn a_new_journal_takes_the_name_it_is_given_and_one_that_is_there_keeps_its_own(
 fn a_look_sees_what_a_start_would_and_changes_nothing() {
     let _calm = calm();
     let seen = |disk: &MemoryDisk| {
-        let mut events = Events::new();
         let before = disk.files();
-        let looked = look(disk, data(), &always(), &mut |lsn, e| events.push((lsn.get(), bytes_of(e))), &mut |_| ());
+        let mut core = Core::new(7);
+        let looked = look(disk, data(), &always(), &mut core, &mut |_| ());
+        let events = core.applied();
         assert_eq!(disk.files(), before);
         looked.map(|found| found.map(|(log, replayed)| (log, replayed.last_lsn, replayed.torn.is_some(), events)))
     };
     assert_eq!(seen(&MemoryDisk::default()), Ok(None));
-    let nowhere = look(&RealDisk, Path::new("/nonexistent"), &always(), &mut |_, _| (), &mut |_| ());
+    let nowhere = look(&RealDisk, Path::new("/nonexistent"), &always(), &mut Core::new(7), &mut |_| ());
     assert_eq!(nowhere, Ok(None));
     let disk = MemoryDisk::default();
     let mut run = start(&disk, always()).expect("a new journal");
     run.commit(1);
     run.skip(9);
     let log = Journal::open(disk.disk(), data(), always()).expect("there").log_id();
-    assert_eq!(seen(&disk.after_kill()), Ok(Some((log, Lsn::new(9), false, run.events.clone()))));
+    assert_eq!(seen(&disk.after_kill()), Ok(Some((log, Lsn::new(9), false, Lsn::new(9)))));
     let mut files = disk.after_kill().files();
     files.get_mut(&seg(1)).unwrap()[2 * BLOCK as usize + 90] ^= 1;
-    assert_eq!(seen(&MemoryDisk::of(&files)), Ok(Some((log, Lsn::new(1), true, run.events[..1].to_vec()))));
+    assert_eq!(seen(&MemoryDisk::of(&files)), Ok(Some((log, Lsn::new(1), true, Lsn::new(1)))));
     run.commit(1);
     let mut files = disk.after_kill().files();
     files.get_mut(&seg(1)).unwrap()[BLOCK as usize + 90] ^= 1;

@@ -50,6 +50,10 @@ impl GrantSource for Memory {
         Ok(())
     }
 
+    fn kept_from(&self) -> Result<Lsn, SourceError> {
+        Ok(Lsn::new(1))
+    }
+
     fn read(&mut self, upto: Lsn, take: &mut dyn FnMut(Lsn, &Event<'_>)) -> Result<Option<Lsn>, SourceError> {
         let events = self.events.lock().unwrap();
         let batch = events.iter().filter(|(lsn, _)| *lsn >= self.next && *lsn <= upto).take(EVENTS_PER_BATCH);

@@ -1,0 +1,556 @@
+//! Snapshot files: the state behind a whole number of segments, as bytes and back.
+//!
+//! Little-endian. If this layout changes, bump FORMAT and add a golden file.
+//!
+//! ```text
+//! file    | head | block | block | ... | foot |          DATA/snapshots/NNNNNNNN.snap: all up to segment N is in it
+//! head    "CGSNAPS1" format u16  log 16  segment u64  next u64  chain u32  term u64  owner 16  removed u64
+//!         newest_at i64  made_at i64  crc u32
+//! block   len u32  pieces u32  crc u32  pieces of len bytes
+//! foot    0 u32  0 u32  crc u32  pieces u64  seats u64  crc u32
+//! piece   kind u8, then by kind:
+//!   1 campaign  id u32  limit u32  flags u8  created i64  open i64  close i64  created_lsn u64
+//!               lsn u64  name
+//!   2 dropped   as 1, before the name: granted u32  first_grant i64  last_grant i64  last_lsn u64
+//!   3 gone      id u32
+//!   4 seat      user i64  at u48  lsn u48          5 seat   at u48  lsn u48  user
+//!   6 key       db u8  expires i64  lsn u64  key  value          names, users, keys, values: len u32, bytes
+//! ```
+//!
+//! Each checksum is seeded with the one before it, so that blocks stand where they were written, all of them.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::bytes::{Cut, put_i64, put_sized, put_u32, put_u48, put_u64};
+use super::record::{terms_flags, terms_of};
+use super::{Disk, DiskFile, JournalError, segment};
+use crate::core::{Contradiction, Core, Marks, Piece, Restoring, RetiredSeats};
+use crate::ids::{CampaignId, Db, LogId, Lsn, Millis, User};
+
+const FORMAT: u16 = 1;
+const MAGIC: &[u8; 8] = b"CGSNAPS1";
+const HEAD_BYTES: usize = 98;
+const BLOCK_HEAD_BYTES: usize = 12;
+const FOOT_BYTES: usize = BLOCK_HEAD_BYTES + 20;
+/// What waits in the disk's queue stays short, for the batches of the journal's own thread.
+const SYNC_BYTES: u64 = 1 << 20;
+/// A block is closed when it is this long; a longer one holds a single piece.
+const BLOCK_BYTES: usize = 256 << 10;
+/// The longest piece there can be: a key and a value, both as long as a request.
+const BLOCK_BYTES_MAX: usize = crate::limits::REQUEST_BYTES_MAX + BLOCK_BYTES;
+
+const CAMPAIGN: u8 = 1;
+const RETIRED: u8 = 2;
+const GONE: u8 = 3;
+const SEAT_INT: u8 = 4;
+const SEAT_ANY: u8 = 5;
+const KEY: u8 = 6;
+
+/// What a snapshot covers: where reading the journal goes on behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Covered {
+    /// The journal.
+    pub log: LogId,
+    /// The last segment that is in it, whole.
+    pub segment: u64,
+    /// The first position that is not in it.
+    pub next: Lsn,
+    /// The chain value that the next segment names.
+    pub(super) chain: u32,
+    /// Who wrote the last segment.
+    pub(super) term: u64,
+    pub(super) owner: [u8; 16],
+}
+
+/// What lies in a snapshot, in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SnapshotSize {
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Pieces of the state.
+    pub pieces: u64,
+    /// How many of them are seats.
+    pub seats: u64,
+}
+
+/// Where snapshots lie beside the segments in `dir`.
+pub(super) fn directory(dir: &Path) -> PathBuf {
+    dir.with_file_name("snapshots")
+}
+
+/// The snapshot up to segment `number`.
+pub(super) fn path(dir: &Path, number: u64) -> PathBuf {
+    directory(dir).join(format!("{number:08}.snap"))
+}
+
+/// The snapshots that are there beside the segments in `dir`, by the last segment they cover, oldest first.
+pub(super) fn list(disk: &dyn Disk, dir: &Path) -> Result<Vec<u64>, JournalError> {
+    segment::numbers(disk, &directory(dir), ".snap")
+}
+
+/// Writes the state of `core` as the snapshot that `covered` tells of: under another name first, synced, then renamed.
+/// `pace` is told of every piece of bytes that was written, and may take its time.
+pub(super) fn write(
+    disk: &dyn Disk,
+    dir: &Path,
+    covered: &Covered,
+    made_at: Millis,
+    core: &Core,
+    pace: &mut dyn FnMut(u64) -> Result<(), JournalError>,
+) -> Result<SnapshotSize, JournalError> {
+    let (whole, here) = (path(dir, covered.segment), directory(dir));
+    let part = whole.with_extension("tmp");
+    super::make_dir(disk, &here)?;
+    let file = disk.create(&part).map_err(|error| JournalError::io("making", &part, &error))?;
+    let size = fill(&*file, &part, covered, made_at, core, pace).inspect_err(|_| {
+        // What cannot be removed either is removed by the next start.
+        let _ = disk.remove(&part);
+    })?;
+    disk.rename(&part, &whole).map_err(|error| JournalError::io("renaming", &part, &error))?;
+    disk.sync_dir(&here).map_err(|error| JournalError::io("syncing", &here, &error))?;
+    Ok(size)
+}
+
+fn fill(
+    file: &dyn DiskFile,
+    path: &Path,
+    covered: &Covered,
+    made_at: Millis,
+    core: &Core,
+    pace: &mut dyn FnMut(u64) -> Result<(), JournalError>,
+) -> Result<SnapshotSize, JournalError> {
+    let marks = core.marks();
+    assert!(marks.applied.next() == covered.next, "a snapshot is the state behind its last segment");
+    let head = head(covered, &marks, made_at);
+    let (block, size) = (Vec::new(), SnapshotSize::default());
+    let mut pen = Pen { file, path, block, pieces: 0, end: 0, synced: 0, crc: 0, size, pace };
+    pen.put(&head)?;
+    pen.crc = crc32c::crc32c(&head);
+    core.pieces(&mut |piece| pen.piece(&piece))?;
+    pen.foot()?;
+    file.sync_data().map_err(|error| JournalError::io("syncing", path, &error))?;
+    Ok(SnapshotSize { bytes: pen.end, ..pen.size })
+}
+
+fn head(covered: &Covered, marks: &Marks, made_at: Millis) -> Vec<u8> {
+    let mut head = Vec::with_capacity(HEAD_BYTES);
+    head.extend_from_slice(MAGIC);
+    head.extend_from_slice(&FORMAT.to_le_bytes());
+    head.extend_from_slice(&covered.log.0);
+    put_u64(&mut head, covered.segment);
+    put_u64(&mut head, covered.next.get());
+    put_u32(&mut head, covered.chain);
+    put_u64(&mut head, covered.term);
+    head.extend_from_slice(&covered.owner);
+    put_u64(&mut head, marks.removed.get());
+    put_i64(&mut head, marks.newest_at.0);
+    put_i64(&mut head, made_at.0);
+    let crc = crc32c::crc32c(&head);
+    put_u32(&mut head, crc);
+    head
+}
+
+/// Writes pieces in blocks.
+struct Pen<'a> {
+    file: &'a dyn DiskFile,
+    path: &'a Path,
+    block: Vec<u8>,
+    pieces: u32,
+    end: u64,
+    synced: u64,
+    crc: u32,
+    size: SnapshotSize,
+    pace: &'a mut dyn FnMut(u64) -> Result<(), JournalError>,
+}
+
+impl Pen<'_> {
+    fn piece(&mut self, piece: &Piece<'_>) -> Result<(), JournalError> {
+        encode(piece, &mut self.block);
+        self.pieces += 1;
+        self.size.pieces += 1;
+        self.size.seats += u64::from(matches!(piece, Piece::Seat { .. }));
+        if self.block.len() >= BLOCK_BYTES { self.close() } else { Ok(()) }
+    }
+
+    fn close(&mut self) -> Result<(), JournalError> {
+        if self.pieces == 0 {
+            return Ok(());
+        }
+        let block = std::mem::take(&mut self.block);
+        let len = u32::try_from(block.len()).expect("a block is a piece of bounded length, or short");
+        let head = block_head(&block, len, self.pieces, self.crc);
+        self.crc = crc32c::crc32c_append(self.crc, &head[..8]);
+        self.crc = crc32c::crc32c_append(self.crc, &block);
+        self.put(&head)?;
+        self.put(&block)?;
+        if self.end >= self.synced + SYNC_BYTES {
+            self.synced = self.end;
+            self.file.sync_data().map_err(|error| JournalError::io("syncing", self.path, &error))?;
+        }
+        (self.pace)(u64::from(len))?;
+        self.block = block;
+        self.block.clear();
+        self.pieces = 0;
+        Ok(())
+    }
+
+    fn foot(&mut self) -> Result<(), JournalError> {
+        self.close()?;
+        let mut foot = block_head(&[], 0, 0, self.crc).to_vec();
+        put_u64(&mut foot, self.size.pieces);
+        put_u64(&mut foot, self.size.seats);
+        let crc = crc32c::crc32c_append(self.crc, &foot);
+        put_u32(&mut foot, crc);
+        self.put(&foot)
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<(), JournalError> {
+        self.file.write_at(bytes, self.end).map_err(|error| JournalError::io("writing", self.path, &error))?;
+        self.end += bytes.len() as u64;
+        Ok(())
+    }
+}
+
+/// The head of a block: its length, its pieces and the checksum of both and the block, seeded with `seed`.
+fn block_head(block: &[u8], len: u32, pieces: u32, seed: u32) -> [u8; BLOCK_HEAD_BYTES] {
+    let mut head = [0; BLOCK_HEAD_BYTES];
+    head[..4].copy_from_slice(&len.to_le_bytes());
+    head[4..8].copy_from_slice(&pieces.to_le_bytes());
+    let crc = crc32c::crc32c_append(crc32c::crc32c_append(seed, &head[..8]), block);
+    head[8..].copy_from_slice(&crc.to_le_bytes());
+    head
+}
+
+fn encode(piece: &Piece<'_>, into: &mut Vec<u8>) {
+    match piece {
+        Piece::Campaign { id, name, terms, created, created_lsn, lsn, retired } => {
+            into.push(if retired.is_some() { RETIRED } else { CAMPAIGN });
+            put_u32(into, id.0);
+            put_u32(into, terms.limit);
+            into.push(terms_flags(terms));
+            put_i64(into, created.0);
+            put_i64(into, terms.open.map_or(0, |time| time.0));
+            put_i64(into, terms.close.map_or(0, |time| time.0));
+            put_u64(into, created_lsn.get());
+            put_u64(into, lsn.get());
+            if let Some(seats) = retired {
+                put_u32(into, seats.granted);
+                put_i64(into, seats.first_grant.0);
+                put_i64(into, seats.last_grant.0);
+                put_u64(into, seats.last_lsn.get());
+            }
+            put_sized(into, name);
+        }
+        Piece::Gone(id) => {
+            into.push(GONE);
+            put_u32(into, id.0);
+        }
+        Piece::Seat { user, at, lsn } => {
+            let kind = match user {
+                User::Int(_) => SEAT_INT,
+                User::Any(_) => SEAT_ANY,
+            };
+            into.push(kind);
+            if let User::Int(user) = user {
+                put_i64(into, *user);
+            }
+            put_u48(into, at.0.cast_unsigned());
+            put_u48(into, lsn.get());
+            if let User::Any(user) = user {
+                put_sized(into, user);
+            }
+        }
+        Piece::Key { db, key, value, expires, lsn } => {
+            into.push(KEY);
+            into.push(db.0);
+            put_i64(into, expires.0);
+            put_u64(into, lsn.get());
+            put_sized(into, key);
+            put_sized(into, value);
+        }
+    }
+}
+
+fn decode<'a>(cut: &mut Cut<'a>) -> Option<Piece<'a>> {
+    let millis = |at: u64| Millis(at.cast_signed());
+    let piece = match cut.u8()? {
+        kind @ (CAMPAIGN | RETIRED) => {
+            let (id, limit, flags, created) = (CampaignId(cut.u32()?), cut.u32()?, cut.u8()?, Millis(cut.i64()?));
+            let terms = terms_of(limit, flags, Millis(cut.i64()?), Millis(cut.i64()?));
+            let (created_lsn, lsn) = (Lsn::new(cut.u64()?), Lsn::new(cut.u64()?));
+            let retired = match kind {
+                RETIRED => Some(RetiredSeats {
+                    granted: cut.u32()?,
+                    first_grant: Millis(cut.i64()?),
+                    last_grant: Millis(cut.i64()?),
+                    last_lsn: Lsn::new(cut.u64()?),
+                }),
+                _ => None,
+            };
+            Piece::Campaign { id, name: cut.sized()?, terms, created, created_lsn, lsn, retired }
+        }
+        GONE => Piece::Gone(CampaignId(cut.u32()?)),
+        SEAT_INT => Piece::Seat { user: User::Int(cut.i64()?), at: millis(cut.u48()?), lsn: Lsn::new(cut.u48()?) },
+        SEAT_ANY => {
+            let (at, lsn) = (millis(cut.u48()?), Lsn::new(cut.u48()?));
+            Piece::Seat { user: User::Any(cut.sized()?), at, lsn }
+        }
+        KEY => {
+            let (db, expires, lsn) = (Db(cut.u8()?), Millis(cut.i64()?), Lsn::new(cut.u64()?));
+            Piece::Key { db, key: cut.sized()?, value: Cow::Borrowed(cut.sized()?), expires, lsn }
+        }
+        _ => return None,
+    };
+    Some(piece)
+}
+
+/// A snapshot that is being read.
+pub(super) struct Snapshot {
+    file: Arc<dyn DiskFile>,
+    path: PathBuf,
+    /// What it covers.
+    pub covered: Covered,
+    removed: Lsn,
+    newest_at: Millis,
+    /// When it was made, by the wall.
+    pub made_at: Millis,
+    head_crc: u32,
+    /// Length of the file.
+    pub bytes: u64,
+}
+
+impl Snapshot {
+    /// Reads the head of the snapshot up to segment `number`.
+    pub fn open(disk: &dyn Disk, dir: &Path, number: u64) -> Result<Snapshot, JournalError> {
+        let path = path(dir, number);
+        let reading = |error| JournalError::io("reading", &path, &error);
+        let file = disk.open(&path).map_err(reading)?;
+        let bytes = file.len().map_err(reading)?;
+        let mut head = [0; HEAD_BYTES];
+        let read = file.read_at(&mut head, 0).map_err(reading)?;
+        let damaged = || rot(&path, 0, Lsn::ZERO, "the head of the snapshot is damaged");
+        let (body, crc) = head.split_at(HEAD_BYTES - 4);
+        let crc = u32::from_le_bytes(crc.try_into().expect("four bytes"));
+        if read < HEAD_BYTES || !body.starts_with(MAGIC) || crc != crc32c::crc32c(body) {
+            return Err(damaged());
+        }
+        let format = u16::from_le_bytes([body[8], body[9]]);
+        if format != FORMAT {
+            let what = format!("snapshot format {format}, written by a newer release");
+            return Err(JournalError::Newer { path, offset: 0, what });
+        }
+        let (covered, removed, newest_at, made_at) = fields(&mut Cut(&body[10..])).ok_or_else(damaged)?;
+        if covered.segment != number {
+            return Err(rot(&path, 0, covered.next, "the snapshot has another's name"));
+        }
+        let head_crc = crc32c::crc32c(&head);
+        Ok(Snapshot { file, path, covered, removed, newest_at, made_at, head_crc, bytes })
+    }
+
+    /// Shows every piece in order, once its block is known to be sound. `progress` is told how many bytes are done.
+    pub fn pieces(
+        &self,
+        show: &mut dyn FnMut(&Piece<'_>) -> Result<(), Contradiction>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<SnapshotSize, JournalError> {
+        let damaged = |offset, what| rot(&self.path, offset, self.covered.next.prev(), what);
+        let (mut offset, mut crc) = (HEAD_BYTES as u64, self.head_crc);
+        let mut size = SnapshotSize { bytes: self.bytes, ..SnapshotSize::default() };
+        let mut block = Vec::new();
+        loop {
+            let mut head = [0; BLOCK_HEAD_BYTES];
+            if self.read(&mut head, offset)? < BLOCK_HEAD_BYTES {
+                return Err(damaged(offset, "the snapshot ends too early"));
+            }
+            let field = |at: usize| u32::from_le_bytes(head[at..at + 4].try_into().expect("four bytes"));
+            let (len, pieces, expected) = (field(0), field(4), field(8));
+            let end = offset + BLOCK_HEAD_BYTES as u64 + u64::from(len);
+            if len as usize > BLOCK_BYTES_MAX || end > self.bytes {
+                return Err(damaged(offset, "a block of the snapshot is damaged"));
+            }
+            block.resize(len as usize, 0);
+            let read = self.read(&mut block, offset + BLOCK_HEAD_BYTES as u64)?;
+            let before = crc;
+            crc = crc32c::crc32c_append(crc32c::crc32c_append(crc, &head[..8]), &block);
+            if read < block.len() || crc != expected {
+                return Err(damaged(offset, "a block of the snapshot is damaged"));
+            }
+            if len == 0 {
+                self.foot(offset, before, &size)?;
+                progress(self.bytes);
+                return Ok(size);
+            }
+            let mut cut = Cut(&block);
+            for _ in 0..pieces {
+                let piece = decode(&mut cut);
+                let piece = piece.ok_or_else(|| damaged(offset, "a block of the snapshot makes no sense"))?;
+                size.seats += u64::from(matches!(piece, Piece::Seat { .. }));
+                show(&piece).map_err(|Contradiction(what)| damaged(offset, what))?;
+            }
+            if !cut.0.is_empty() {
+                return Err(damaged(offset, "a block of the snapshot makes no sense"));
+            }
+            size.pieces += u64::from(pieces);
+            offset = end;
+            progress(offset);
+        }
+    }
+
+    fn foot(&self, offset: u64, seed: u32, size: &SnapshotSize) -> Result<(), JournalError> {
+        let mut foot = [0; FOOT_BYTES];
+        let read = self.read(&mut foot, offset)?;
+        let mut cut = Cut(&foot[BLOCK_HEAD_BYTES..]);
+        let told = (cut.u64(), cut.u64(), cut.u32());
+        let crc = crc32c::crc32c_append(seed, &foot[..FOOT_BYTES - 4]);
+        if read < FOOT_BYTES
+            || offset + FOOT_BYTES as u64 != self.bytes
+            || told != (Some(size.pieces), Some(size.seats), Some(crc))
+        {
+            return Err(rot(&self.path, offset, self.covered.next.prev(), "the end of the snapshot is damaged"));
+        }
+        Ok(())
+    }
+
+    /// Puts the state together.
+    pub fn restore(&self, into: Restoring, progress: &mut dyn FnMut(u64)) -> Result<Core, JournalError> {
+        let mut restoring = into;
+        self.pieces(&mut |piece| restoring.take(piece), progress)?;
+        let applied = self.covered.next.prev();
+        let marks = Marks { applied, removed: self.removed, newest_at: self.newest_at };
+        restoring.finish(marks).map_err(|Contradiction(what)| rot(&self.path, 0, applied, what))
+    }
+
+    fn read(&self, into: &mut [u8], offset: u64) -> Result<usize, JournalError> {
+        self.file.read_at(into, offset).map_err(|error| JournalError::io("reading", &self.path, &error))
+    }
+}
+
+fn fields(cut: &mut Cut<'_>) -> Option<(Covered, Lsn, Millis, Millis)> {
+    let covered = Covered {
+        log: LogId(cut.array()?),
+        segment: cut.u64()?,
+        next: Lsn::new(cut.u64()?),
+        chain: cut.u32()?,
+        term: cut.u64()?,
+        owner: cut.array()?,
+    };
+    Some((covered, Lsn::new(cut.u64()?), Millis(cut.i64()?), Millis(cut.i64()?)))
+}
+
+fn rot(path: &Path, offset: u64, lsn: Lsn, what: &'static str) -> JournalError {
+    JournalError::Rot { path: path.to_owned(), offset, lsn, mark: lsn, what }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::memory::MemoryDisk;
+    use super::*;
+    use crate::core::{Event, Terms, Users};
+    use crate::ids::Seat;
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn small() -> (Core, Covered) {
+        let mut core = Core::new(7);
+        let terms = Terms { limit: 9, open: Some(Millis(2)), close: None, users: Users::Int, shadow: true };
+        let any = Terms { users: Users::Any, shadow: false, open: None, ..terms };
+        let granted = |campaign, seat, user| Event::Granted { campaign, seat: Seat::new(seat), user, at: Millis(3) };
+        let created = |id, name, terms| Event::CampaignCreated { id: CampaignId(id), name, terms, at: Millis(1) };
+        for (lsn, event) in (1..).map(Lsn::new).zip([
+            created(0, b"a", terms),
+            granted(CampaignId(0), 1, User::Int(-2)),
+            created(1, b"b", any),
+            granted(CampaignId(1), 1, User::Any(b"ann")),
+            created(2, b"gone", any),
+            Event::CampaignDropped { id: CampaignId(2), at: Millis(4) },
+            created(3, b"c", any),
+            granted(CampaignId(3), 1, User::Any(b"bob")),
+            Event::CampaignDropped { id: CampaignId(3), at: Millis(5) },
+            Event::KeySet { db: Db(2), key: b"k", value: b"vv".into(), expires: Millis(77) },
+        ]) {
+            core.evolve(lsn, &event);
+        }
+        let log = LogId([0xbb; 16]);
+        let covered = Covered { log, segment: 3, next: Lsn::new(11), chain: 0x0102_0304, term: 2, owner: [0xaa; 16] };
+        (core, covered)
+    }
+
+    #[test]
+    fn a_snapshot_has_its_golden_bytes() {
+        let disk = MemoryDisk::default();
+        let dir = Path::new("/data/journal");
+        let (core, covered) = small();
+        let size = write(&disk, dir, &covered, Millis(8), &core, &mut |_| Ok(())).expect("written");
+        let golden = [
+            "4347534e41505331 0100 bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb 0300000000000000 0b00000000000000 04030201",
+            "0200000000000000 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa 0900000000000000 0500000000000000 0800000000000000",
+            "CRC",
+            "0c010000 07000000 CRC",
+            "01 00000000 09000000 09 0100000000000000 0200000000000000 0000000000000000 0100000000000000 0200000000000000 01000000 61",
+            "04 feffffffffffffff 030000000000 020000000000",
+            "01 01000000 09000000 04 0100000000000000 0000000000000000 0000000000000000 0300000000000000 0400000000000000 01000000 62",
+            "05 030000000000 040000000000 03000000 616e6e",
+            "03 02000000",
+            "02 03000000 09000000 04 0100000000000000 0000000000000000 0000000000000000 0700000000000000",
+            "0900000000000000",
+            "01000000 0300000000000000 0300000000000000 0800000000000000 01000000 63",
+            "06 02 4d00000000000000 0a00000000000000 01000000 6b 02000000 7676",
+            "00000000 00000000 CRC 0700000000000000 0200000000000000 CRC",
+        ];
+        let bytes = disk.files().remove(&path(dir, 3)).expect("it is there");
+        let (mut at, golden) = (0, golden.join(" "));
+        for field in golden.split(' ') {
+            let len = if field == "CRC" { 4 } else { field.len() / 2 };
+            let here = hex(&bytes[at..at + len]);
+            assert!(field == "CRC" || here == field, "at {at}: {here}, not {field}");
+            at += len;
+        }
+        assert_eq!((at as u64, size), (size.bytes, SnapshotSize { bytes: bytes.len() as u64, pieces: 7, seats: 2 }));
+        let crc = u32::from_le_bytes(bytes[94..98].try_into().expect("four bytes"));
+        assert_eq!(crc, crc32c::crc32c(&bytes[..94]));
+    }
+
+    #[test]
+    fn a_snapshot_reads_back_and_a_long_one_in_many_blocks() {
+        let disk = MemoryDisk::default();
+        let dir = Path::new("/data/journal");
+        let (mut core, mut covered) = small();
+        let shown = |core: &Core| {
+            let mut all = vec![format!("{:?}", core.marks())];
+            let mut show = |piece: Piece<'_>| -> Result<(), ()> {
+                all.push(format!("{piece:?}"));
+                Ok(())
+            };
+            core.pieces(&mut show).expect("nobody stops it");
+            all.sort();
+            all
+        };
+        for lsn in 11..20_000 {
+            let value = vec![b'v'; lsn as usize % 99];
+            let key = lsn.to_string();
+            let event = Event::KeySet { db: Db(0), key: key.as_bytes(), value: value.into(), expires: Millis::NEVER };
+            core.evolve(Lsn::new(lsn), &event);
+        }
+        covered.next = Lsn::new(20_000);
+        let size = write(&disk, dir, &covered, Millis(8), &core, &mut |_| Ok(())).expect("written");
+        assert!(size.bytes > 3 * BLOCK_BYTES as u64);
+        let snapshot = Snapshot::open(&disk, dir, 3).expect("sound");
+        let again = snapshot.restore(Core::new(99).restoring(), &mut |_| ()).expect("sound");
+        assert_eq!(shown(&again), shown(&core));
+
+        // Two blocks in each other's place: both sound by themselves.
+        let mut files = disk.files();
+        let bytes = files.get_mut(&path(dir, 3)).expect("it is there");
+        let block = |at: usize| BLOCK_HEAD_BYTES + u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+        let (first, second) = (block(HEAD_BYTES), block(HEAD_BYTES + block(HEAD_BYTES)));
+        bytes[HEAD_BYTES..HEAD_BYTES + first + second].rotate_left(first);
+        let disk = MemoryDisk::of(&files);
+        let snapshot = Snapshot::open(&disk, dir, 3).expect("the head is sound");
+        let refused = snapshot.restore(Core::new(99).restoring(), &mut |_| ()).expect_err("blocks have their places");
+        assert!(refused.is_damage(), "{refused}");
+    }
+}
