@@ -2,6 +2,7 @@
 //! stream and the sink start.
 
 use std::io::{self, IsTerminal};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,7 +13,10 @@ use tokio::sync::oneshot;
 use super::ServeError;
 use crate::core::Core;
 use crate::ids::{LogId, Lsn};
-use crate::journal::{self, Campaign, Closed, Hooks, Journal, JournalError, Open, RealDisk, ReplayProgress, Replayed};
+use crate::journal::{
+    self, Campaign, Closed, Compaction, CompactorHandle, Hooks, Journal, JournalError, Open, RealDisk, ReplayProgress,
+    Replayed,
+};
 use crate::kafka::NewTopic;
 use crate::ledger::LedgerSettings;
 use crate::metrics::{Figures, Loading};
@@ -41,6 +45,7 @@ pub(super) struct Load {
 
 /// The threads that follow the journal.
 pub(super) struct Helpers {
+    compactor: CompactorHandle,
     stream: Option<StreamHandle>,
     sink: Option<Filler>,
 }
@@ -48,6 +53,7 @@ pub(super) struct Helpers {
 impl Helpers {
     /// Ends them; what they do not get done in `patience` each is done after the next start.
     pub fn stop(self, patience: Duration) {
+        drop(self.compactor);
         if let Some(stream) = self.stream
             && !stream.stop(patience)
         {
@@ -115,8 +121,20 @@ impl Load {
             }
             None => None,
         };
+        let compactor =
+            journal.compactor(compaction(&settings, ledger.is_some())).start().map_err(ServeError::Journal)?;
         let floor = replayed.newest_at.max(core.newest_at());
-        Ok((Loaded { core, journal, floor }, Helpers { stream, sink }))
+        Ok((Loaded { core, journal, floor }, Helpers { compactor, stream, sink }))
+    }
+}
+
+fn compaction(settings: &ServeSettings, stores: bool) -> Compaction {
+    Compaction {
+        when_journal_exceeds: settings.snapshot_when_journal_exceeds.map_or(0, NonZeroU64::get),
+        keep_ms: i64::try_from(settings.journal_keep.as_millis()).unwrap_or(i64::MAX),
+        keep_bytes: settings.journal_keep_bytes.map_or(0, NonZeroU64::get),
+        publishes: settings.kafka.is_some(),
+        stores,
     }
 }
 
@@ -161,7 +179,8 @@ fn replay(
     }
     if replayed.last_lsn > Lsn::ZERO {
         tracing::info!(
-            "replayed {} events from {} segments, up to lsn {}",
+            "read a snapshot up to lsn {} and {} events from {} segments behind it, up to lsn {}",
+            replayed.snapshot,
             replayed.events,
             replayed.segments,
             replayed.last_lsn

@@ -359,9 +359,10 @@ impl Gate {
         self.crowded.push(waker);
     }
 
-    /// Asks for a snapshot of everything decided so far.
+    /// Asks for a snapshot of everything decided so far; the journal goes on in a fresh segment, so that one can be made.
     pub fn ask_for_snapshot(&mut self) -> Ticket {
-        self.watermarks.snapshots.request(self.core.applied())
+        let upto = self.journal.as_mut().map_or(Lsn::ZERO, Journal::roll);
+        self.watermarks.snapshots.request(upto)
     }
 
     /// Wakes `waker` when it is known what became of a request for a snapshot.
