@@ -111,10 +111,9 @@ impl Snapshots {
         self.lock().figures.newest = Some(newest);
     }
 
-    /// The compactor: waits until something else is asked for than what it knows of, or for a nudge, at most `patience`;
-    /// answers up to where a snapshot is asked for.
-    pub fn wait(&self, patience: Duration, known: Option<Lsn>) -> Option<Lsn> {
-        let idle = |state: &mut State| state.asked == known && !state.nudged;
+    /// The compactor: waits for a request or a nudge, at most `patience`; answers up to where a snapshot is asked for.
+    pub fn wait(&self, patience: Duration) -> Option<Lsn> {
+        let idle = |state: &mut State| !state.nudged;
         let waited = self.asked.wait_timeout_while(self.lock(), patience, idle);
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         state.nudged = false;
@@ -172,6 +171,7 @@ impl Snapshots {
 impl State {
     fn ask(&mut self, upto: Lsn) {
         self.asked = self.asked.max(Some(upto));
+        self.nudged = true;
         self.figures.asked = true;
     }
 }
@@ -194,7 +194,7 @@ mod tests {
         let desk = Snapshots::default();
         let (first, second) = (desk.request(Lsn::new(7)), desk.request(Lsn::new(9)));
         assert!(desk.figures().in_progress());
-        assert_eq!(desk.wait(PATIENCE, None), Some(Lsn::new(9)));
+        assert_eq!(desk.wait(PATIENCE), Some(Lsn::new(9)));
         assert_eq!(desk.begin(Millis(1000)), Lsn::new(9));
         assert!(desk.figures().in_progress() && !desk.figures().asked);
         assert_eq!(desk.outcome(&first), None);
@@ -231,7 +231,7 @@ mod tests {
         desk.begin(Millis(0));
         desk.succeeded(snapshot(8, 1));
         assert_eq!(desk.outcome(&ticket), None);
-        assert_eq!(desk.wait(Duration::ZERO, None), Some(Lsn::new(9)));
+        assert_eq!(desk.wait(Duration::ZERO), Some(Lsn::new(9)));
     }
 
     #[test]
@@ -240,7 +240,7 @@ mod tests {
         desk.found(snapshot(9, 1));
         let ticket = desk.request(Lsn::new(9));
         assert_eq!(desk.outcome(&ticket), Some(Ok(snapshot(9, 1))));
-        assert_eq!(desk.wait(Duration::ZERO, None), Some(Lsn::new(9)));
+        assert_eq!(desk.wait(Duration::ZERO), Some(Lsn::new(9)));
     }
 
     #[test]
@@ -248,7 +248,7 @@ mod tests {
         let desk = Arc::new(Snapshots::default());
         for nudge in [false, true] {
             let waiter = Arc::clone(&desk);
-            let thread = Builder::new().spawn(move || waiter.wait(PATIENCE, None)).expect("a thread starts");
+            let thread = Builder::new().spawn(move || waiter.wait(PATIENCE)).expect("a thread starts");
             if nudge {
                 desk.nudge();
             } else {
@@ -260,6 +260,6 @@ mod tests {
                 desk.failed("a test");
             }
         }
-        assert_eq!(desk.wait(Duration::ZERO, None), None);
+        assert_eq!(desk.wait(Duration::ZERO), None);
     }
 }

@@ -110,7 +110,7 @@ impl Compactor {
                 let mut asked = None;
                 while !self.stopped() {
                     self.turn(&wall, asked);
-                    asked = self.watermarks().snapshots.wait(PATIENCE, asked);
+                    asked = self.watermarks().snapshots.wait(PATIENCE);
                 }
             })
             .map_err(|error| JournalError::io("starting the compactor of", &dir, &error))?;
