@@ -10,6 +10,10 @@ use coupon_gate::rehearse::{RehearseError, RehearseOptions, Report, Target};
 use coupon_gate::settings::{self, Command, Database, DdlSettings, RehearseSettings};
 use coupon_gate::{audit, catch_up, dead_letters, logging, rehearse, serve, sink_process, wiring};
 
+/// Gives memory back when large answers are gone, whatever small pieces lie between them.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let exit = match settings::parse(std::env::args_os()) {
         Err(error) => error.report(),
