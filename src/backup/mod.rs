@@ -7,7 +7,7 @@
 //! world; a copy that was not finished is never taken for one.
 //!
 //! ```text
-//! hold -> ledger -> checkpoint -> ask durable -> journal up to there -> read it back -> hold, with what it is
+//! hold -> ledger -> checkpoint -> snapshots, history -> ask durable -> segments up to there -> read it back -> hold, with what it is
 //! ```
 
 mod gate;
@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use crate::core::Core;
 use crate::exit::Exit;
 use crate::ids::Lsn;
 use crate::journal::{self, Copied, DirectoryLock, Disk, JournalError, LockError, RealDisk};
@@ -37,7 +38,11 @@ const LEDGER: &str = "ledger.db";
 const CHECKPOINT: &str = "stream.json";
 
 /// What is no part of a copy: made anew, or told by the copy itself.
-const NOT_COPIED: [&str; 7] = ["lock", "stale", "journal", LEDGER, "ledger.db-wal", "ledger.db-shm", CHECKPOINT];
+const NOT_COPIED: [&str; 9] =
+    ["lock", "stale", "journal", "history", "snapshots", LEDGER, "ledger.db-wal", "ledger.db-shm", CHECKPOINT];
+
+/// Attempts at a journal that a running gate changes meanwhile.
+const TRIES_MAX: u32 = 10;
 
 /// What a gate says over a copy that was not finished.
 const UNFINISHED: &str = "a backup into this data directory was begun and not ended: make it again, elsewhere";
@@ -244,7 +249,27 @@ fn copy(disk: &dyn Disk, data: &Path, to: &Path, source: Source) -> Result<(Copi
     };
     copy_checkpoint(data, to)?;
     let mut source = source;
-    let upto = match &mut source {
+    let mut tries = 1;
+    let copied = loop {
+        match copy_journal(disk, data, to, &mut source) {
+            // The gate turns old segments into snapshots and history meanwhile: what has gone is found again elsewhere.
+            Err(BackupError::Journal(_)) if matches!(source, Source::Running(_)) && tries < TRIES_MAX => {
+                tries += 1;
+                journal::clear(disk, to)?;
+            }
+            done => break done?,
+        }
+    };
+    journal::hold(disk, to, &words(data, &copied))?;
+    sync_above(to)?;
+    Ok((copied, ledger_bytes))
+}
+
+/// Snapshots, history and segments, read back.
+fn copy_journal(disk: &dyn Disk, data: &Path, to: &Path, source: &mut Source) -> Result<Copied, BackupError> {
+    let (bytes, files) = journal::copy_bases(disk, data, to)?;
+    // Asked behind them: a snapshot holds nothing that is not durable.
+    let upto = match source {
         Source::Running(gate) => Some(gate.durable()?),
         Source::Stopped(_lock) => None,
     };
@@ -255,15 +280,13 @@ fn copy(disk: &dyn Disk, data: &Path, to: &Path, source: Source) -> Result<(Copi
         return Err(BackupError::Elsewhere(data.to_owned(), why));
     }
     read_back(disk, to, &copied)?;
-    journal::hold(disk, to, &words(data, &copied))?;
-    sync_above(to)?;
-    Ok((copied, ledger_bytes))
+    Ok(Copied { bytes: copied.bytes + bytes, files: copied.files + files, ..copied })
 }
 
 /// Reads the copy as a start would, with all of it known to be durable.
 fn read_back(disk: &dyn Disk, to: &Path, copied: &Copied) -> Result<(), BackupError> {
     let options = journal::Options { known_durable: copied.last, ..journal::Options::default() };
-    let found = journal::look(disk, to, &options, &mut |_, _| (), &mut |_| ())?;
+    let found = journal::look(disk, to, &options, &mut Core::new(0), &mut |_| ())?;
     let sound = found.is_some_and(|(log, replayed)| {
         log == copied.log && replayed.last_lsn == copied.last && replayed.torn.is_none() && replayed.behind.is_none()
     });

@@ -51,7 +51,8 @@ impl World {
     }
 
     fn last(dir: &Path) -> Lsn {
-        let found = journal::look(&RealDisk, dir, &journal::Options::default(), &mut |_, _| (), &mut |_| ()).unwrap();
+        let found =
+            journal::look(&RealDisk, dir, &journal::Options::default(), &mut Core::new(0), &mut |_| ()).unwrap();
         found.expect("a journal").1.last_lsn
     }
 }

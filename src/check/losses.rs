@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use serde_json::{Value as Json, json};
 
-use crate::core::Event;
+use crate::core::{Core, Event};
 use crate::grant::GrantUser;
 use crate::ids::{CampaignId, Lsn};
 use crate::limits;
@@ -40,6 +40,12 @@ pub struct Losses {
 }
 
 impl Losses {
+    /// Nothing yet, over a state whose campaigns are known by name.
+    pub fn over(state: &Core) -> Losses {
+        let named = state.campaigns().map(|facts| (facts.id, String::from_utf8_lossy(facts.name).into_owned()));
+        Losses { names: named.collect(), ..Losses::default() }
+    }
+
     /// Remembers what `event` says of names, whether it is lost or not.
     pub fn learn(&mut self, event: &Event<'_>) {
         if let Event::CampaignCreated { id, name, .. } = event {

@@ -17,7 +17,6 @@ mod report;
 #[cfg(test)]
 mod tests;
 
-use std::cell::RefCell;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -26,7 +25,9 @@ use std::time::Duration;
 use crate::core::{Core, Event};
 use crate::exit::Exit;
 use crate::ids::Lsn;
-use crate::journal::{self, Damage, DirectoryLock, Disk, Inspection, JournalError, LockError, Place, RealDisk};
+use crate::journal::{
+    self, Damage, DirectoryLock, Disk, Inspection, Inspector, JournalError, LockError, Place, RealDisk,
+};
 use crate::settings::CheckSettings;
 use losses::Losses;
 pub use report::Report;
@@ -111,14 +112,14 @@ pub fn command(settings: &CheckSettings, say: &mut dyn FnMut(&str)) -> Result<Ex
     let told = |report: &Report| if settings.json { report.json() + "\n" } else { report.to_string() };
     let report = examine(&RealDisk, data)?;
     say(&told(&report));
-    let Some(cut) = report.cut().filter(|_| settings.repair) else {
+    if !settings.repair || report.exit() == Exit::Done {
         if settings.repair {
             say(if settings.json { "{\"repair\":null}\n" } else { "nothing to repair\n" });
         }
         return Ok(report.exit());
-    };
-    let copy = repair::repair(&RealDisk, data, cut, &beside::RealRoom)?;
-    say(&repair::told(&copy, cut, settings.json));
+    }
+    let copy = repair::repair(&RealDisk, data, &report, &beside::RealRoom)?;
+    say(&repair::told(&copy, &report, settings.json));
     let again = examine(&RealDisk, data)?;
     say(&told(&again));
     Ok(again.exit())
@@ -168,32 +169,45 @@ struct Seen {
 impl Seen {
     /// Replays the journal up to the damage, the first broken promise, or `before`.
     fn look(disk: &dyn Disk, data: &Path, before: Option<Before>) -> Result<Seen, CheckError> {
-        let mut core = Core::new(0);
-        let mut breach = None;
-        let losses = RefCell::new(Losses::default());
-        let mut visit = |lsn: Lsn, event: &Event<'_>| {
-            let mut losses = losses.borrow_mut();
-            losses.learn(event);
-            match &before {
-                Some(before) if lsn >= before.place.lsn && before.told_behind => {}
-                Some(before) if lsn >= before.place.lsn => losses.add(lsn, event),
-                _ if breach.is_some() => losses.add(lsn, event),
-                _ => match core.breach(lsn, event) {
-                    None => core.evolve(lsn, event),
-                    Some(broken) => {
-                        breach = Some((lsn, broken));
-                        losses.add(lsn, event);
-                    }
-                },
-            }
-        };
-        let mut behind = |lsn: Lsn, event: &Event<'_>| {
-            let mut losses = losses.borrow_mut();
-            losses.learn(event);
-            losses.add(lsn, event);
-        };
-        let inspection = journal::inspect(disk, data, &mut visit, &mut behind, &mut |_| ())?;
-        let place = before.map(|before| before.place);
-        Ok(Seen { inspection, core, breach, place, losses: losses.into_inner() })
+        let mut replay = Replay { core: Core::new(0), breach: None, losses: Losses::default(), before };
+        let inspection = journal::inspect(disk, data, &mut replay, &mut |_| ())?;
+        let Replay { core, breach, losses, before } = replay;
+        Ok(Seen { inspection, core, breach, place: before.map(|before| before.place), losses })
+    }
+}
+
+/// Replays against the promises.
+struct Replay {
+    core: Core,
+    breach: Option<(Lsn, &'static str)>,
+    losses: Losses,
+    before: Option<Before>,
+}
+
+impl Inspector for Replay {
+    fn begin(&mut self, state: Core) {
+        (self.breach, self.losses) = (None, Losses::over(&state));
+        self.core = state;
+    }
+
+    fn accept(&mut self, lsn: Lsn, event: &Event<'_>) {
+        self.losses.learn(event);
+        match &self.before {
+            Some(before) if lsn >= before.place.lsn && before.told_behind => {}
+            Some(before) if lsn >= before.place.lsn => self.losses.add(lsn, event),
+            _ if self.breach.is_some() => self.losses.add(lsn, event),
+            _ => match self.core.breach(lsn, event) {
+                None => self.core.evolve(lsn, event),
+                Some(broken) => {
+                    self.breach = Some((lsn, broken));
+                    self.losses.add(lsn, event);
+                }
+            },
+        }
+    }
+
+    fn behind(&mut self, lsn: Lsn, event: &Event<'_>) {
+        self.losses.learn(event);
+        self.losses.add(lsn, event);
     }
 }

@@ -6,37 +6,55 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::CheckError;
+use super::Report;
 use super::beside::{Room, copy_beside};
-use crate::journal::{self, Disk, Place};
+use crate::journal::{self, Disk};
 
-/// Copies `data`, holds claims back, cuts the journal at `cut`. Answers where the copy is. Killed at any moment, another
-/// check says what is left to do.
-pub(super) fn repair(disk: &dyn Disk, data: &Path, cut: &Place, room: &dyn Room) -> Result<PathBuf, CheckError> {
-    if cut.number == 1 && cut.offset == 0 {
+/// Copies `data`, then goes on without what a start gets by without, and cuts the journal before the damage, if there is
+/// one, with claims held back. Answers where the copy is. Killed at any moment, another check says what is left to do.
+pub(super) fn repair(disk: &dyn Disk, data: &Path, report: &Report, room: &dyn Room) -> Result<PathBuf, CheckError> {
+    if report.cut().is_some_and(|cut| cut.number == 1 && cut.offset == 0) {
         return Err(CheckError::NothingToKeep(data.to_owned()));
     }
     let copy = copy_beside(data, &Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string(), room)?;
-    let reason = format!(
-        "coupon-gate check --repair cut this journal before lsn {} (what was there is in {}): Kafka or the ledger may hold \
-         grants that it lost",
-        cut.lsn,
-        copy.display()
-    );
-    journal::hold(disk, data, &reason)?;
-    journal::cut(disk, data, cut)?;
+    if let Some(cut) = report.cut() {
+        let reason = format!(
+            "coupon-gate check --repair cut this journal before lsn {} (what was there is in {}): Kafka or the ledger may \
+             hold grants that it lost",
+            cut.lsn,
+            copy.display()
+        );
+        journal::hold(disk, data, &reason)?;
+    }
+    for aside in report.aside() {
+        journal::forget(disk, data, aside)?;
+    }
+    if let Some(cut) = report.cut() {
+        journal::cut(disk, data, cut)?;
+    }
     Ok(copy)
 }
 
 /// What was done.
-pub(super) fn told(copy: &Path, cut: &Place, as_json: bool) -> String {
+pub(super) fn told(copy: &Path, report: &Report, as_json: bool) -> String {
+    let cut = report.cut().map(|cut| cut.lsn.get());
     if as_json {
-        let repair = json!({"copy": copy.display().to_string(), "cut_before_lsn": cut.lsn.get()});
+        let removed = report.aside().iter().map(|aside| aside.path.display().to_string());
+        let repair = json!({
+            "copy": copy.display().to_string(),
+            "cut_before_lsn": cut,
+            "went_on_without": removed.collect::<Vec<_>>(),
+        });
         return json!({ "repair": repair }).to_string() + "\n";
     }
-    format!(
-        "repaired: cut before lsn {}; the directory as it was is in {}\nclaims are held back until `coupon-gate catch-up` has \
-         asked Kafka or the ledger; checked again:\n",
-        cut.lsn,
-        copy.display()
-    )
+    let mut text = format!("repaired; the directory as it was is in {}\n", copy.display());
+    for aside in report.aside() {
+        text += &format!("goes on without {}\n", aside.path.display());
+    }
+    if let Some(lsn) = cut {
+        text += &format!(
+            "cut before lsn {lsn}; claims are held back until `coupon-gate catch-up` has asked Kafka or the ledger\n"
+        );
+    }
+    text + "checked again:\n"
 }

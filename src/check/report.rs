@@ -10,7 +10,7 @@ use super::losses::Losses;
 use crate::core::Core;
 use crate::exit::Exit;
 use crate::ids::{LogId, Lsn};
-use crate::journal::{FileFacts, FileKind, Gap, Place, TornTail};
+use crate::journal::{Aside, FileFacts, FileKind, Gap, Place, TornTail};
 
 /// The result of a check.
 #[derive(Debug)]
@@ -26,6 +26,7 @@ pub struct Report {
     torn: Option<TornTail>,
     held: Option<String>,
     damage: Option<DamageFound>,
+    aside: Vec<Aside>,
 }
 
 #[derive(Debug)]
@@ -83,12 +84,13 @@ impl Report {
             torn,
             held,
             damage,
+            aside: inspection.aside,
         }
     }
 
     /// How the process ends with it.
     pub fn exit(&self) -> Exit {
-        if self.damage.is_some() { Exit::Difference } else { Exit::Done }
+        if self.damage.is_some() || !self.aside.is_empty() { Exit::Difference } else { Exit::Done }
     }
 
     /// The last position that can be relied upon.
@@ -99,6 +101,11 @@ impl Report {
     /// Where the journal would be cut by a repair, if it needs one.
     pub fn cut(&self) -> Option<&Place> {
         self.damage.as_ref().map(|damage| &damage.place)
+    }
+
+    /// What a start gets by without.
+    pub fn aside(&self) -> &[Aside] {
+        &self.aside
     }
 
     /// One object, for programs.
@@ -112,7 +119,7 @@ impl Report {
         let object = json!({
             "data": shown(&self.data),
             "log": self.log.map(|log| log.to_string()),
-            "verdict": if self.damage.is_some() { "damaged" } else { "sound" },
+            "verdict": if self.exit() == Exit::Done { "sound" } else { "damaged" },
             "last_lsn": self.last.get(),
             "files": self.files.iter().map(file_json).collect::<Vec<_>>(),
             "campaigns": campaigns.collect::<Vec<_>>(),
@@ -120,6 +127,7 @@ impl Report {
             "torn": torn,
             "held": self.held,
             "damage": self.damage.as_ref().map(DamageFound::json),
+            "aside": self.aside.iter().map(aside_json).collect::<Vec<_>>(),
         });
         object.to_string()
     }
@@ -148,12 +156,24 @@ fn shown(path: &Path) -> String {
 
 fn kind(kind: FileKind) -> &'static str {
     match kind {
+        FileKind::Snapshot => "snapshot",
+        FileKind::History => "history",
+        FileKind::Damaged => "damaged",
+        FileKind::Covered => "covered",
         FileKind::Sound => "segment",
         FileKind::Doubtful => "doubtful",
         FileKind::Spare => "spare",
         FileKind::Unfinished => "unfinished",
         FileKind::Foreign => "foreign",
     }
+}
+
+fn aside_json(aside: &Aside) -> Json {
+    let remedies = [
+        json!({"remedy": "restore", "file": shown(&aside.path)}),
+        json!({"remedy": "forget", "upto_segment": aside.upto}),
+    ];
+    json!({"file": shown(&aside.path), "what": aside.error.to_string(), "remedies": remedies})
 }
 
 fn file_json(file: &FileFacts) -> Json {
@@ -227,7 +247,24 @@ impl fmt::Display for Report {
                 torn.lsn
             )?;
         }
+        for aside in &self.aside {
+            writeln!(f, "DAMAGED, and a start gets by without it: {}", aside.error)?;
+            writeln!(f, "  restore {} from a copy of the data directory: loses nothing", aside.path.display())?;
+            match aside.upto {
+                None => writeln!(
+                    f,
+                    "  go on without that snapshot (--repair removes it): loses nothing while the other one and the segments \
+                     behind it are sound"
+                )?,
+                Some(upto) => writeln!(
+                    f,
+                    "  go on from the newest snapshot (--repair removes history and segments up to {upto}): every seat and key \
+                     stays; the story before it is lost, and grants that neither Kafka nor the ledger has are sent no more"
+                )?,
+            }
+        }
         match &self.damage {
+            None if !self.aside.is_empty() => writeln!(f, "the state is whole"),
             None => writeln!(f, "sound"),
             Some(damage) => damage.fmt(f, &self.data),
         }

@@ -53,7 +53,7 @@ fn json(report: &Report) -> serde_json::Value {
 
 /// What a start says.
 fn start(files: &Files) -> Result<Lsn, JournalError> {
-    let found = journal::look(&MemoryDisk::of(files), data(), &OPTIONS, &mut |_, _| (), &mut |_| ())?;
+    let found = journal::look(&MemoryDisk::of(files), data(), &OPTIONS, &mut Core::new(0), &mut |_| ())?;
     Ok(found.map_or(Lsn::ZERO, |(_, replayed)| replayed.last_lsn))
 }
 
@@ -237,7 +237,6 @@ fn a_broken_promise_is_named_without_an_end_of_the_process() {
         (Event::KeyRemoved { db: Db(0), key: b"none", expired: false }, "only a key that exists"),
     ] {
         let files = broken(&wrong);
-        assert!(start(&files).is_ok(), "its checksums are good");
         let report = report(&files);
         assert_eq!(report.exit(), Exit::Difference);
         let told = json(&report);
@@ -289,6 +288,77 @@ fn a_journal_of_a_newer_release_is_refused() {
     bytes[114..118].copy_from_slice(&crc.to_le_bytes());
     let error = examine(&MemoryDisk::of(&files), data()).unwrap_err();
     assert!(error.exit() == Exit::Damaged && error.to_string().contains("newer release"), "{error}");
+}
+
+/// As `spring`, with two snapshots: segments up to the older one are history.
+fn write_with_snapshots(disk: &Arc<dyn Disk>, data: &Path) {
+    let mut scribe = Scribe::open(disk, data).unwrap();
+    scribe.create(0, "spring", 100, Users::Int);
+    scribe.grant(0, 1..=30);
+    scribe.save();
+    scribe.set("k", b"v");
+    scribe.grant(0, 31..=60);
+    scribe.save();
+    scribe.grant(0, 61..=70);
+    scribe.stop();
+}
+
+fn with_snapshots() -> Files {
+    let memory = MemoryDisk::default();
+    write_with_snapshots(&(Arc::new(memory.clone()) as Arc<dyn Disk>), data());
+    memory.files()
+}
+
+fn of_kind(report: &serde_json::Value, kind: &str) -> Vec<PathBuf> {
+    let files = report["files"].as_array().unwrap().iter().filter(|file| file["kind"] == kind);
+    files.map(|file| file["file"].as_str().unwrap().into()).collect()
+}
+
+#[test]
+fn snapshots_and_history_are_told_and_every_flipped_bit_of_them_is_found() {
+    let _calm = calm();
+    let whole = with_snapshots();
+    let told = json(&report(&whole));
+    assert_eq!((told["verdict"].as_str(), told["last_lsn"].as_u64()), (Some("sound"), Some(72)), "{told}");
+    let (snapshots, history) = (of_kind(&told, "snapshot"), of_kind(&told, "history"));
+    assert_eq!((snapshots.len(), history.len()), (2, 1), "{told}");
+    for path in snapshots.iter().chain(&history) {
+        for at in (0..whole[path].len()).step_by(3) {
+            let mut files = whole.clone();
+            files.get_mut(path).unwrap()[at] ^= 1 << (at % 8);
+            let told = json(&report(&files));
+            assert_eq!(told["verdict"], "damaged", "{}:{at}", path.display());
+            assert_eq!(told["damage"], serde_json::Value::Null, "{}:{at}", path.display());
+            assert_eq!(told["aside"][0]["file"], path.display().to_string(), "{told}");
+            assert_eq!(told["last_lsn"], 72, "the state is whole: {told}");
+            assert_eq!(told["campaigns"][0]["granted"], 70, "{told}");
+            assert_eq!(start(&files).unwrap(), Lsn::new(72), "a start gets by");
+        }
+    }
+}
+
+#[test]
+fn a_damaged_segment_between_two_snapshots_is_no_loss_and_one_behind_them_is() {
+    let _calm = calm();
+    let whole = with_snapshots();
+    let told = json(&report(&whole));
+    let segments = of_kind(&told, "segment");
+    let (old, new) = (segments.first().unwrap(), segments.last().unwrap());
+    let mut files = whole.clone();
+    files.get_mut(old).unwrap()[200] ^= 1;
+    let aside = json(&report(&files));
+    assert_eq!(aside["aside"][0]["file"], old.display().to_string(), "{aside}");
+    assert_eq!((aside["last_lsn"].as_u64(), aside["damage"].is_null()), (Some(72), true), "{aside}");
+    let mut files = whole.clone();
+    let (path, offset) = place(&whole, 70);
+    assert_eq!(path, *new);
+    files.get_mut(&path).unwrap()[offset + 90] ^= 1;
+    let told = json(&report(&files));
+    assert_eq!((told["damage"]["remedies"][1]["lsn"].as_u64(), lost(&told)), (Some(70), vec![69, 70]), "{told}");
+    assert_eq!(
+        told["damage"]["remedies"][1]["loses"]["grants"][0]["campaign"], "spring",
+        "the snapshot knows its name"
+    );
 }
 
 mod repairs {
@@ -363,12 +433,48 @@ mod repairs {
     }
 
     #[test]
+    fn what_a_start_gets_by_without_is_removed_and_nothing_of_the_state_is_lost() {
+        let _calm = calm();
+        let home = tempfile::tempdir().unwrap();
+        let whole = home.path().join("whole");
+        std::fs::create_dir(&whole).unwrap();
+        write_with_snapshots(&(Arc::new(RealDisk) as Arc<dyn Disk>), &whole);
+        let told = json(&examine(&RealDisk, &whole).unwrap());
+        let first = of_kind(&told, "segment").remove(0);
+        let mut damaged: Vec<PathBuf> = of_kind(&told, "snapshot");
+        damaged.extend(of_kind(&told, "history"));
+        damaged.push(first);
+        for (index, path) in damaged.iter().enumerate() {
+            let data = home.path().join(format!("data-{index}"));
+            let copied = std::process::Command::new("cp").arg("-a").arg(&whole).arg(&data).status().unwrap();
+            assert!(copied.success());
+            let here = data.join(path.strip_prefix(&whole).unwrap());
+            let mut bytes = std::fs::read(&here).unwrap();
+            bytes[150] ^= 1;
+            std::fs::write(&here, bytes).unwrap();
+            let mut said = Vec::new();
+            let exit = command(&settings(&data, true), &mut |text| said.push(text.to_owned())).unwrap();
+            assert_eq!(exit, Exit::Done, "{}: {said:?}", here.display());
+            let again: serde_json::Value = serde_json::from_str(&said[2]).unwrap();
+            assert_eq!((again["last_lsn"].as_u64(), again["campaigns"][0]["granted"].as_u64()), (Some(72), Some(70)));
+            assert_eq!(journal::held_because(&RealDisk, &data).unwrap(), None, "no seat was lost");
+            let mut scribe = Scribe::open(&(Arc::new(RealDisk) as Arc<dyn Disk>), &data).unwrap();
+            assert_eq!(scribe.grant(0, 71..=71), Lsn::new(73));
+            let mut seats = 0;
+            let mut journal = journal::read_only(Arc::new(RealDisk), &data).unwrap().unwrap();
+            let mut visit = |_: Lsn, event: &Event<'_>| seats += u32::from(matches!(event, Event::Granted { .. }));
+            journal.catch_up(&mut visit, &mut |_| ()).unwrap();
+            assert_eq!(seats, 71, "readers still find every seat: {}", here.display());
+        }
+    }
+
+    #[test]
     fn without_room_for_the_copy_nothing_is_changed() {
         let _calm = calm();
         let (home, data) = damaged(20);
         let before = files(&data);
         let report = examine(&RealDisk, &data).unwrap();
-        let error = repair::repair(&RealDisk, &data, report.cut().unwrap(), &NoRoom).unwrap_err();
+        let error = repair::repair(&RealDisk, &data, &report, &NoRoom).unwrap_err();
         assert!(matches!(error, CheckError::NoRoom(..)) && error.exit() == Exit::Surroundings, "{error}");
         assert_eq!(files(&data), before);
         assert_eq!(journal::held_because(&RealDisk, &data).unwrap(), None);

@@ -201,6 +201,27 @@ fn a_reader_that_goes_away_is_no_failure_and_a_full_disk_is_one() {
 }
 
 #[test]
+fn history_is_told_and_what_it_left_out_is_not() {
+    let mut world = World::full();
+    let before = world.dump(&Wanted::default()).unwrap();
+    for seats in [41..=50, 51..=60, 61..=70] {
+        world.scribe.grant(0, seats);
+        world.scribe.save();
+    }
+    assert!(world.memory.files().keys().any(|path| path.starts_with(data().join("history"))), "there is history");
+    let spring = Wanted { campaign: Some("spring".into()), ..Wanted::default() };
+    let told = world.dump(&spring).unwrap();
+    assert_eq!(told.len(), 71, "created, and 70 grants");
+    let grants = |lines: &[String]| -> Vec<String> {
+        lines.iter().filter(|line| line.contains(" granted campaign=spring")).cloned().collect()
+    };
+    assert_eq!(grants(&told)[..40], grants(&before), "the same lines");
+    let all = world.dump(&Wanted::default()).unwrap();
+    assert!(!all.iter().any(|line| line.contains("key=\"k\"")), "keys are left out of history");
+    assert!(all.iter().any(|line| line.contains(" skipped upto=")), "and their positions told");
+}
+
+#[test]
 fn a_dump_of_a_running_gate_ends_where_it_was() {
     let mut world = World::full();
     assert_eq!(world.dump(&Wanted::default()).unwrap().len(), 44);

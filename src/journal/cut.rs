@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::batch::{BATCH_HEADER_BYTES, BatchHeader, SegmentHeader};
-use super::inspect::{Place, batch_at, open};
+use super::inspect::{Aside, Place, batch_at};
 use super::walk::Found;
-use super::{Disk, JournalError, segment};
+use super::{Disk, JournalError, history, segment, snapshot};
 use crate::ids::{Lsn, Millis};
 
 /// Cuts the journal in the data directory `data` at `place`: segments behind it go, the last one first, then its own end,
@@ -16,16 +16,22 @@ use crate::ids::{Lsn, Millis};
 pub fn cut(disk: &dyn Disk, data: &Path, place: &Place) -> Result<(), JournalError> {
     let dir = segment::directory(data);
     let (number, offset) = if place.offset > 0 { (place.number, Some(place.offset)) } else { (place.number - 1, None) };
-    let Some(found) = (number > 0).then(|| open(disk, &dir, number)).transpose()? else {
-        return Err(JournalError::Missing { path: segment::path(&dir, 1) });
-    };
-    let Some(header) = found.header else {
-        return Err(JournalError::Missing { path: found.path });
-    };
+    let missing = || JournalError::Missing { path: segment::path(&dir, number.max(1)) };
+    if !segment::list(disk, &dir)?.contains(&number) {
+        return Err(missing());
+    }
+    let found = Found::look(disk, &dir, number)?;
+    let header = found.header.ok_or_else(missing)?;
+    // A snapshot needs the header behind it; the one before it, or the beginning, does as well.
+    let snapshots = snapshot::list(disk, &dir)?;
+    if !snapshots.iter().any(|covers| *covers < number) && !segment::list(disk, &dir)?.contains(&1) {
+        return Err(missing());
+    }
+    for covers in snapshots.into_iter().rev().filter(|covers| *covers >= number) {
+        remove(disk, &snapshot::path(&dir, covers))?;
+    }
     for further in segment::list(disk, &dir)?.into_iter().rev().filter(|further| *further > number) {
-        let path = segment::path(&dir, further);
-        disk.remove(&path).map_err(|error| JournalError::io("removing", &path, &error))?;
-        disk.sync_dir(&dir).map_err(|error| JournalError::io("syncing", &dir, &error))?;
+        remove(disk, &segment::path(&dir, further))?;
     }
     let end = End::of(disk, &found, &header, offset)?;
     let closed = disk.open_to_write(&found.path).and_then(|file| {
@@ -34,6 +40,36 @@ pub fn cut(disk: &dyn Disk, data: &Path, place: &Place) -> Result<(), JournalErr
         file.sync_data()
     });
     closed.map_err(|error| JournalError::io("closing", &found.path, &error))
+}
+
+/// Goes on without what a start gets by without: a snapshot, or the story up to a segment that the newest snapshot covers.
+///
+/// # Errors
+/// The disk's.
+pub fn forget(disk: &dyn Disk, data: &Path, aside: &Aside) -> Result<(), JournalError> {
+    let dir = segment::directory(data);
+    let Some(upto) = aside.upto else { return remove(disk, &aside.path) };
+    // The oldest first: what is left has no hole.
+    for number in segment::list(disk, &history::directory(&dir))? {
+        remove(disk, &history::path(&dir, number))?;
+    }
+    for number in segment::list(disk, &dir)?.into_iter().filter(|number| *number <= upto) {
+        remove(disk, &segment::path(&dir, number))?;
+    }
+    for covers in snapshot::list(disk, &dir)?.into_iter().filter(|covers| *covers < upto) {
+        remove(disk, &snapshot::path(&dir, covers))?;
+    }
+    Ok(())
+}
+
+/// Removes a file for good, if it is there.
+fn remove(disk: &dyn Disk, path: &Path) -> Result<(), JournalError> {
+    match disk.remove(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        removed => removed.map_err(|error| JournalError::io("removing", path, &error))?,
+    }
+    let dir = path.parent().unwrap_or(path);
+    disk.sync_dir(dir).map_err(|error| JournalError::io("syncing", dir, &error))
 }
 
 /// Where the batches before a place end, and what the next one must say.

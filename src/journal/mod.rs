@@ -16,6 +16,7 @@
 //! ```
 
 mod base;
+mod bases;
 mod batch;
 mod behind;
 mod bytes;
@@ -55,12 +56,12 @@ use std::sync::Arc;
 use base::Base;
 use batch::BATCH_HEADER_BYTES;
 pub use compactor::{Compaction, Compactor, CompactorHandle};
-pub use copy::{Copied, copy};
-pub use cut::cut;
+pub use copy::{Copied, clear, copy, copy_bases};
+pub use cut::{cut, forget};
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use grants::{Campaign, Campaigns, NoSuchCampaign};
 pub use hold::{held_because, hold, let_go};
-pub use inspect::{Damage, FileFacts, FileKind, Gap, Inspection, Place, Visit, inspect, place_of};
+pub use inspect::{Aside, Damage, FileFacts, FileKind, Gap, Inspection, Inspector, Place, Visit, inspect, place_of};
 pub use lock::{DirectoryLock, LockError};
 pub use open::{Answerable, Open, Room};
 pub use read_only::{ReadOnly, read_only};

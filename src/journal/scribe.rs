@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Appendfsync, Disk, Hooks, Journal, JournalError, Open, Options, Room};
-use crate::core::{Event, Terms, Users};
+use super::{Appendfsync, Compaction, Compactor, Disk, Hooks, Journal, JournalError, Open, Options, Room};
+use crate::core::{Core, Event, Terms, Users};
 use crate::ids::{CampaignId, Db, LogId, Lsn, Millis, Seat, User};
 
 /// When everything happened.
@@ -25,6 +25,8 @@ pub(crate) const OPTIONS: Options = Options {
 /// A journal that is being written.
 pub(crate) struct Scribe {
     journal: Journal<Open>,
+    compactor: Compactor,
+    hooks: Hooks,
 }
 
 impl Scribe {
@@ -37,8 +39,27 @@ impl Scribe {
             on_failure: Arc::new(|error| panic!("{error}")),
         };
         let closed = Journal::open_as(Arc::clone(disk), data, OPTIONS, LOG)?;
-        let (journal, _) = closed.replay_into(&mut |_, _| (), hooks, &mut |_| ())?;
-        Ok(Scribe { journal })
+        let (journal, _) = closed.replay(&mut Core::new(1), hooks.clone(), &mut |_| ())?;
+        let keeps =
+            Compaction { when_journal_exceeds: 0, keep_ms: i64::MAX, keep_bytes: 0, publishes: false, stores: false };
+        let compactor = journal.compactor(keeps);
+        Ok(Scribe { journal, compactor, hooks })
+    }
+
+    /// A snapshot of all so far, as `SAVE` asks for it. Of two the older one's segments become history.
+    pub fn save(&mut self) -> Lsn {
+        let snapshots = &self.hooks.watermarks.snapshots;
+        let upto = self.journal.roll();
+        let ticket = snapshots.request(upto);
+        loop {
+            self.journal.seal(NOW);
+            self.journal.tick(NOW);
+            self.compactor.turn(&|| NOW, Some(upto));
+            match snapshots.outcome(&ticket) {
+                Some(made) => break made.expect("a snapshot").lsn,
+                None => std::thread::yield_now(),
+            }
+        }
     }
 
     /// Writes one group, in a batch of its own, and waits for the disk. Answers its last position.

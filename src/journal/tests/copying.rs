@@ -11,8 +11,8 @@ fn target() -> &'static Path {
 fn events(disk: &dyn Disk, dir: &Path) -> Result<(Events, Replayed), JournalError> {
     let mut events = Events::new();
     let mut visit = |lsn: Lsn, event: &Event<'_>| events.push((lsn.get(), bytes_of(event)));
-    let (log, replayed) = look(disk, dir, &OPTIONS, &mut visit, &mut |_| ())?.expect("there is a journal");
-    assert_eq!(log, LOG);
+    let replayed =
+        recover::look(disk, &segment::directory(dir), &OPTIONS, LOG, &Base::default(), &mut visit, &mut |_| ())?;
     Ok((events, replayed))
 }
 
@@ -117,4 +117,44 @@ fn a_journal_that_is_being_written_is_copied_as_far_as_was_asked() {
         }
         writer.join().expect("it writes");
     });
+}
+
+#[test]
+fn a_copy_holds_snapshots_and_history_and_opens_with_the_same_state() {
+    let _calm = calm();
+    let disk = MemoryDisk::default();
+    let shared = disk.disk();
+    let mut scribe = Scribe::open(&shared, data()).unwrap();
+    scribe.create(0, "spring", 1_000, Users::Int);
+    for round in 0..4 {
+        scribe.grant(0, round * 40 + 1..=round * 40 + 40);
+        scribe.save();
+    }
+    let last = scribe.grant(0, 161..=170);
+    copy_bases(&disk, data(), target()).unwrap();
+    let copied = copy(&disk, data(), target(), Some(last), &mut |_| ()).unwrap().expect("a journal");
+    assert_eq!(copied.last, last);
+    let names = |dir: &Path| {
+        let files = disk.files().into_keys().filter(|path| path.starts_with(dir));
+        let names: Vec<PathBuf> = files.map(|path| path.strip_prefix(dir).unwrap().to_owned()).collect();
+        names
+    };
+    for kind in ["history", "snapshots"] {
+        assert_eq!(names(&target().join(kind)), names(&data().join(kind)), "{kind}");
+        assert!(!names(&target().join(kind)).is_empty(), "{kind}");
+    }
+    let state = |dir: &Path| {
+        let mut core = Core::new(3);
+        let (_, replayed) = look(&disk, dir, &OPTIONS, &mut core, &mut |_| ()).unwrap().expect("a journal");
+        let facts: Vec<(u32, u32)> = core.campaigns().map(|facts| (facts.id.0, facts.granted)).collect();
+        (replayed.last_lsn, replayed.snapshot, facts, core.marks())
+    };
+    assert_eq!(state(target()), state(data()));
+    let mut reader = read_only(disk.disk(), target()).unwrap().expect("a journal");
+    let mut seats = 0;
+    let mut visit = |_: Lsn, event: &Event<'_>| seats += u32::from(matches!(event, Event::Granted { .. }));
+    reader.catch_up(&mut visit, &mut |_| ()).unwrap();
+    assert_eq!(seats, 170, "readers find everything in the copy");
+    clear(&disk, target()).unwrap();
+    assert_eq!(names(target()), [PathBuf::new(); 0]);
 }
