@@ -10,8 +10,9 @@ use super::Report;
 use super::beside::{Room, copy_beside};
 use crate::journal::{self, Disk};
 
-/// Copies `data`, then goes on without what a start gets by without, and cuts the journal before the damage, if there is
-/// one, with claims held back. Answers where the copy is. Killed at any moment, another check says what is left to do.
+/// Copies `data`, then cuts the journal before the damage, with claims held back; where there is none, goes on without what
+/// a start gets by without. One of them at a time: a cut can need what could be gone without otherwise. Answers where the
+/// copy is. Killed at any moment, another check says what is left to do.
 pub(super) fn repair(disk: &dyn Disk, data: &Path, report: &Report, room: &dyn Room) -> Result<PathBuf, CheckError> {
     if report.cut().is_some_and(|cut| cut.number == 1 && cut.offset == 0) {
         return Err(CheckError::NothingToKeep(data.to_owned()));
@@ -25,12 +26,11 @@ pub(super) fn repair(disk: &dyn Disk, data: &Path, report: &Report, room: &dyn R
             copy.display()
         );
         journal::hold(disk, data, &reason)?;
+        journal::cut(disk, data, cut)?;
+        return Ok(copy);
     }
     for aside in report.aside() {
         journal::forget(disk, data, aside)?;
-    }
-    if let Some(cut) = report.cut() {
-        journal::cut(disk, data, cut)?;
     }
     Ok(copy)
 }
@@ -38,8 +38,9 @@ pub(super) fn repair(disk: &dyn Disk, data: &Path, report: &Report, room: &dyn R
 /// What was done.
 pub(super) fn told(copy: &Path, report: &Report, as_json: bool) -> String {
     let cut = report.cut().map(|cut| cut.lsn.get());
+    let aside = if cut.is_some() { &[] } else { report.aside() };
     if as_json {
-        let removed = report.aside().iter().map(|aside| aside.path.display().to_string());
+        let removed = aside.iter().map(|aside| aside.path.display().to_string());
         let repair = json!({
             "copy": copy.display().to_string(),
             "cut_before_lsn": cut,
@@ -48,7 +49,7 @@ pub(super) fn told(copy: &Path, report: &Report, as_json: bool) -> String {
         return json!({ "repair": repair }).to_string() + "\n";
     }
     let mut text = format!("repaired; the directory as it was is in {}\n", copy.display());
-    for aside in report.aside() {
+    for aside in aside {
         text += &format!("goes on without {}\n", aside.path.display());
     }
     if let Some(lsn) = cut {

@@ -17,13 +17,13 @@ pub(super) fn scan(
     visit: Visit<'_>,
 ) -> Result<Vec<FileFacts>, JournalError> {
     let place = damage.place.clone();
-    let mut scan = Scan { next: place.lsn, open: 0, gaps: Vec::new(), visit };
+    let mut scan = Scan { next: place.lsn, first: None, open: 0, gaps: Vec::new(), visit };
     if !files.iter().any(|(number, _)| *number == place.number) {
         scan.gap(&place.path, 0, 0);
     }
     let mut facts = Vec::new();
     let mut bytes = Vec::new();
-    for (index, (number, found)) in files.iter().enumerate().filter(|(_, (number, _))| *number >= place.number) {
+    for (number, found) in files.iter().filter(|(number, _)| *number >= place.number) {
         found.read(disk, &mut bytes, found.len)?;
         let from = if *number == place.number { place.offset } else { 0 };
         if *number > place.number && found.header.is_none() && bytes.iter().all(|byte| *byte == 0) {
@@ -33,7 +33,7 @@ pub(super) fn scan(
             |number: u64| files.iter().find(|(there, _)| *there == number).and_then(|(_, found)| found.header);
         let end = neighbour(number + 1).map_or(found.len, |next| next.prev_end);
         bytes.truncate(usize::try_from(end).unwrap_or(usize::MAX));
-        let before = scan.next;
+        scan.first = None;
         match (found.header, neighbour(number - 1)) {
             (Some(header), _) => {
                 scan.segment(found, &header, from.max(header.block_bytes.into()), &bytes);
@@ -43,8 +43,7 @@ pub(super) fn scan(
             }
             (None, None) => scan.gap(&found.path, from, found.len - from),
         }
-        debug_assert!(files[index].0 == *number, "files are looked at in order");
-        facts.push(FileFacts::of(found, FileKind::Doubtful, before, scan.next.prev()));
+        facts.push(FileFacts::of(found, FileKind::Doubtful, scan.first.unwrap_or(scan.next), scan.next.prev()));
     }
     damage.end = scan.next.prev();
     damage.gaps = scan.gaps;
@@ -54,6 +53,8 @@ pub(super) fn scan(
 struct Scan<'a> {
     /// The next position that was not seen yet.
     next: Lsn,
+    /// The first position that was seen in the file at hand.
+    first: Option<Lsn>,
     /// Gaps from here on have no end yet: the next sound batch tells.
     open: usize,
     gaps: Vec<Gap>,
@@ -71,7 +72,8 @@ impl Scan<'_> {
         while offset < bytes.len() as u64 {
             match batch_at(bytes, offset, header).filter(|batch| batch.first_lsn >= self.next) {
                 Some(batch) => {
-                    if unread < offset || batch.first_lsn > self.next {
+                    let told = self.open < self.gaps.len();
+                    if unread < offset || (batch.first_lsn > self.next && !told) {
                         self.gap(&found.path, unread, offset - unread);
                     }
                     self.batch(found, offset, &batch, bytes, block);
@@ -93,6 +95,9 @@ impl Scan<'_> {
         }
         self.open = self.gaps.len();
         self.next = batch.first_lsn;
+        if batch.count > 0 {
+            self.first.get_or_insert(batch.first_lsn);
+        }
         let body = at(bytes, offset).map(|rest| &rest[BATCH_HEADER_BYTES..][..batch.body_len as usize]);
         for record in Records::new(body.unwrap_or_default(), batch.first_lsn, batch.count) {
             match record {
