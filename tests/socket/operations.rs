@@ -80,8 +80,27 @@ fn a_backup_under_load_is_restored_and_catches_up_and_no_seat_goes_twice() {
     let mut told = under_load(&gate, &mut luck, || {
         let seats = |gate: &Gate| ledger::seats(&mut gate.client(), "spring").len();
         until("there is something to copy", || (seats(&gate) > 1000).then_some(()));
-        let (code, said) = run(&["backup", "--to", &shown(&backup), "--target", &target]);
+        for _ in 0..2 {
+            assert_eq!(gate.client().call("SAVE").to_string(), "OK");
+        }
+        // Snapshots are made, and segments become history, while the files are copied.
+        let stop = AtomicBool::new(false);
+        let (code, said) = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut client = gate.client();
+                while !stop.load(Ordering::Relaxed) {
+                    client.call("SAVE");
+                }
+            });
+            let done = run(&["backup", "--to", &shown(&backup), "--target", &target]);
+            stop.store(true, Ordering::Relaxed);
+            done
+        });
         assert_eq!(code, Some(0), "{said}");
+        for kind in ["snapshots", "history", "journal"] {
+            assert!(fs::read_dir(backup.join(kind)).unwrap().count() > 0, "{kind}");
+        }
+        assert_eq!(run(&["check", &shown(&backup)]), (Some(0), run(&["check", &shown(&backup)]).1));
         assert!(said.contains("up to lsn ") && said.contains("found sound"), "{said}");
         let before = seats(&gate);
         until("more is granted", || (seats(&gate) > before + 500).then_some(()));
