@@ -7,7 +7,7 @@
 pub enum Exit {
     /// Done.
     Done = 0,
-    /// `audit` or `rehearse` found a difference, `dead-letters retry` a letter that has to stay.
+    /// `audit` or `rehearse` found a difference, `check` damage, `dead-letters retry` a letter that has to stay.
     Difference = 1,
     /// Wrong usage or setting.
     Usage = 2,

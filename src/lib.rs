@@ -8,6 +8,9 @@ pub mod sink_process; // the sink as a process of its own
 pub mod serve; //     the gate: which threads, who owns what
 pub mod audit; //     counter = journal = Kafka = ledger
 pub mod dead_letters; // what could not be stored, for an operator to judge
+pub mod dump; //      the journal, one event a line
+pub mod check; //     every byte of a data directory, and what each remedy would lose
+pub mod backup; //    a consistent copy of a running gate
 pub mod catch_up; //  a journal that is older than the world
 pub mod wiring; //    the settings as the rooms' own options
 pub mod banner; //    what the first start says

@@ -51,6 +51,9 @@ pub const LSN_MAX: u64 = 1 << 47;
 /// Differences that `catch-up` names one by one.
 pub const CATCH_UP_LINES_MAX: usize = 100;
 
+/// Lost grants that `check` names one by one to people; to programs it names all.
+pub const CHECK_GRANTS_SHOWN: usize = 100;
+
 /// Rows of one `GATE.SEATS` answer.
 pub const SEATS_ROWS_MAX: u32 = 10_000;
 

@@ -8,7 +8,7 @@ use coupon_gate::exit::Exit;
 use coupon_gate::ledger::{ddl, ddl_mysql};
 use coupon_gate::rehearse::{RehearseError, RehearseOptions, Report, Target};
 use coupon_gate::settings::{self, Command, Database, DdlSettings, RehearseSettings};
-use coupon_gate::{audit, catch_up, dead_letters, logging, rehearse, serve, sink_process, wiring};
+use coupon_gate::{audit, backup, catch_up, check, dead_letters, dump, logging, rehearse, serve, sink_process, wiring};
 
 /// Gives memory back when large answers are gone, whatever small pieces lie between them.
 #[global_allocator]
@@ -21,6 +21,25 @@ fn main() -> ExitCode {
         Ok(Command::Serve(settings)) => {
             logging::start(&settings.log, settings.log_format);
             serve::run(*settings).unwrap_or_else(|error| failed(&error, error.exit()))
+        }
+        Ok(Command::Dump(settings)) => match dump::command(&settings) {
+            Ok(()) => Exit::Done,
+            Err(error) => failed(&error, error.exit()),
+        },
+        Ok(Command::Check(settings)) => {
+            let mut told = Exit::Done;
+            match check::command(&settings, &mut |text| told = print(text, told)) {
+                Ok(found) if told == Exit::Done => found,
+                Ok(_) => told,
+                Err(error) => failed(&error, error.exit()),
+            }
+        }
+        Ok(Command::Backup(settings)) => {
+            logging::start(&settings.log, settings.log_format);
+            match backup::command(&settings) {
+                Ok(report) => print(&report.to_string(), Exit::Done),
+                Err(error) => failed(&error, error.exit()),
+            }
         }
         Ok(Command::CatchUp(settings)) => {
             logging::start(&settings.world.log, settings.world.log_format);

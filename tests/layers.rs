@@ -29,6 +29,9 @@ const ROOMS: &[Room] = &[
             "sink_process",
             "audit",
             "dead_letters",
+            "dump",
+            "check",
+            "backup",
             "catch_up",
             "wiring",
             "rehearse",
@@ -66,6 +69,9 @@ const ROOMS: &[Room] = &[
         &["wiring", "kafka", "ledger", "journal", "wire", "core", "grant", "ids", "exit", "settings", "sabotage"],
     ),
     room("dead_letters", &["wiring", "ledger", "wire", "core", "grant", "ids", "exit", "settings"]),
+    room("dump", &["settings", "journal", "core", "grant", "ids", "exit", "sabotage"]),
+    room("check", &["settings", "journal", "core", "grant", "limits", "ids", "exit", "sabotage"]),
+    room("backup", &["settings", "rehearse", "ledger", "journal", "core", "limits", "ids", "exit", "sabotage"]),
     room(
         "catch_up",
         &[

@@ -52,7 +52,12 @@ pub fn run(settings: &CatchUpSettings) -> Result<Report, CatchUpError> {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let options = journal::Options::default();
     let known = Known::read(&disk, data, &options)?;
-    tracing::info!("the journal ends at lsn {}; reading the {}", known.last, side(settings.from));
+    match settings.from {
+        CatchUpFrom::Nobody => tracing::info!("the journal ends at lsn {}", known.last),
+        from @ (CatchUpFrom::Kafka | CatchUpFrom::Ledger) => {
+            tracing::info!("the journal ends at lsn {}; reading the {}", known.last, side(from));
+        }
+    }
     if let (Some(log), Some(wanted)) = (known.log, settings.log_id)
         && log != wanted
     {
@@ -74,6 +79,11 @@ fn ask(settings: &CatchUpSettings, intake: &mut Intake) -> Result<(), CatchUpErr
     let topic = world.kafka.as_ref().map_or("", |kafka| kafka.topic.as_str());
     let mut ledger = sides::ledger(world)?;
     let beyond = match settings.from {
+        CatchUpFrom::Nobody => {
+            // A ledger that is there was asked for by nobody, and knows more than nobody.
+            let there = ledger.map(|_| CatchUpError::SomebodyKnows(world.ledger.to_string()));
+            return there.map_or(Ok(()), Err);
+        }
         CatchUpFrom::Kafka => {
             let cluster = cluster.as_mut().expect("--from kafka comes with brokers");
             world::read_topic(cluster.as_mut(), topic, intake)?;
@@ -99,6 +109,7 @@ fn side(from: CatchUpFrom) -> &'static str {
     match from {
         CatchUpFrom::Kafka => "topic",
         CatchUpFrom::Ledger => "ledger",
+        CatchUpFrom::Nobody => "world, of which nothing is left",
     }
 }
 
@@ -154,6 +165,8 @@ pub enum CatchUpError {
     OtherLogs(LogId, Vec<(LogId, u64)>),
     /// There is no journal, and nothing of one in the world.
     Nothing,
+    /// Nobody was to be asked, but there is a ledger.
+    SomebodyKnows(String),
     /// The other side knows grants up to the second position, the side that was named up to the first.
     OtherKnowsMore(CatchUpFrom, Lsn, Lsn),
     /// Something contradicts or is missing.
@@ -165,7 +178,10 @@ impl CatchUpError {
     pub fn exit(&self) -> Exit {
         match self {
             CatchUpError::Journal(error) if error.is_damage() => Exit::Damaged,
-            CatchUpError::SeveralLogs(_) | CatchUpError::OtherLogs(..) | CatchUpError::Nothing => Exit::Usage,
+            CatchUpError::SeveralLogs(_)
+            | CatchUpError::OtherLogs(..)
+            | CatchUpError::Nothing
+            | CatchUpError::SomebodyKnows(_) => Exit::Usage,
             CatchUpError::OtherKnowsMore(..) | CatchUpError::Differs(_) => Exit::Difference,
             CatchUpError::Data(_)
             | CatchUpError::Lock(_)
@@ -231,10 +247,13 @@ impl fmt::Display for CatchUpError {
                 named(logs)
             ),
             CatchUpError::Nothing => f.write_str("there is no journal, and no grant of one to bring back"),
+            CatchUpError::SomebodyKnows(ledger) => {
+                write!(f, "--from none: there is a ledger at {ledger}, which may know more: ask it with --from ledger")
+            }
             CatchUpError::OtherKnowsMore(from, upto, beyond) => {
                 let (here, other, option) = match from {
                     CatchUpFrom::Kafka => ("topic", "ledger", "ledger"),
-                    CatchUpFrom::Ledger => ("ledger", "topic", "kafka"),
+                    CatchUpFrom::Nobody | CatchUpFrom::Ledger => ("ledger", "topic", "kafka"),
                 };
                 write!(
                     f,

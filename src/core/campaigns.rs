@@ -98,6 +98,11 @@ impl Campaigns {
         (self.slots.len() < limits::CAMPAIGNS_MAX).then_some(CampaignId(self.slots.len() as u32))
     }
 
+    /// Whether it was created and not dropped.
+    pub(super) fn is_live(&self, id: CampaignId) -> bool {
+        matches!(self.slots.get(id.index()), Some(Slot::Live(_)))
+    }
+
     /// A campaign that shows under its name.
     pub(super) fn get(&self, id: CampaignId) -> &Campaign {
         match self.slots.get(id.index()) {

@@ -3,6 +3,7 @@
 //! May use: `ids`, `limits`.
 //! Promises: never more than N; one grant per user; seats 1..=N; a counter never wraps.
 
+mod breach;
 mod campaign_claims;
 mod campaign_terms;
 mod campaigns;

@@ -12,16 +12,22 @@
 //! compactor snapshots of what is sealed, history of what they cover
 //! reader    follows the files up to a watermark
 //! read_only reads the files as of now, whoever writes them
+//! inspect   names every damage and what is sound behind it; cut ends a journal before it; copy makes a prefix of one
 //! ```
 
 mod base;
+mod bases;
 mod batch;
+mod behind;
 mod bytes;
 mod compactor;
+mod copy;
+mod cut;
 mod disk;
 mod grants;
 mod history;
 mod hold;
+mod inspect;
 mod lock;
 mod maker;
 #[cfg(test)]
@@ -31,6 +37,8 @@ mod read_only;
 mod reader;
 mod record;
 mod recover;
+#[cfg(test)]
+pub(crate) mod scribe;
 mod segment;
 mod snapshot;
 mod sync;
@@ -48,9 +56,12 @@ use std::sync::Arc;
 use base::Base;
 use batch::BATCH_HEADER_BYTES;
 pub use compactor::{Compaction, Compactor, CompactorHandle};
+pub use copy::{Copied, clear, copy, copy_bases};
+pub use cut::{cut, forget};
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use grants::{Campaign, Campaigns, NoSuchCampaign};
 pub use hold::{held_because, hold, let_go};
+pub use inspect::{Aside, Damage, FileFacts, FileKind, Gap, Inspection, Inspector, Place, Visit, inspect, place_of};
 pub use lock::{DirectoryLock, LockError};
 pub use open::{Answerable, Open, Room};
 pub use read_only::{ReadOnly, read_only};
@@ -219,6 +230,11 @@ impl Journal<Closed> {
         let state = Open::start(disk, dir, &options, hooks, start, &replayed)?;
         Ok((Journal { state }, replayed))
     }
+}
+
+/// The name of the journal in the data directory `data`, of a running gate too; `None` where there is none.
+pub fn log_id(disk: &dyn Disk, data: &Path) -> Result<Option<LogId>, JournalError> {
+    recover::log_id(disk, &segment::directory(data))
 }
 
 /// Reads the journal in the data directory `data` into `core`, which is empty, as a start would, and changes nothing.

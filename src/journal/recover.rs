@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::base::Base;
-use super::batch::{BATCH_HEADER_BYTES, BatchHeader, SEGMENT_HEADER_BYTES, SegmentHeader, all_zero};
+use super::batch::{SEGMENT_HEADER_BYTES, SegmentHeader, all_zero};
+use super::cut::closing_block;
 use super::open::Start;
 use super::snapshot::{self, Snapshot};
 use super::walk::{Found, Stop, Walk, at, survey, torn_at};
@@ -220,21 +221,8 @@ fn close(disk: &dyn Disk, found: &Found, walk: &mut Walk<'_>, end: u64) -> Resul
     if found.len <= closed {
         return Ok(end);
     }
-    let header = BatchHeader {
-        ends_journal: true,
-        synced_before: true,
-        term: segment.term,
-        owner: segment.owner,
-        first_lsn: walk.next,
-        count: 0,
-        body_len: 0,
-        durable: walk.next.prev(),
-        at: walk.newest_at,
-        prev_chain: walk.chain,
-        crc: 0,
-    };
-    let mut block = vec![0; segment.block_bytes as usize];
-    walk.chain = header.write(&mut block[..BATCH_HEADER_BYTES], segment.salt);
+    let (block, chain) = closing_block(&segment, walk.next, walk.chain, walk.newest_at);
+    walk.chain = chain;
     let written = disk.open_to_write(&found.path).and_then(|file| {
         file.write_at(&block, end)?;
         file.sync_data()?;

@@ -45,6 +45,11 @@ pub(super) fn numbers(disk: &dyn Disk, dir: &Path, ending: &str) -> Result<Vec<u
     Ok(numbers)
 }
 
+/// Whether `name` is that of a file which is being made.
+pub(super) fn is_unfinished(name: &str) -> bool {
+    number_of(name, ".tmp").is_some()
+}
+
 /// Removes what a process that was killed had not finished making.
 pub(super) fn remove_unfinished(disk: &dyn Disk, dir: &Path) -> Result<(), JournalError> {
     for number in numbers(disk, dir, ".tmp")? {

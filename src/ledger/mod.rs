@@ -7,6 +7,7 @@
 pub mod ddl; //        the tables, as data
 pub mod ddl_mysql; //  the same in the words of MySQL
 mod sqlite; //         the ledger in an SQLite file
+mod sqlite_copy; //    a copy of the file while it is in use
 mod sqlite_look; //    the same file for who must not leave a trace
 mod sqlite_open; //    its connection, tables and errors
 mod mysql; //          the ledger in MySQL or MariaDB
@@ -24,6 +25,7 @@ pub use mysql_at::{MysqlAt, Password, Tls};
 pub use sqlite::{SqliteLedger, SqliteOptions};
 #[cfg(test)]
 pub(crate) use sqlite::{Step, Trip};
+pub use sqlite_copy::copy_sqlite;
 #[cfg(test)]
 pub(crate) use sqlite_open::fault;
 

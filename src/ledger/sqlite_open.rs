@@ -16,7 +16,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// How long who only reads waits for such a lock: the look before replay is taken once a start, and what it learns
 /// protects the journal.
-const READ_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// An open database.
 pub(super) struct Opened {

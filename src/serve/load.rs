@@ -204,8 +204,8 @@ fn older_than_the_world(settings: &ServeSettings, replayed: &Replayed) -> Result
     };
     let data = settings.data.display();
     Ok(Some(format!(
-        "{because}; stop the gate and run `coupon-gate catch-up --data {data} --from kafka` or `--from ledger`, or bring \
-         the newest data directory back"
+        "{because}; stop the gate and run `coupon-gate catch-up --data {data} --from kafka` or `--from ledger` (`--from none` \
+         where there is neither), or bring the newest data directory back"
     )))
 }
 

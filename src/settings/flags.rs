@@ -45,12 +45,45 @@ pub fn command() -> Command {
                 .arg(switch("json").help("Print the result as JSON")),
         )
         .subcommand(
+            Command::new("check")
+                .about("Verifies a data directory off line: what is there, what is damaged, what each remedy would lose")
+                .after_help(CHECK_AFTER_HELP)
+                .max_term_width(110)
+                .arg(directory())
+                .arg(switch("repair").help("Make it start again: a full copy beside it first, then the mildest remedy"))
+                .arg(switch("json").help("Print what was found as JSON, one object a line")),
+        )
+        .subcommand(
+            Command::new("dump")
+                .about("Prints the journal, one event a line; reads only, of a running gate too")
+                .after_help(DUMP_AFTER_HELP)
+                .max_term_width(110)
+                .arg(directory())
+                .arg(option("from", "LSN").help("From this position on"))
+                .arg(option("to", "LSN").help("Up to this position"))
+                .arg(option("campaign", "NAME").help("Only events of this campaign"))
+                .arg(option("user", "USER").help("Only grants of this user"))
+                .arg(switch("json").help("Print JSON, one object a line")),
+        )
+        .subcommand(
+            Command::new("backup")
+                .about("Makes a consistent copy of a data directory, of a running gate or of a stopped one")
+                .after_help(BACKUP_AFTER_HELP)
+                .max_term_width(110)
+                .arg(option("to", "DIR").required(true).help("Where the copy goes: a new directory, or an empty one"))
+                .arg(
+                    option("target", "URL")
+                        .help("The running gate: redis://[:PASSWORD@]HOST:PORT, on this machine. Without it, --data of a stopped one"),
+                )
+                .args(some_args(BACKUP)),
+        )
+        .subcommand(
             Command::new("catch-up")
                 .about("Brings a journal that is older than the world up to date, or makes one anew where it is gone")
                 .after_help(CATCH_UP_AFTER_HELP)
                 .max_term_width(110)
                 .args(some_args(READERS))
-                .arg(option("from", "WHERE").required(true).help("Who knows the grants: kafka or ledger"))
+                .arg(option("from", "WHERE").required(true).help("Who knows the grants: kafka or ledger; none where there is neither"))
                 .arg(
                     option("campaigns", "FILE")
                         .help("A TOML file with the terms of campaigns that the journal has lost"),
@@ -230,6 +263,13 @@ const READERS: &[&str] = &[
     "log-format",
 ];
 
+/// Settings of a backup.
+const BACKUP: &[&str] = &["config", "data", "lock-wait", "password", "password-file", "log", "log-format"];
+
+fn directory() -> Arg {
+    Arg::new("directory").value_name("DIR").required(true).help("The data directory of a gate")
+}
+
 fn some_args(keys: &[&str]) -> Vec<Arg> {
     serve_args().into_iter().filter(|arg| keys.contains(&arg.get_id().as_str())).collect()
 }
@@ -279,13 +319,36 @@ checked, and the result says so.
 
 Exit codes: 0 all agree; 1 something differs; 2 wrong usage or setting; 3 damaged data; 4 something cannot be reached.";
 
+const CHECK_AFTER_HELP: &str = "\
+The gate must not be running. Every byte is read: headers, checksums, padding, the chain, and every event is replayed \
+against the promises. With --repair what will be lost is printed first, a full copy is written beside the directory \
+(refused where there is no room), the journal is cut before the damage, and claims are held back until `coupon-gate \
+catch-up` has asked Kafka or the ledger. docs/operations.md tells more.
+
+Exit codes: 0 sound; 1 damaged; 2 wrong usage; 3 written by a newer release; 4 it cannot be read, or is in use.";
+
+const DUMP_AFTER_HELP: &str = "\
+LSN TIME WHAT name=value ... docs/operations.md has the forms, which stay as they are. The journal is read once before \
+the first line, to know where it ends.
+
+Exit codes: 0 done; 2 wrong usage, or no such campaign; 3 damaged data, after all that stands before it; 4 it cannot be \
+read.";
+
+const BACKUP_AFTER_HELP: &str = "\
+The copy holds everything that was on disk when the gate was asked, and the ledger where that is DATA/ledger.db. A \
+restore is a gate with --data at the copy: it serves no claim before `coupon-gate catch-up` has asked Kafka or the \
+ledger whether more was granted since. docs/operations.md tells more.
+
+Exit codes: 0 done; 2 wrong usage, or the place is not empty; 3 damaged data, refused; 4 something cannot be reached, \
+read or written.";
+
 const CATCH_UP_AFTER_HELP: &str = "\
 The gate must not be running. Grants that the topic or the ledger holds beyond the end of the journal are added to it, \
 and the next position is set above the highest one found. A campaign whose terms nobody knows comes back closed, with \
 its highest seat as limit.
 
 Exit codes: 0 done; 1 something contradicts, nothing was changed; 2 wrong usage or setting; 3 damaged data; 4 something \
-cannot be reached.";
+cannot be reached. --from none asks nobody: it lets a backup or a repaired directory go on as it is.";
 
 const REHEARSE_AFTER_HELP: &str = "\
 The crowd gets a campaign of its own. Without --through it is a SHADOW campaign: journalled and synced like any \

@@ -12,6 +12,7 @@ mod flags;
 mod kafka;
 mod mysql_url;
 mod nearest;
+mod operations;
 mod rehearse;
 mod serve;
 mod show;
@@ -27,6 +28,7 @@ use clap::parser::ValueSource;
 pub use campaigns::{CampaignTerms, CampaignUsers};
 pub use error::{Origin, SettingsError};
 pub use kafka::{Kafka, KafkaStream};
+pub use operations::{BackupSettings, CheckSettings, DumpSettings};
 pub use rehearse::RehearseSettings;
 pub use serve::ServeSettings;
 pub use tools::{
@@ -51,6 +53,12 @@ pub enum Command {
     Sink(Box<SinkSettings>),
     /// Compare journal, topic and ledger.
     Audit(Box<AuditSettings>),
+    /// Print the journal.
+    Dump(DumpSettings),
+    /// Verify a data directory.
+    Check(CheckSettings),
+    /// Copy a data directory.
+    Backup(Box<BackupSettings>),
     /// Bring a journal up to date.
     CatchUp(Box<CatchUpSettings>),
     /// See to what could not be stored.
@@ -74,6 +82,13 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, Settin
         Some(("rehearse", matches)) => {
             Ok(Command::Rehearse(RehearseSettings::read(&Values { matches: matches.clone(), file: None })?))
         }
+        Some(("dump", matches)) => {
+            Ok(Command::Dump(DumpSettings::read(&Values { matches: matches.clone(), file: None })?))
+        }
+        Some(("check", matches)) => {
+            Ok(Command::Check(CheckSettings::read(&Values { matches: matches.clone(), file: None })?))
+        }
+        Some(("backup", matches)) => Ok(Command::Backup(Box::new(BackupSettings::read(&Values::with_file(matches)?)?))),
         Some(("sink", matches)) => Ok(Command::Sink(Box::new(SinkSettings::with_topic(&Values::with_file(matches)?)?))),
         Some(("audit", matches)) => Ok(Command::Audit(Box::new(AuditSettings::read(&Values::with_file(matches)?)?))),
         Some(("catch-up", matches)) => {

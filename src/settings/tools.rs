@@ -136,6 +136,8 @@ pub enum CatchUpFrom {
     Kafka,
     /// The ledger.
     Ledger,
+    /// Nobody: there is neither, and what the journal lacks is lost.
+    Nobody,
 }
 
 /// `coupon-gate catch-up`.
@@ -143,7 +145,7 @@ pub enum CatchUpFrom {
 pub struct CatchUpSettings {
     /// The journal, and where to read.
     pub world: World,
-    /// From which of them; it is set.
+    /// From which of them; it is set, or for `Nobody` the topic is not.
     pub from: CatchUpFrom,
     /// Which journal it is, where there is none and the world knows several.
     pub log_id: Option<LogId>,
@@ -168,7 +170,10 @@ impl CatchUpSettings {
         let missing = match settings.from {
             CatchUpFrom::Kafka if settings.world.kafka.is_none() => "--from kafka: set --kafka-brokers",
             CatchUpFrom::Ledger if settings.world.ledger == Ledger::None => "--from ledger: --ledger is none",
-            CatchUpFrom::Kafka | CatchUpFrom::Ledger => return Ok(settings),
+            CatchUpFrom::Nobody if settings.world.kafka.is_some() => {
+                "--from none: --kafka-brokers is set; ask the topic with --from kafka"
+            }
+            CatchUpFrom::Kafka | CatchUpFrom::Ledger | CatchUpFrom::Nobody => return Ok(settings),
         };
         Err(SettingsError::Combination(missing.into()))
     }

@@ -293,7 +293,7 @@ pub fn replication(text: &str) -> Result<Option<u16>, String> {
 }
 
 pub fn catch_up_from(text: &str) -> Result<CatchUpFrom, String> {
-    choice(text, &[("kafka", CatchUpFrom::Kafka), ("ledger", CatchUpFrom::Ledger)])
+    choice(text, &[("kafka", CatchUpFrom::Kafka), ("ledger", CatchUpFrom::Ledger), ("none", CatchUpFrom::Nobody)])
 }
 
 pub fn log_id(text: &str) -> Result<LogId, String> {

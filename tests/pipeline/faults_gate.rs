@@ -95,6 +95,39 @@ mod long {
         is_set_back("ledger");
     }
 
+    /// A backup is made while a crowd claims; the machine is lost; the backup is restored.
+    fn is_restored(from: &str) {
+        let (kafka, mariadb) = peers::shared();
+        let mut line = Line::start(&kafka.bootstrap(), &mariadb.database(), &[]);
+        line.create(4_000_000);
+        let mut luck = Luck::new("restored");
+        let crowd = Crowd::start(line.gate.port(), 3_000_000, &mut luck);
+        crowd.wait_for(500);
+        let backup = line.gate.home().join("backup");
+        let target = format!("redis://127.0.0.1:{}", line.gate.port());
+        let mut command = Command::new(crate::gate::binary());
+        let done = command.arg("backup").arg("--to").arg(&backup).args(["--target", &target]).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        crowd.wait_for(1500);
+        let told = crowd.end();
+        line.settle();
+        line.gate.kill();
+        std::fs::remove_dir_all(line.gate.data()).unwrap();
+        std::fs::rename(&backup, line.gate.data()).unwrap();
+        line.gate.start_again();
+        catches_up(&mut line, told, from, &mut luck);
+    }
+
+    #[test]
+    fn a_backup_made_under_load_catches_up_from_kafka() {
+        is_restored("kafka");
+    }
+
+    #[test]
+    fn a_backup_made_under_load_catches_up_from_the_ledger() {
+        is_restored("ledger");
+    }
+
     fn is_lost(from: &str) {
         let (kafka, mariadb) = peers::shared();
         let mut line = Line::start(&kafka.bootstrap(), &mariadb.database(), &[]);

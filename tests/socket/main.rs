@@ -24,6 +24,7 @@ mod ledger;
 mod level;
 mod loading;
 mod no_room;
+mod operations;
 mod race;
 mod redis_tools;
 mod rot;

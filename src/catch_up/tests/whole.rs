@@ -126,3 +126,46 @@ fn a_directory_held_back_for_no_reason_that_lasts_is_let_go() {
     catch_up(&disk, &world[..10], &[]).expect("it lacks nothing");
     assert_eq!(journal::held_because(&disk, data()).unwrap(), None);
 }
+
+fn from_nobody(data: &std::path::Path, ledger: crate::settings::Ledger) -> CatchUpSettings {
+    CatchUpSettings {
+        world: crate::settings::World {
+            data: data.to_owned(),
+            kafka: None,
+            ledger,
+            ledger_users: crate::settings::LedgerUsers::Bigint,
+            log: crate::settings::LogLevels { default: tracing::level_filters::LevelFilter::OFF, rooms: Vec::new() },
+            log_format: crate::settings::LogFormat::Text,
+        },
+        from: CatchUpFrom::Nobody,
+        log_id: None,
+        campaigns: Vec::new(),
+        dry_run: false,
+    }
+}
+
+#[test]
+fn where_nobody_knows_more_a_held_directory_is_let_go_as_it_is() {
+    use crate::journal::scribe::Scribe;
+    use crate::settings::Ledger;
+    let _calm = calm();
+    let home = tempfile::tempdir().unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let mut scribe = Scribe::open(&disk, home.path()).unwrap();
+    scribe.create(0, "spring", 9, Users::Int);
+    scribe.grant(0, 1..=3);
+    scribe.stop();
+    journal::hold(&RealDisk, home.path(), "a backup").unwrap();
+
+    let path = home.path().join("ledger.db");
+    crate::ledger::LedgerSettings::new(crate::ledger::LedgerAt::Sqlite(path.clone())).to_write().open().unwrap();
+    let refused = run(&from_nobody(home.path(), Ledger::Sqlite(path.clone()))).unwrap_err();
+    assert!(matches!(refused, CatchUpError::SomebodyKnows(_)) && refused.exit() == Exit::Usage, "{refused}");
+    assert!(refused.to_string().contains("ledger.db"), "{refused}");
+    assert!(journal::held_because(&RealDisk, home.path()).unwrap().is_some());
+
+    std::fs::remove_file(path).unwrap();
+    let report = run(&from_nobody(home.path(), Ledger::None)).unwrap().to_string();
+    assert!(report.contains("next lsn: 5"), "{report}");
+    assert_eq!(journal::held_because(&RealDisk, home.path()).unwrap(), None);
+}

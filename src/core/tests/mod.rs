@@ -1,5 +1,6 @@
 //! The core as its callers see it: commands in, answers out, and the events replayed.
 
+mod breach;
 mod campaigns;
 mod keys;
 mod older;

@@ -1,6 +1,7 @@
 //! The journal in a shrunk world: blocks of 128 bytes, segments of 4 KiB, a disk that can fail.
 
 mod compacting;
+mod copying;
 mod damage;
 mod following;
 mod older;

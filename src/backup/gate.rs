@@ -1,0 +1,141 @@
+//! A running gate, asked over the Redis protocol how far it is safe: three questions, one at a time.
+
+use std::fmt;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::ids::{LogId, Lsn};
+use crate::rehearse::Target;
+
+/// A gate that says nothing for so long is gone.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// `INFO` is the longest answer by far.
+const REPLY_BYTES_MAX: usize = 1 << 20;
+
+/// A connection to it.
+pub(super) struct Gate {
+    target: Target,
+    stream: BufReader<TcpStream>,
+}
+
+/// Why a gate could not be asked.
+#[derive(Debug)]
+pub enum GateError {
+    /// Nobody answers, or no more.
+    Unreachable(String, io::Error),
+    /// It wants another password, or refuses the question.
+    Refused(String, String),
+    /// The answer has not what was asked for.
+    NoAnswer(String, &'static str),
+}
+
+impl fmt::Display for GateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            GateError::Unreachable(target, error) => {
+                write!(f, "cannot reach {target}: {error}; start the gate, or copy a stopped one with --data")
+            }
+            GateError::Refused(target, reply) => write!(
+                f,
+                "{target} says: {reply}; a password stands in --target redis://:PASSWORD@HOST:PORT or in --password-file"
+            ),
+            GateError::NoAnswer(target, what) => {
+                write!(f, "{target} does not tell {what}: it is no coupon-gate, or of another release")
+            }
+        }
+    }
+}
+
+impl std::error::Error for GateError {}
+
+impl Gate {
+    /// Connects, and shows the password of the URL, else `password`, if there is one.
+    pub fn connect(target: Target, password: Option<&str>) -> Result<Gate, GateError> {
+        let unreachable = |error| GateError::Unreachable(target.to_string(), error);
+        let stream = TcpStream::connect((target.host.as_str(), target.port)).map_err(unreachable)?;
+        for set in [TcpStream::set_read_timeout, TcpStream::set_write_timeout] {
+            set(&stream, Some(SILENCE)).map_err(unreachable)?;
+        }
+        let password = target.password.clone().or(password.map(str::to_owned));
+        let user = target.user.clone();
+        let mut gate = Gate { target, stream: BufReader::new(stream) };
+        match (user, password) {
+            (Some(user), Some(password)) => drop(gate.ask(&["AUTH", &user, &password])?),
+            (None, Some(password)) => drop(gate.ask(&["AUTH", &password])?),
+            (_, None) => {}
+        }
+        Ok(gate)
+    }
+
+    /// Where its data lies, as it sees it.
+    pub fn data_directory(&mut self) -> Result<PathBuf, GateError> {
+        match self.ask(&["CONFIG", "GET", "dir"])?.as_slice() {
+            [name, dir] if name == "dir" => Ok(dir.into()),
+            _ => Err(GateError::NoAnswer(self.target.to_string(), "its data directory")),
+        }
+    }
+
+    /// The name of its journal.
+    pub fn log_id(&mut self) -> Result<LogId, GateError> {
+        self.field("log", "the name of its journal")
+    }
+
+    /// Everything up to here is on disk.
+    pub fn durable(&mut self) -> Result<Lsn, GateError> {
+        self.field("lsn_durable", "how far it is on disk").map(Lsn::new)
+    }
+
+    fn field<T: std::str::FromStr>(&mut self, name: &str, what: &'static str) -> Result<T, GateError> {
+        let info = self.ask(&["INFO", "gate"])?.concat();
+        let values = info.lines().filter_map(|line| line.split_once(':'));
+        let value = values.filter(|(field, _)| *field == name).find_map(|(_, value)| value.trim().parse().ok());
+        value.ok_or_else(|| GateError::NoAnswer(self.target.to_string(), what))
+    }
+
+    /// Asks, and answers the strings of the reply.
+    fn ask(&mut self, words: &[&str]) -> Result<Vec<String>, GateError> {
+        let asked = self.send(words).and_then(|()| self.reply());
+        match asked.map_err(|error| GateError::Unreachable(self.target.to_string(), error))? {
+            Ok(strings) => Ok(strings),
+            Err(refusal) => Err(GateError::Refused(self.target.to_string(), refusal)),
+        }
+    }
+
+    fn send(&mut self, words: &[&str]) -> io::Result<()> {
+        let mut request = format!("*{}\r\n", words.len());
+        for word in words {
+            request += &format!("${}\r\n{word}\r\n", word.len());
+        }
+        self.stream.get_mut().write_all(request.as_bytes())
+    }
+
+    /// One reply: its strings in order, or the error line that it is.
+    fn reply(&mut self) -> io::Result<Result<Vec<String>, String>> {
+        let garbled = || io::Error::new(io::ErrorKind::InvalidData, "what was answered is no reply");
+        let (mut strings, mut left) = (Vec::new(), 1_usize);
+        while left > 0 {
+            left -= 1;
+            let mut line = String::new();
+            (&mut self.stream).take(REPLY_BYTES_MAX as u64).read_line(&mut line)?;
+            let line = line.strip_suffix("\r\n").ok_or_else(garbled)?;
+            let (kind, rest) = line.split_at_checked(1).ok_or_else(garbled)?;
+            let length = || rest.parse::<usize>().ok().filter(|len| *len <= REPLY_BYTES_MAX).ok_or_else(garbled);
+            match kind {
+                "-" => return Ok(Err(rest.to_owned())),
+                "+" | ":" => strings.push(rest.to_owned()),
+                "$" => {
+                    let mut bytes = vec![0; length()? + 2];
+                    self.stream.read_exact(&mut bytes)?;
+                    bytes.truncate(bytes.len() - 2);
+                    strings.push(String::from_utf8(bytes).map_err(|_| garbled())?);
+                }
+                "*" => left += length()?,
+                _ => return Err(garbled()),
+            }
+        }
+        Ok(Ok(strings))
+    }
+}

@@ -1,0 +1,142 @@
+//! Whether an event that is read back would break a promise: what `evolve` asserts, asked beforehand, for who must name
+//! the place instead of ending there.
+
+use crate::core::Core;
+use crate::core::event::{Event, Users};
+use crate::core::keys::{Entry, Value};
+use crate::ids::{CampaignId, Db, Lsn, Millis, Seat, User};
+use crate::limits;
+
+/// Times and positions that a seat remembers are below this.
+const STAMP_END: u64 = 1 << 48;
+
+impl Core {
+    /// The promise that `evolve` would end the process for, if there is one. Of a journal that is read back: there each
+    /// event has the position behind the last one, nothing is amended.
+    pub fn breach(&self, lsn: Lsn, event: &Event<'_>) -> Option<&'static str> {
+        if lsn != self.applied.next() {
+            return Some("each change has the next position");
+        }
+        match event {
+            Event::CampaignCreated { id, name, terms: _, at: _ } => self.breach_of_creation(*id, name),
+            Event::CampaignDropped { id, at: _ } => self.breach_of_absence(*id),
+            Event::Granted { campaign, seat, user, at } | Event::Imported { campaign, seat, user, at, seq: _ } => {
+                self.breach_of_grant(lsn, *campaign, *seat, *user, *at)
+            }
+            Event::Skipped { upto } => (*upto < lsn).then_some("what is skipped ends behind its beginning"),
+            Event::KeySet { db, key, value, expires: _ } => self.breach_of_value(*db, key, value.len()),
+            Event::KeyCounted { db, key, value: _ } => self.breach_of_db(*db).or_else(|| {
+                let entry = self.entry(*db, key)?;
+                entry.integer().is_none().then_some("only an integer is counted")
+            }),
+            Event::KeyPatched { db, key, offset, bytes } => {
+                self.breach_of_value(*db, key, (*offset as usize).saturating_add(bytes.len()))
+            }
+            Event::KeyExpirySet { db, key, expires: _ } => {
+                self.breach_of_change(*db, key, "only a key that exists expires", "a campaign has no deadline")
+            }
+            Event::KeyRemoved { db, key, expired } => self.breach_of_removal(*db, key, *expired),
+            Event::KeyRenamed { db, from, to } => self.breach_of_renaming(*db, from, to),
+            Event::Flushed { db } => self.breach_of_flush(*db),
+        }
+    }
+
+    fn breach_of_creation(&self, id: CampaignId, name: &[u8]) -> Option<&'static str> {
+        if self.campaigns.next_id() != Some(id) {
+            Some("campaigns are numbered without holes")
+        } else if !(1..=limits::CAMPAIGN_NAME_BYTES_MAX).contains(&name.len()) {
+            Some("a campaign's name is 1..=64 bytes")
+        } else if self.campaigns.retired(self.scatter, name).is_some() {
+            Some("the name of a dropped campaign is kept")
+        } else {
+            self.entry(Db(0), name).map(|_| "a campaign takes no name that is in use")
+        }
+    }
+
+    fn breach_of_absence(&self, id: CampaignId) -> Option<&'static str> {
+        (!self.campaigns.is_live(id))
+            .then_some("a campaign is created before it is used, and not used once it is dropped")
+    }
+
+    fn breach_of_grant(
+        &self,
+        lsn: Lsn,
+        id: CampaignId,
+        seat: Seat,
+        user: User<'_>,
+        at: Millis,
+    ) -> Option<&'static str> {
+        if let Some(absent) = self.breach_of_absence(id) {
+            return Some(absent);
+        }
+        let campaign = self.campaigns.get(id);
+        let fits = matches!((campaign.terms.users, user), (Users::Int, User::Int(_)) | (Users::Any, User::Any(_)));
+        if seat.get() > campaign.terms.limit {
+            Some("never more than N")
+        } else if !fits {
+            Some("a user is of the kind that his campaign takes")
+        } else if at.0.cast_unsigned() >= STAMP_END || lsn.get() >= STAMP_END {
+            Some("grants happen between the years 1970 and 10889, and before 2^48 changes")
+        } else if seat.get() - 1 != campaign.roster.len() {
+            Some("seats are given lowest first, each once")
+        } else {
+            campaign.roster.seat_of(self.scatter, user).map(|_| "one grant per user")
+        }
+    }
+
+    fn breach_of_value(&self, db: Db, key: &[u8], len: usize) -> Option<&'static str> {
+        self.breach_of_db(db).or_else(|| {
+            if len > limits::VALUE_BYTES_MAX {
+                return Some("values are bounded");
+            }
+            self.names_campaign(db, key).then_some("a plain value never replaces a campaign")
+        })
+    }
+
+    fn breach_of_removal(&self, db: Db, key: &[u8], expired: bool) -> Option<&'static str> {
+        let (missing, campaign) = ("only a key that exists is removed", "a campaign is dropped, never removed");
+        self.breach_of_change(db, key, missing, campaign).or_else(|| {
+            let lasts = self.entry(db, key).is_some_and(|entry| entry.deadline == Millis::NEVER);
+            (expired && lasts).then_some("only a key with a deadline expires")
+        })
+    }
+
+    fn breach_of_renaming(&self, db: Db, from: &[u8], to: &[u8]) -> Option<&'static str> {
+        if from == to {
+            return Some("a rename changes the name");
+        }
+        self.breach_of_change(db, from, "only a key that exists is renamed", "a campaign keeps its name")
+            .or_else(|| self.names_campaign(db, to).then_some("a campaign is dropped, never removed"))
+    }
+
+    fn breach_of_flush(&self, db: Option<Db>) -> Option<&'static str> {
+        let home = db.is_none_or(|db| db.0 == 0) && self.campaigns.live() > 0;
+        db.and_then(|db| self.breach_of_db(db)).or(home.then_some("campaigns are dropped, never flushed"))
+    }
+
+    /// A change of what a key holds: the key must be there, and no campaign.
+    fn breach_of_change(
+        &self,
+        db: Db,
+        key: &[u8],
+        missing: &'static str,
+        campaign: &'static str,
+    ) -> Option<&'static str> {
+        self.breach_of_db(db).or_else(|| match self.entry(db, key) {
+            None => Some(missing),
+            Some(_) => self.names_campaign(db, key).then_some(campaign),
+        })
+    }
+
+    fn breach_of_db(&self, db: Db) -> Option<&'static str> {
+        (usize::from(db.0) >= limits::DATABASES).then_some("databases are numbered 0 to 15")
+    }
+
+    fn names_campaign(&self, db: Db, key: &[u8]) -> bool {
+        self.entry(db, key).is_some_and(|entry| matches!(entry.value, Value::Campaign(_)))
+    }
+
+    fn entry(&self, db: Db, key: &[u8]) -> Option<&Entry> {
+        self.space(db).find(self.scatter, key)
+    }
+}
