@@ -11,6 +11,8 @@ use coupon_gate::settings::{self, Command, Database, DdlSettings, RehearseSettin
 use coupon_gate::{audit, catch_up, dead_letters, logging, rehearse, serve, sink_process, wiring};
 
 fn main() -> ExitCode {
+    #[cfg(feature = "sabotage")]
+    coupon_gate::sabotage::arm_from_environment();
     let exit = match settings::parse(std::env::args_os()) {
         Err(error) => error.report(),
         Ok(Command::Config(text)) => print(&text, Exit::Done),

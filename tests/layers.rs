@@ -34,6 +34,7 @@ const ROOMS: &[Room] = &[
             "rehearse",
             "ledger",
             "exit",
+            "sabotage",
         ],
     ),
     room("settings", &["limits", "ids", "exit"]),
