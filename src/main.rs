@@ -15,6 +15,8 @@ use coupon_gate::{audit, backup, catch_up, check, dead_letters, dump, logging, r
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    #[cfg(feature = "sabotage")]
+    coupon_gate::sabotage::arm_from_environment();
     let exit = match settings::parse(std::env::args_os()) {
         Err(error) => error.report(),
         Ok(Command::Config(text)) => print(&text, Exit::Done),

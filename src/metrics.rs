@@ -151,6 +151,10 @@ pub struct Figures {
     pub ledger_pace: Figure,
     /// Grants that are published (or durable, without Kafka) and not stored.
     pub ledger_lag: Figure,
+    /// Seconds until nothing waits, at the rate of the backlog so far; 0 while there is none to speak of.
+    pub ledger_drain_seconds: Figure,
+    /// 1 while `--ledger-pause-when` asks for a pause.
+    pub ledger_paused: Figure,
     /// Records acknowledged by Kafka since start.
     pub kafka_records: Figure,
     /// Records on their way to Kafka.

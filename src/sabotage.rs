@@ -34,6 +34,25 @@ pub enum Sabotage {
 }
 
 #[cfg(feature = "sabotage")]
+impl Sabotage {
+    const ALL: &[Sabotage] = &[
+        Sabotage::ReplyAtStaged,
+        Sabotage::SkipFsync,
+        Sabotage::TrustPageCache,
+        Sabotage::IgnoreMark,
+        Sabotage::IgnoreChain,
+        Sabotage::PositionOutsideTransaction,
+        Sabotage::NoCompareAndSet,
+        Sabotage::ResumeUnchecked,
+        Sabotage::HoleIgnored,
+        Sabotage::NoTailReadBack,
+        Sabotage::PublishedTakenForGranted,
+        Sabotage::IgnoreTheWorld,
+        Sabotage::CatchUpUnheld,
+    ];
+}
+
+#[cfg(feature = "sabotage")]
 mod switches {
     use super::Sabotage;
     use std::sync::atomic::{AtomicU32, Ordering};
@@ -43,6 +62,15 @@ mod switches {
     /// Whether this promise is to be broken.
     pub fn on(which: Sabotage) -> bool {
         ARMED.load(Ordering::Relaxed) & (1 << which as u32) != 0
+    }
+
+    /// Breaks the promise that the environment names, if it names one: `SABOTAGE=NoTailReadBack`. For a test that breaks
+    /// one of another process.
+    pub fn arm_from_environment() {
+        if let Ok(name) = std::env::var("SABOTAGE") {
+            let which = Sabotage::ALL.iter().find(|which| format!("{which:?}") == name);
+            arm(*which.unwrap_or_else(|| panic!("SABOTAGE={name} is no promise")));
+        }
     }
 
     /// Breaks it from here on, in the whole process.
@@ -57,7 +85,7 @@ mod switches {
 }
 
 #[cfg(feature = "sabotage")]
-pub use switches::{arm, disarm, on};
+pub use switches::{arm, arm_from_environment, disarm, on};
 
 /// Whether this promise is to be broken: never, without the feature.
 #[cfg(not(feature = "sabotage"))]

@@ -37,6 +37,7 @@ const ROOMS: &[Room] = &[
             "rehearse",
             "ledger",
             "exit",
+            "sabotage",
         ],
     ),
     room("settings", &["limits", "ids", "exit"]),

@@ -181,6 +181,10 @@ fn ledger(figures: &Figures, gate_ms: i64) {
     gauge!("coupon_gate_ledger_lag").set(number(figures.ledger_lag.get()));
     describe_gauge!("coupon_gate_ledger_pace", "Rows a second that the sink allows itself; 0 is no ceiling");
     gauge!("coupon_gate_ledger_pace").set(number(figures.ledger_pace.get()));
+    describe_gauge!("coupon_gate_ledger_drain_seconds", "Seconds until the ledger has caught up, at the rate so far");
+    gauge!("coupon_gate_ledger_drain_seconds").set(number(figures.ledger_drain_seconds.get()));
+    describe_gauge!("coupon_gate_ledger_paused", "1 while --ledger-pause-when asks for a pause");
+    gauge!("coupon_gate_ledger_paused").set(number(figures.ledger_paused.get()));
     describe_counter!("coupon_gate_ledger_rows_total", "Rows committed since start");
     counter!("coupon_gate_ledger_rows_total").absolute(figures.ledger_rows.get());
     describe_counter!("coupon_gate_ledger_duplicates_total", "Records that were in the ledger already, since start");

@@ -71,6 +71,8 @@ fn every_figure_is_there_under_its_promised_name() {
         (&figures.ledger_duplicates, 46),
         (&figures.ledger_lag, 47),
         (&figures.ledger_pace, 48),
+        (&figures.ledger_drain_seconds, 49),
+        (&figures.ledger_paused, 1),
     ];
     pipeline.into_iter().for_each(|(figure, value)| figure.set(value));
     let marks = &gate.watermarks;
@@ -129,6 +131,8 @@ fn every_figure_is_there_under_its_promised_name() {
         ("coupon_gate_ledger_duplicates_total", 46.0),
         ("coupon_gate_ledger_lag", 47.0),
         ("coupon_gate_ledger_pace", 48.0),
+        ("coupon_gate_ledger_drain_seconds", 49.0),
+        ("coupon_gate_ledger_paused", 1.0),
         ("coupon_gate_build_info{version=\"0.1.0\"}", 1.0),
         ("coupon_gate_command_seconds_bucket{le=\"0.001\"}", 0.0),
         ("coupon_gate_command_seconds_bucket{le=\"0.002\"}", 3.0),

@@ -43,6 +43,13 @@ pub(super) fn open(options: &SqliteOptions) -> Result<Opened, LedgerError> {
             path.display()
         )));
     }
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
+        return Err(LedgerError::Unavailable(format!(
+            "ledger: {}: there is no folder {}; make it, or name another ledger with --ledger",
+            path.display(),
+            folder.display()
+        )));
+    }
     let create = if options.create { OpenFlags::SQLITE_OPEN_CREATE } else { OpenFlags::empty() };
     let conn = connect(path, create).map_err(|e| fault(path, "open", &e))?;
     let mut conn = durable(conn).map_err(|e| fault(path, "open", &e))?;

@@ -294,6 +294,7 @@ fn start_stream(
             KafkaKey::None => Key::None,
         },
         value: kafka_value(streaming.value),
+        accept_partitions: streaming.accept_partitions,
         adopt: streaming.adopt,
         log,
         late_window: stream::LATE_WINDOW,

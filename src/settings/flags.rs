@@ -164,6 +164,9 @@ pub fn settings() -> Vec<Arg> {
         setting("kafka-replication", "NUMBER")
             .default_value("0")
             .help("The replicas of a topic that is created; 0 leaves it to the brokers"),
+        setting("kafka-accept-partitions", "NUMBER")
+            .default_value("0")
+            .help("Go on in a topic whose partitions were changed to this number; 0 accepts no change: then nothing is published"),
         setting("kafka-adopt", "YES|NO")
             .default_value("no")
             .help("Publish into a topic that already holds records of somebody else"),

@@ -30,6 +30,8 @@ pub struct KafkaStream {
     pub partitions: u32,
     /// Its replicas then; `None` leaves it to the brokers.
     pub replication: Option<u16>,
+    /// The topic may have so many partitions where records were dealt to another number.
+    pub accept_partitions: Option<u32>,
     /// Publish among the records of others.
     pub adopt: bool,
 }
@@ -58,6 +60,7 @@ impl KafkaStream {
             create: values.one("kafka-create", value::yes_no)?,
             partitions: values.one("kafka-partitions", value::partitions)?,
             replication: values.one("kafka-replication", value::replication)?,
+            accept_partitions: values.one("kafka-accept-partitions", value::accepted_partitions)?,
             adopt: values.one("kafka-adopt", value::yes_no)?,
         })
     }

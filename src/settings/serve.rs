@@ -154,7 +154,8 @@ impl ServeSettings {
                 ));
             }
             let idle = ["kafka-config", "kafka-config-file"].into_iter().find(|key| said(key));
-            if let Some(key) = idle.or(self.kafka_stream.adopt.then_some("kafka-adopt")) {
+            let idle = idle.or(self.kafka_stream.adopt.then_some("kafka-adopt"));
+            if let Some(key) = idle.or(self.kafka_stream.accept_partitions.map(|_| "kafka-accept-partitions")) {
                 return clash(format!("{} does nothing without --kafka-brokers", name(key)));
             }
         }
@@ -328,6 +329,8 @@ mod tests {
         assert!(serve(&["--answer-after", "published"]).unwrap_err().contains("without --kafka-brokers"));
         assert!(serve(&["--sink", "outside"]).unwrap_err().contains("set --kafka-brokers"));
         assert!(serve(&["--kafka-adopt", "yes"]).unwrap_err().contains("does nothing"));
+        assert!(serve(&["--kafka-accept-partitions", "8"]).unwrap_err().contains("does nothing"));
+        assert!(serve(&["--kafka-accept-partitions", "x"]).unwrap_err().contains("between 0 and 10000"));
         let brokers = ["--kafka-brokers", "127.0.0.1:9092"];
         assert!(serve(&[&brokers[..], &["--sink", "outside"]].concat()).unwrap_err().contains("name the ledger"));
         assert!(serve(&[&brokers[..], &["--answer-after", "published", "--kafka-adopt", "yes"]].concat()).is_ok());

@@ -284,6 +284,13 @@ pub fn partitions(text: &str) -> Result<u32, String> {
     text.parse().ok().filter(|count| (1..=10_000).contains(count)).ok_or_else(|| "is not between 1 and 10000".into())
 }
 
+pub fn accepted_partitions(text: &str) -> Result<Option<u32>, String> {
+    match text {
+        "0" => Ok(None),
+        text => partitions(text).map(Some).map_err(|_| "is not between 0 and 10000".into()),
+    }
+}
+
 pub fn replication(text: &str) -> Result<Option<u16>, String> {
     match text.parse::<u16>() {
         Ok(0) => Ok(None),

@@ -29,8 +29,9 @@ impl Backlog {
         now.duration_since(since) >= WORTH_TELLING && due
     }
 
-    /// Tells that `behind` records wait. `rate` is the pace of the moment, in rows a second; 0 is no ceiling.
-    pub(super) fn tell(&mut self, behind: u64, rate: u64, now: Instant) {
+    /// Tells that `behind` records wait. `rate` is the pace of the moment, in rows a second; 0 is no ceiling. How many
+    /// seconds they will take.
+    pub(super) fn tell(&mut self, behind: u64, rate: u64, now: Instant) -> u64 {
         self.told = Some(now);
         let so_far = self.since.map_or(0.0, |since| now.duration_since(since).as_secs_f64());
         let measured = self.rows as f64 / so_far.max(1.0);
@@ -39,6 +40,7 @@ impl Backlog {
         tracing::info!(
             "ledger: {behind} records behind; stores {measured:.0} rows/s{ceiling}, about {seconds:.0} s to go"
         );
+        seconds.ceil() as u64
     }
 
     /// Nothing waits.

@@ -41,9 +41,9 @@ impl Trouble {
         if stands_by {
             tracing::info!("{line}");
         } else if fault.passes() {
-            tracing::warn!("{line}; the gate goes on, the ledger follows when it can");
+            tracing::warn!("{line}; claims go on, the ledger follows when it can");
         } else {
-            tracing::error!("{line}; the gate goes on, the ledger does not");
+            tracing::error!("{line}; claims go on, the ledger does not");
         }
         self.fault = Some((line, now));
     }

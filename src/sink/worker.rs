@@ -379,6 +379,7 @@ impl Worker {
     /// Nothing waits: what is still missing is asked for again now and then.
     fn idle(&mut self) {
         self.figures.ledger_lag.set(0);
+        self.figures.ledger_drain_seconds.set(0);
         self.progress.backlog.over();
         self.look_for_holes();
         self.seen();
@@ -390,7 +391,8 @@ impl Worker {
             let next = self.lines().next();
             let behind = self.feed.behind(&next).unwrap_or(0);
             self.figures.ledger_lag.set(behind);
-            self.progress.backlog.tell(behind, self.throttle.rate(), now());
+            let seconds = self.progress.backlog.tell(behind, self.throttle.rate(), now());
+            self.figures.ledger_drain_seconds.set(seconds);
         } else if !is_behind {
             self.figures.ledger_lag.set(self.progress.waiting.len() as u64);
         }
@@ -438,6 +440,13 @@ impl Worker {
             }
         }
         self.progress.paused = (Some(now()), pause);
+        self.figures.ledger_paused.set(pause.into());
+        if pause {
+            let next = self.lines().next();
+            if let Ok(behind) = self.feed.behind(&next) {
+                self.figures.ledger_lag.set(behind);
+            }
+        }
         Ok(pause)
     }
 
@@ -447,6 +456,7 @@ impl Worker {
         self.progress.waiting.clear();
         // A new connection to the source is not paused.
         self.progress.paused = (None, false);
+        self.figures.ledger_paused.set(0);
     }
 
     /// Writes down how far it is, or at least that it is there.

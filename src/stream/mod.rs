@@ -51,6 +51,8 @@ pub struct Options {
     pub topic: NewTopic,
     /// `--kafka-create`: it may be made.
     pub create: bool,
+    /// `--kafka-accept-partitions`: the topic may have so many where records were dealt to another number.
+    pub accept_partitions: Option<u32>,
     /// A record's key.
     pub key: Key,
     /// A record's value.

@@ -53,11 +53,13 @@ pub(super) struct Aim<'a> {
     pub topic: &'a str,
     pub log: LogId,
     pub partitions: u32,
+    pub accept_partitions: Option<u32>,
     pub adopt: bool,
 }
 
-/// Whether `known` speaks of this cluster and topic. `Unfit` where it does, with another number of partitions.
-pub(super) fn belongs(known: &Checkpoint, cluster: &str, aim: &Aim<'_>, file: &str) -> Result<bool, KafkaError> {
+/// Whether `known` speaks of this cluster and topic. `Unfit` where it does, with a number of partitions that is neither the
+/// one that records were dealt to nor the one that the operator accepts.
+pub(super) fn belongs(known: &Checkpoint, cluster: &str, aim: &Aim<'_>) -> Result<bool, KafkaError> {
     if known.cluster != cluster || known.topic != aim.topic {
         tracing::warn!(
             "kafka: {} of cluster {cluster} is another target than {} of cluster {}, which was filled up to lsn {}: it is \
@@ -69,14 +71,18 @@ pub(super) fn belongs(known: &Checkpoint, cluster: &str, aim: &Aim<'_>, file: &s
         );
         return Ok(false);
     }
-    if known.partitions != aim.partitions {
-        let (topic, were, are) = (aim.topic, known.partitions, aim.partitions);
+    let (topic, were, are) = (aim.topic, known.partitions, aim.partitions);
+    if were != are && aim.accept_partitions == Some(are) {
+        tracing::warn!(
+            "kafka: topic {topic} has {are} partitions, its records were dealt to {were}: from here on they are dealt to {are}, as \
+             --kafka-accept-partitions says"
+        );
+    } else if were != are {
         return Err(KafkaError::Unfit(format!(
             "kafka: topic {topic} has {are} partitions, its records were dealt to {were}: nothing is published, because \
              each campaign that moves would lose its order. Either restore {topic} with {were} partitions; or, once all \
-             readers have read to its end, stop the gate, set \"partitions\" to {are} in {file} and start it again: order \
-             within a campaign then holds for readers that had read the old records first. (Without that file everything \
-             that moves would be written a second time)"
+             readers have read to its end, start the gate with --kafka-accept-partitions {are}: order within a campaign \
+             then holds for readers that had read the old records first"
         )));
     }
     Ok(true)

@@ -57,6 +57,7 @@ struct Settings {
     brokers: String,
     topic: NewTopic,
     create: bool,
+    accept_partitions: Option<u32>,
     adopt: bool,
     log: crate::ids::LogId,
     key: Key,
@@ -82,12 +83,13 @@ impl Worker {
         signals: Arc<Signals>,
         on_progress: Box<dyn Fn() + Send>,
     ) -> Worker {
-        let Options { connect, brokers, topic, create, key, value, adopt, log, late_window } = options;
+        let Options { connect, brokers, topic, create, accept_partitions, key, value, adopt, log, late_window } =
+            options;
         let known = checkpoint::load(files.disk.as_ref(), &files.data, log);
         let crashed = known.as_ref().is_some_and(|known| !known.clean);
         Worker {
             connect,
-            settings: Settings { brokers, topic, create, adopt, log, key, value },
+            settings: Settings { brokers, topic, create, accept_partitions, adopt, log, key, value },
             files,
             campaigns,
             watermarks,
@@ -202,12 +204,12 @@ impl Worker {
         let durable = self.watermarks.durable.get();
         let mut cluster = (self.connect)()?;
         let id = cluster.id()?;
-        let (topic, log, adopt) = (self.settings.topic.name.clone(), self.settings.log, self.settings.adopt);
+        let Settings { log, adopt, accept_partitions, .. } = self.settings;
+        let topic = self.settings.topic.name.clone();
         let partitions = self.partitions(cluster.as_mut(), &id)?;
-        let aim = Aim { topic: &topic, log, partitions, adopt };
-        let file = checkpoint::path(&self.files.data).display().to_string();
+        let aim = Aim { topic: &topic, log, partitions, accept_partitions, adopt };
         if let Some(known) = &self.known
-            && !resume::belongs(known, &id, &aim, &file)?
+            && !resume::belongs(known, &id, &aim)?
         {
             self.known = None;
         }

@@ -1,19 +1,44 @@
 //! The gate is killed, set back, lost: what was acknowledged stays, and no seat is given a second time.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use crate::crowd::Crowd;
+use crate::level::Luck;
+use crate::line::Line;
+
+fn copy(from: &Path, to: &Path) {
+    let done = Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap();
+    assert!(done.success(), "cp -a {} {}", from.display(), to.display());
+}
+
+/// The gate is killed, and its directory is what it was in the middle. What was told.
+pub fn set_back(line: &mut Line, luck: &mut Luck) -> BTreeMap<i64, u32> {
+    line.create(4_000_000);
+    let crowd = Crowd::start(line.gate.port(), 3_000_000, luck);
+    crowd.wait_for(1000);
+    let before = crowd.end();
+    line.settle();
+    line.gate.stop();
+    let kept = line.gate.home().join("kept");
+    copy(line.gate.data(), &kept);
+    line.gate.start_again();
+    let crowd = Crowd::start(line.gate.port(), 3_000_000, luck);
+    crowd.wait_for(1000);
+    let mut told = crowd.end();
+    told.extend(before);
+    line.settle();
+    line.gate.kill();
+    std::fs::remove_dir_all(line.gate.data()).unwrap();
+    copy(&kept, line.gate.data());
+    told
+}
+
 mod long {
-    use std::collections::BTreeMap;
-    use std::path::Path;
-    use std::process::Command;
-
-    use crate::crowd::Crowd;
-    use crate::level::{Luck, rounds, until};
-    use crate::line::Line;
+    use super::*;
+    use crate::level::{rounds, until};
     use crate::peers;
-
-    fn copy(from: &Path, to: &Path) {
-        let done = Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap();
-        assert!(done.success(), "cp -a {} {}", from.display(), to.display());
-    }
 
     #[test]
     fn a_killed_gate_goes_on_where_it_was() {
@@ -63,24 +88,8 @@ mod long {
     fn is_set_back(from: &str) {
         let (kafka, mariadb) = peers::shared();
         let mut line = Line::start(&kafka.bootstrap(), &mariadb.database(), &[]);
-        line.create(4_000_000);
         let mut luck = Luck::new("set_back");
-        let crowd = Crowd::start(line.gate.port(), 3_000_000, &mut luck);
-        crowd.wait_for(1000);
-        let before = crowd.end();
-        line.settle();
-        line.gate.stop();
-        let kept = line.gate.home().join("kept");
-        copy(line.gate.data(), &kept);
-        line.gate.start_again();
-        let crowd = Crowd::start(line.gate.port(), 3_000_000, &mut luck);
-        crowd.wait_for(1000);
-        let mut told = crowd.end();
-        told.extend(before);
-        line.settle();
-        line.gate.kill();
-        std::fs::remove_dir_all(line.gate.data()).unwrap();
-        copy(&kept, line.gate.data());
+        let told = set_back(&mut line, &mut luck);
         line.gate.start_again();
         catches_up(&mut line, told, from, &mut luck);
     }

@@ -1,13 +1,63 @@
 //! Kafka and MariaDB die, rest, forget: nothing acknowledged is lost, nothing is there twice, no claim waits for them.
 
+use std::collections::BTreeMap;
+
+use crate::crowd::Crowd;
+use crate::level::{Luck, until};
+use crate::line::Line;
+use crate::peers::kafka::Kafka;
+use crate::peers::mariadb::MariaDb;
+
+/// The topic is deleted and made anew while the gate is down; `before_start` sees the gate then. What was told.
+pub fn topic_made_anew_while_down(
+    line: &mut Line,
+    kafka: &Kafka,
+    before_start: impl FnOnce(&mut Line),
+) -> BTreeMap<i64, u32> {
+    line.create(1_000_000);
+    let mut luck = Luck::new("deleted_while_down");
+    let crowd = Crowd::start(line.gate.port(), 300_000, &mut luck);
+    crowd.wait_for(1000);
+    let mut told = crowd.end();
+    line.settle();
+    line.gate.kill();
+    kafka.delete_topic(&line.topic);
+    kafka.create_topic(&line.topic, 2);
+    before_start(line);
+    line.gate.start_again();
+    let crowd = Crowd::start(line.gate.port(), 300_000, &mut luck);
+    crowd.wait_for(1000);
+    told.extend(crowd.end());
+    told
+}
+
+/// Retention empties the topic of what was granted while MariaDB was down. What was told.
+pub fn emptied_by_retention(line: &Line, kafka: &Kafka, mariadb: &mut MariaDb) -> BTreeMap<i64, u32> {
+    line.create(1_000_000);
+    let crowd = Crowd::start(line.gate.port(), 300_000, &mut Luck::new("emptied_by_retention"));
+    crowd.wait_for(800);
+    mariadb.kill();
+    crowd.wait_for(800);
+    let mut client = line.gate.client();
+    until("Kafka has what was granted while MariaDB was down", || {
+        (line.info(&mut client, "published")? > 1200).then_some(())
+    });
+    for partition in 0..2 {
+        let (_, high) = kafka.watermarks(&line.topic, partition);
+        kafka.delete_records(&line.topic, partition, high);
+    }
+    mariadb.restart();
+    crowd.wait_for(500);
+    crowd.end()
+}
+
 mod long {
     use std::sync::atomic::{AtomicI64, Ordering};
     use std::time::{Duration, Instant};
 
-    use crate::crowd::Crowd;
-    use crate::level::{Luck, rounds};
-    use crate::line::Line;
-    use crate::peers::{both, kafka::Kafka, mariadb};
+    use super::*;
+    use crate::level::rounds;
+    use crate::peers::{both, shared};
 
     /// Long enough for every time-out of a client to pass.
     const DOWN: Duration = Duration::from_secs(20);
@@ -132,9 +182,8 @@ mod long {
 
     #[test]
     fn a_topic_that_is_deleted_and_made_anew_while_the_gate_runs_is_filled_again() {
-        let home = tempfile::tempdir().unwrap();
-        let kafka = Kafka::start(home.path());
-        let line = Line::start(&kafka.bootstrap(), &mariadb::shared().database(), &[]);
+        let (kafka, mariadb) = shared();
+        let line = Line::start(&kafka.bootstrap(), &mariadb.database(), &[]);
         line.create(1_000_000);
         let crowd = Crowd::start(line.gate.port(), 300_000, &mut Luck::new("deleted_while_running"));
         crowd.wait_for(1500);
@@ -146,30 +195,16 @@ mod long {
 
     #[test]
     fn a_topic_that_is_deleted_and_made_anew_while_the_gate_is_down_is_filled_again() {
-        let home = tempfile::tempdir().unwrap();
-        let kafka = Kafka::start(home.path());
-        let mut line = Line::start(&kafka.bootstrap(), &mariadb::shared().database(), &[]);
-        line.create(1_000_000);
-        let mut luck = Luck::new("deleted_while_down");
-        let crowd = Crowd::start(line.gate.port(), 300_000, &mut luck);
-        crowd.wait_for(1000);
-        let mut told = crowd.end();
-        line.settle();
-        line.gate.kill();
-        kafka.delete_topic(&line.topic);
-        kafka.create_topic(&line.topic, 2);
-        line.gate.start_again();
-        let crowd = Crowd::start(line.gate.port(), 300_000, &mut luck);
-        crowd.wait_for(1000);
-        told.extend(crowd.end());
+        let (kafka, mariadb) = shared();
+        let mut line = Line::start(&kafka.bootstrap(), &mariadb.database(), &[]);
+        let told = topic_made_anew_while_down(&mut line, kafka, |_| ());
         line.prove(&told);
         assert_eq!(kafka.read_all(&line.topic).len(), line.rows().len(), "every grant is in the new topic, once");
     }
 
     #[test]
     fn a_database_that_was_set_back_is_filled_again() {
-        let home = tempfile::tempdir().unwrap();
-        let (kafka, mariadb) = both(home.path());
+        let (kafka, mariadb) = shared();
         let line = Line::start(&kafka.bootstrap(), &mariadb.database(), &[]);
         line.create(1_000_000);
         let crowd = Crowd::start(line.gate.port(), 300_000, &mut Luck::new("set_back"));
@@ -186,22 +221,7 @@ mod long {
         let home = tempfile::tempdir().unwrap();
         let (kafka, mut mariadb) = both(home.path());
         let line = Line::start(&kafka.bootstrap(), &mariadb.database(), &[]);
-        line.create(1_000_000);
-        let crowd = Crowd::start(line.gate.port(), 300_000, &mut Luck::new("emptied_by_retention"));
-        crowd.wait_for(800);
-        mariadb.kill();
-        crowd.wait_for(800);
-        let mut client = line.gate.client();
-        crate::level::until("Kafka has what was granted while MariaDB was down", || {
-            (line.info(&mut client, "published")? > 1200).then_some(())
-        });
-        for partition in 0..2 {
-            let (_, high) = kafka.watermarks(&line.topic, partition);
-            kafka.delete_records(&line.topic, partition, high);
-        }
-        mariadb.restart();
-        crowd.wait_for(500);
-        let told = crowd.end();
+        let told = emptied_by_retention(&line, &kafka, &mut mariadb);
         line.settle();
         let rows = line.rows();
         for (user, seat) in &told {

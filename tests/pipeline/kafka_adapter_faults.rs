@@ -11,6 +11,7 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use crate::gate::free_port;
 use crate::kafka_adapter::{Sender, connect, next, outgoing, settings};
 use crate::level::{PATIENCE, until};
+use crate::misfits::serves_and_says;
 use crate::peers::kafka::{self, Kafka};
 use crate::peers::unique;
 
@@ -265,6 +266,14 @@ fn who_is_not_known_or_not_permitted_is_told_so() {
     sender.send(&outgoing(0, 1), 1);
     let KafkaError::Unfit(line) = sender.wait_for_fault() else { panic!("it is no passing fault") };
     assert!(line.contains("does not permit it"), "{line}");
+
+    for (password, told) in [("right", "does not permit it"), ("hunter2", "does not accept who we are")] {
+        let secret = format!("sasl.password={password}");
+        let who = ["security.protocol=sasl_plaintext", "sasl.mechanism=PLAIN", "sasl.username=gate", &secret];
+        let mut options = vec!["--kafka-brokers", &brokers, "--kafka-topic", "spring"];
+        who.iter().for_each(|property| options.extend(["--kafka-config", property]));
+        serves_and_says(&options, &["kafka_trouble:", told]);
+    }
 }
 
 /// librdkafka's own imitation of a cluster, for refusals that a real one does not make on demand.

@@ -47,6 +47,17 @@ impl Line {
         Line { gate, topic, ledger: ledger.clone(), world }
     }
 
+    /// Gives the other commands of the binary further options.
+    pub fn add_to_world(&mut self, options: &[&str]) {
+        self.world.extend(options.iter().map(|option| (*option).to_owned()));
+    }
+
+    /// From the next start on the gate breaks a promise: one of `Sabotage`.
+    #[cfg(feature = "sabotage")]
+    pub fn break_promise(&mut self, promise: &str) {
+        self.gate.replace_by(broken(promise));
+    }
+
     /// Creates the campaign with so many seats.
     #[track_caller]
     pub fn create(&self, seats: u32) {
@@ -128,6 +139,12 @@ impl Line {
         assert_eq!(Some(rows.len() as i64), granted, "one row for each grant");
         self.audit();
     }
+}
+
+/// The binary that cargo built with the switches of `Sabotage`, and one of them thrown.
+#[cfg(feature = "sabotage")]
+fn broken(promise: &str) -> Vec<String> {
+    ["env", &format!("SABOTAGE={promise}"), env!("CARGO_BIN_EXE_coupon-gate")].map(str::to_owned).to_vec()
 }
 
 /// A `coupon-gate sink` of its own.

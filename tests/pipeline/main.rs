@@ -11,6 +11,7 @@
     reason = "a test looks at real processes from outside: it watches the clock, starts threads and stops at the first surprise"
 )]
 
+mod answer_after;
 mod bench;
 mod crowd;
 mod faults_gate;
@@ -24,7 +25,9 @@ mod mysql_ledger;
 mod peers;
 mod peers_tests;
 mod race;
+mod sabotaged;
 mod spring;
+mod ways;
 
 #[path = "../socket/client.rs"]
 #[allow(dead_code, reason = "the socket tests use the rest")]

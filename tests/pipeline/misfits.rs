@@ -1,14 +1,28 @@
 //! Wrong addresses, wrong passwords, missing rights: the gate serves, and says what is wrong where an operator looks.
 
-use crate::gate::Gate;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use crate::gate::{Gate, free_port};
 use crate::level::until;
 use crate::peers;
 use crate::peers::mariadb::Database;
 
-/// Starts a gate that must serve, and waits until INFO says all of `words`.
+/// What `GET path` answers.
+fn asked(admin: &str, path: &str) -> String {
+    let mut socket = TcpStream::connect(admin).unwrap();
+    write!(socket, "GET {path} HTTP/1.1\r\nHost: gate\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// Starts a gate that must serve, and waits until INFO says all of `words`, the first of which is the part in trouble;
+/// then the figures tell it, too.
 #[track_caller]
-fn serves_and_says(options: &[&str], words: &[&str]) {
-    let gate = Gate::start(options);
+pub fn serves_and_says(options: &[&str], words: &[&str]) {
+    let admin = format!("127.0.0.1:{}", free_port());
+    let gate = Gate::start(&[options, &["--admin", &admin]].concat());
     let mut client = gate.client();
     client.call("GATE.CREATE spring LIMIT 10");
     assert!(format!("{}", client.call("GATE.CLAIM spring 1 FLAT")).contains("GRANTED 1 9"));
@@ -19,6 +33,10 @@ fn serves_and_says(options: &[&str], words: &[&str]) {
     };
     let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| until("INFO tells", told)));
     assert!(told.is_ok(), "INFO does not say {words:?}:\n{info}\n{}", gate.said());
+    let part = words[0].trim_end_matches("_trouble:");
+    let figures = asked(&admin, "/metrics");
+    assert!(figures.contains(&format!("coupon_gate_trouble{{part=\"{part}\"}} 1\n")), "{figures}");
+    assert!(asked(&admin, "/readyz").starts_with("HTTP/1.1 200"), "it is no reason to take the gate out of service");
     client.call("GATE.CREATE summer LIMIT 10");
     assert!(format!("{}", client.call("GATE.CLAIM summer 1 FLAT")).contains("GRANTED 1 9"));
 }

@@ -89,6 +89,18 @@ impl Gate {
         self
     }
 
+    /// Starts another program in its place from the next start on: `[program, args...]`.
+    #[allow(dead_code, reason = "the pipeline's tests do")]
+    pub fn replace_by(&mut self, program: Vec<String>) {
+        self.program = program;
+    }
+
+    /// Gives it further options from the next start on.
+    #[allow(dead_code, reason = "the pipeline's tests do")]
+    pub fn add(&mut self, options: &[&str]) {
+        self.options.extend(options.iter().map(|option| (*option).to_owned()));
+    }
+
     /// Starts it (again) on the same port and directory and waits until it has loaded what is there.
     #[track_caller]
     pub fn start_again(&mut self) {

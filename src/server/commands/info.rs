@@ -252,6 +252,8 @@ fn watermarks(out: &mut String, gate: &Gate) {
         field(out, "oldest_unstored_seconds", age(figures.oldest_unstored_at.get()));
         field(out, "ledger_lag", figures.ledger_lag.get());
         field(out, "ledger_pace", figures.ledger_pace.get());
+        field(out, "ledger_drain_seconds", figures.ledger_drain_seconds.get());
+        field(out, "ledger_paused", figures.ledger_paused.get());
         field(out, "ledger_rows", figures.ledger_rows.get());
         field(out, "ledger_duplicates", figures.ledger_duplicates.get());
         field(out, "foreign_records", figures.foreign_records.get());

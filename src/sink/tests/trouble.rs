@@ -67,7 +67,7 @@ fn a_database_that_cannot_be_opened_stops_no_start_and_is_filled_when_it_can() {
     bench.spring();
     bench.grant(1..=5);
     let sink = bench.start().unwrap();
-    bench.wait("the trouble", |b| b.figures.ledger_trouble.get().contains("unable to open"));
+    bench.wait("the trouble", |b| b.figures.ledger_trouble.get().contains("there is no folder"));
     bench.wait("an age", |b| b.figures.oldest_unstored_at.get() > 0);
     std::fs::create_dir(away).unwrap();
     bench.wait("the rows", |b| b.watermarks.stored.get() == Lsn::new(6));

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -183,12 +183,26 @@ impl Kafka {
         topic.config.extend_from_slice(settings);
         let results = wait(self.admin().create_topics([&topic], &options())).unwrap();
         assert_eq!(results, [Ok(name.to_owned())], "creating {name}");
+        self.wait_for_leaders(name, partitions);
+    }
+
+    #[track_caller]
+    fn wait_for_leaders(&self, name: &str, partitions: usize) {
         within(REQUEST, &format!("{name} has its leaders"), || {
             let metadata = self.metadata();
             let topic = metadata.topics().iter().find(|topic| topic.name() == name)?;
             let led = topic.partitions().iter().filter(|partition| partition.leader() == 1).count();
             (led == partitions).then_some(())
         });
+    }
+
+    /// Gives a topic more partitions: so many in all.
+    #[track_caller]
+    pub fn grow_topic(&self, name: &str, partitions: usize) {
+        let results =
+            wait(self.admin().create_partitions([&NewPartitions::new(name, partitions)], &options())).unwrap();
+        assert_eq!(results, [Ok(name.to_owned())], "giving {name} {partitions} partitions");
+        self.wait_for_leaders(name, partitions);
     }
 
     /// Deletes a topic and waits until it is gone.

@@ -2,7 +2,7 @@
 //! that end with the test however the test ends.
 //!
 //! A test that does a peer no harm takes the shared one and works in a topic or a database of its own. A test that
-//! kills, freezes or restarts takes one of its own; at most two tests at a time have such.
+//! kills, freezes or restarts takes one of its own; at most three tests at a time have such.
 
 pub mod kafka;
 pub mod mariadb;
@@ -18,6 +18,7 @@ use std::thread;
 use kafka::{FOR_A_TEST, Kafka};
 use mariadb::MariaDb;
 pub use process::{Held, state};
+pub use records::Record;
 use turn::Turn;
 
 /// A Kafka and a MariaDB for this test alone, started side by side below `dir`.

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 
 /// How many tests at a time have peers of their own.
-const TESTS_MAX: usize = 2;
+const TESTS_MAX: usize = 3;
 
 static TAKEN: Mutex<usize> = Mutex::new(0);
 static GIVEN_BACK: Condvar = Condvar::new();
