@@ -179,8 +179,7 @@ fn a_lost_header_a_missing_and_a_short_segment_are_named_with_their_losses() {
     assert_eq!(gap["last_lsn"].as_u64().unwrap() + 1, third.unwrap()["first_lsn"].as_u64().unwrap(), "{missing}");
 
     let mut files = whole.clone();
-    let last =
-        files.keys().filter(|path| path.extension().is_some_and(|end| end == "seg")).next_back().unwrap().clone();
+    let last = files.keys().rfind(|path| path.extension().is_some_and(|end| end == "seg")).unwrap().clone();
     let short = loop {
         let bytes = files.get_mut(&last).unwrap();
         bytes.truncate(bytes.len() - BLOCK);

@@ -68,7 +68,7 @@ impl World {
             match draw % 8 {
                 0 if campaigns < 5 => {
                     let name = [b'A' + campaigns as u8];
-                    let users = if campaigns % 2 == 0 { Users::Int } else { Users::Any };
+                    let users = if campaigns.is_multiple_of(2) { Users::Int } else { Users::Any };
                     let terms = Terms { users, ..TERMS };
                     self.apply(&Event::CampaignCreated { id: CampaignId(campaigns), name: &name, terms, at: NOW });
                     self.seats.insert(campaigns, 0);
@@ -78,18 +78,17 @@ impl World {
                     let seat = self.seats[&campaign] + 1;
                     self.seats.insert(campaign, seat);
                     let text = seat.to_string();
-                    let user = if campaign % 2 == 0 { User::Int(seat.into()) } else { User::Any(text.as_bytes()) };
+                    let user =
+                        if campaign.is_multiple_of(2) { User::Int(seat.into()) } else { User::Any(text.as_bytes()) };
                     let (campaign, seat) = (CampaignId(campaign), Seat::new(seat));
                     self.apply(&Event::Granted { campaign, seat, user, at: NOW });
                 }
                 4 if self.core.keyspaces().any(|(db, keys, _)| db == Db(1) && keys > 0) => {
                     let mut first = None;
-                    let _stop = self.core.pieces(&mut |piece| match piece {
-                        crate::core::Piece::Key { key, .. } => {
-                            first = Some(key.to_vec());
-                            Err(())
-                        }
-                        _ => Ok(()),
+                    let _stop = self.core.pieces(&mut |piece| {
+                        let crate::core::Piece::Key { key, .. } = piece else { return Ok(()) };
+                        first = Some(key.to_vec());
+                        Err(())
                     });
                     let key = first.expect("there is a key");
                     self.apply(&Event::KeyRemoved { db: Db(1), key: &key, expired: false });
@@ -226,7 +225,9 @@ fn a_process_killed_or_cut_off_anywhere_while_it_compacts_comes_back_with_the_sa
         world.compactor.turn(&|| NOW, Some(Lsn::ZERO));
         let outcome = world.hooks.watermarks.snapshots.outcome(&ticket).expect("it has come");
         let mut draw = draws(left);
-        for after in [disk.after_kill(), disk.after_power_cut(|| false), disk.after_power_cut(|| draw() % 2 == 0)] {
+        for after in
+            [disk.after_kill(), disk.after_power_cut(|| false), disk.after_power_cut(|| draw().is_multiple_of(2))]
+        {
             let again = open(&after).expect("sound");
             assert_eq!(fingerprint(&again.core), state, "after {left} changes: {outcome:?}");
             assert_eq!(told(&after).expect("sound").0, story, "after {left} changes");

@@ -156,5 +156,5 @@ fn a_copy_holds_snapshots_and_history_and_opens_with_the_same_state() {
     reader.catch_up(&mut visit, &mut |_| ()).unwrap();
     assert_eq!(seats, 170, "readers find everything in the copy");
     clear(&disk, target()).unwrap();
-    assert_eq!(names(target()), [PathBuf::new(); 0]);
+    assert!(names(target()).is_empty());
 }
