@@ -10,7 +10,9 @@ mod neighbour; //      does another user of the database notice the drain?
 pub mod open_loop; //  requests at a fixed rate, whatever the answers do
 pub mod outcome; //    the table
 mod process; //        our own processes: started, asked, pinned
+mod restart; //        how soon does a gate that was stopped answer again?
 mod sink; //           Kafka -> MariaDB, next to raw INSERTs
+mod snapshot; //       does a claim notice a snapshot?
 mod stream; //         journal -> Kafka, next to ProducerPerformance
 mod topic; //          what a topic holds, while it grows and afterwards
 
@@ -67,6 +69,10 @@ pub enum Question {
     Claims,
     /// Latency of another user of the database while the sink drains into it
     Neighbour,
+    /// From start to the first claim, out of the journal and out of a snapshot
+    Restart,
+    /// Latency of claims and memory while snapshots are made
+    Snapshot,
 }
 
 /// Where things run.
@@ -121,6 +127,8 @@ impl Bench {
             Question::Memory => (5_000_000, 0.0, 1),
             Question::Claims => (0, 10.0, 3),
             Question::Neighbour => (1_000_000, 20.0, 2),
+            Question::Restart => (10_000_000, 0.0, 3),
+            Question::Snapshot => (5_000_000, 10.0, 3),
         };
         let (grants, seconds, rounds) = if options.quick { (20_000, 0.5, 1) } else { (grants, seconds, rounds) };
         Bench {
@@ -147,5 +155,7 @@ pub fn run(options: &Options) -> Outcome {
         Question::Memory => memory::measure(&bench),
         Question::Claims => claims::measure(&bench),
         Question::Neighbour => neighbour::measure(&bench),
+        Question::Restart => restart::measure(&bench),
+        Question::Snapshot => snapshot::measure(&bench),
     }
 }

@@ -229,6 +229,9 @@ impl Compactor {
             let block = Found::look(disk, dir, sealed)?.header.map_or(0, |header| header.block_bytes);
             history::reduce(&self.disk, dir, older, block, &mut |_| self.pace())?;
         }
+        for left in history::merged_away(disk, dir)? {
+            self.remove(&left)?;
+        }
         for number in snapshot::list(disk, dir)?.into_iter().filter(|number| ![covered, sealed].contains(number)) {
             self.remove(&snapshot::path(dir, number))?;
         }

@@ -61,6 +61,13 @@ pub(super) fn list(disk: &dyn Disk, dir: &Path) -> Result<Vec<File>, JournalErro
     Ok(files)
 }
 
+/// Files whose content is in another one: a merge was cut short.
+pub(super) fn merged_away(disk: &dyn Disk, dir: &Path) -> Result<Vec<PathBuf>, JournalError> {
+    let kept = list(disk, dir)?;
+    let all = segment::list(disk, &directory(dir))?.into_iter().map(|number| path(dir, number));
+    Ok(all.filter(|path| kept.iter().all(|file| file.path != *path)).collect())
+}
+
 /// Whether an event stays.
 fn stays(event: &Event<'_>) -> bool {
     match event {

@@ -73,6 +73,18 @@ mod long {
     }
 
     #[test]
+    fn a_restart_is_measured_out_of_the_journal_and_out_of_a_snapshot() {
+        let outcome = quick("restart");
+        assert_eq!((outcome.rows.len(), outcome.verdicts.len()), (2, 2), "{outcome}");
+    }
+
+    #[test]
+    fn claims_and_memory_are_measured_beside_snapshots() {
+        let outcome = quick("snapshot");
+        assert_eq!((outcome.rows.len(), outcome.verdicts.len()), (2, 2), "{outcome}");
+    }
+
+    #[test]
     fn the_neighbour_is_measured_with_and_without_a_drain() {
         assert_eq!(quick("neighbour").rows.len(), 3);
     }

@@ -240,6 +240,31 @@ fn a_process_killed_or_cut_off_anywhere_while_it_compacts_comes_back_with_the_sa
 }
 
 #[test]
+fn what_a_merge_that_was_cut_short_left_behind_is_not_read_twice_and_goes_with_the_next_snapshot() {
+    let _calm = calm();
+    let disk = MemoryDisk::default();
+    let mut world = open(&disk).expect("new");
+    for _ in 0..2 {
+        world.work(100);
+        world.save().expect("made");
+    }
+    let before = files_in(&disk, "history");
+    let [merged] = &before[..] else { panic!("one file: {before:?}") };
+    let left = data().join("history").join(merged);
+    let bytes = disk.files()[&left].clone();
+    world.work(100);
+    world.save().expect("made");
+    let there = disk.create(&left).expect("a file");
+    there.write_at(&bytes, 0).expect("written");
+    assert_eq!(files_in(&disk, "history").len(), 2);
+    assert_eq!(told(&disk).expect("sound").0, world.told);
+    world.work(10);
+    world.save().expect("made");
+    assert_eq!(files_in(&disk, "history").len(), 1);
+    assert_eq!(told(&disk).expect("sound").0, world.told);
+}
+
+#[test]
 fn a_damaged_snapshot_is_passed_over_and_two_are_refused_with_the_place() {
     let _calm = calm();
     let disk = MemoryDisk::default();
