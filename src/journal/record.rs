@@ -5,6 +5,8 @@
 //! ```text
 //! kind u8 | version u8 | flags u8 (bit 0: the group goes on) | zero u8 | len u32 | payload of len bytes
 //! ```
+//!
+//! An event has one form: bytes that `encode` would not have written are no event.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -278,7 +280,7 @@ fn payload_of<'a>(kind: u8, cut: &mut Cut<'a>) -> Option<Event<'a>> {
         CREATED => {
             let (id, limit, flags, at) = (CampaignId(cut.u32()?), cut.u32()?, cut.u8()?, Millis(cut.i64()?));
             let (open, close) = (Millis(cut.i64()?), Millis(cut.i64()?));
-            Event::CampaignCreated { id, name: cut.rest(), terms: terms_of(limit, flags, open, close), at }
+            Event::CampaignCreated { id, name: cut.rest(), terms: terms_of(limit, flags, open, close)?, at }
         }
         DROPPED => Event::CampaignDropped { id: CampaignId(cut.u32()?), at: Millis(cut.i64()?) },
         GRANTED_INT => Event::Granted {
@@ -307,7 +309,7 @@ fn payload_of<'a>(kind: u8, cut: &mut Cut<'a>) -> Option<Event<'a>> {
             Event::KeyPatched { db: Db(cut.u8()?), offset: cut.u32()?, key: cut.sized()?, bytes: cut.rest() }
         }
         KEY_EXPIRY_SET => Event::KeyExpirySet { db: Db(cut.u8()?), expires: Millis(cut.i64()?), key: cut.rest() },
-        KEY_REMOVED => Event::KeyRemoved { db: Db(cut.u8()?), expired: cut.u8()? != 0, key: cut.rest() },
+        KEY_REMOVED => Event::KeyRemoved { db: Db(cut.u8()?), expired: cut.truth()?, key: cut.rest() },
         KEY_RENAMED => Event::KeyRenamed { db: Db(cut.u8()?), from: cut.sized()?, to: cut.rest() },
         FLUSHED => Event::Flushed { db: Some(cut.u8()?).filter(|db| *db != ALL_DATABASES).map(Db) },
         _ => return None,
@@ -335,14 +337,20 @@ fn kind_of(event: &Event<'_>) -> u8 {
 }
 
 /// Terms from their fields; what `flags` does not name is not there.
-pub(super) fn terms_of(limit: u32, flags: u8, open: Millis, close: Millis) -> Terms {
-    Terms {
+pub(super) fn terms_of(limit: u32, flags: u8, open: Millis, close: Millis) -> Option<Terms> {
+    let known = flags & !(HAS_OPEN | HAS_CLOSE | USERS_ANY | SHADOW) == 0;
+    let time = |flag: u8, time: Millis| match flags & flag {
+        0 => (time == Millis(0)).then_some(None),
+        _ => Some(Some(time)),
+    };
+    Some(Terms {
         limit,
-        open: (flags & HAS_OPEN != 0).then_some(open),
-        close: (flags & HAS_CLOSE != 0).then_some(close),
+        open: time(HAS_OPEN, open)?,
+        close: time(HAS_CLOSE, close)?,
         users: if flags & USERS_ANY != 0 { Users::Any } else { Users::Int },
         shadow: flags & SHADOW != 0,
-    }
+    })
+    .filter(|_| known)
 }
 
 pub(super) fn terms_flags(terms: &Terms) -> u8 {

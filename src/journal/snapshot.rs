@@ -278,7 +278,7 @@ fn decode<'a>(cut: &mut Cut<'a>) -> Option<Piece<'a>> {
     let piece = match cut.u8()? {
         kind @ (CAMPAIGN | RETIRED) => {
             let (id, limit, flags, created) = (CampaignId(cut.u32()?), cut.u32()?, cut.u8()?, Millis(cut.i64()?));
-            let terms = terms_of(limit, flags, Millis(cut.i64()?), Millis(cut.i64()?));
+            let terms = terms_of(limit, flags, Millis(cut.i64()?), Millis(cut.i64()?))?;
             let (created_lsn, lsn) = (Lsn::new(cut.u64()?), Lsn::new(cut.u64()?));
             let retired = match kind {
                 RETIRED => Some(RetiredSeats {
