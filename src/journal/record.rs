@@ -336,7 +336,7 @@ fn kind_of(event: &Event<'_>) -> u8 {
     }
 }
 
-/// Terms from their fields; what `flags` does not name is not there.
+/// Terms from their fields; none where they are not what `terms_flags` and its writer made.
 pub(super) fn terms_of(limit: u32, flags: u8, open: Millis, close: Millis) -> Option<Terms> {
     let known = flags & !(HAS_OPEN | HAS_CLOSE | USERS_ANY | SHADOW) == 0;
     let time = |flag: u8, time: Millis| match flags & flag {
