@@ -240,7 +240,7 @@ fn never_begun(found: &[Found], options: &Options, walk: &mut Walk<'_>) -> Resul
     first.read(walk.disk, &mut bytes, first.len)?;
     let block = usize::try_from(options.block_bytes).expect("a block is at most 64 KiB");
     // A segment gets its name when all of it is there: a shorter one was begun, and cut when its process stopped.
-    let cut = first.len < options.segment_bytes && !all_zero(&bytes);
+    let cut = first.len < options.segment_bytes;
     if found.len() > 1 || bytes.len() < block || cut || !all_zero(&bytes[block..]) {
         return Err(first.rot(0, walk.next, options.known_durable, "the segment header is damaged"));
     }

@@ -120,7 +120,7 @@ fn real(disk: &MemoryDisk) -> Found {
 #[test]
 fn fuzz_journals() {
     let _calm = calm();
-    target(&|bytes| check(bytes, &real)).run(1_500);
+    target(&|bytes| check(bytes, &real)).run(300);
 }
 
 /// Starts that are wrong in one point each.
