@@ -1,10 +1,11 @@
-//! Fuzzing of what reads a journal: records, headers, whole directories, and directories with damage.
+//! Fuzzing of what reads a journal: records, headers, snapshots, whole directories, and directories with damage.
 
 mod build;
 mod damage;
 mod directory;
 mod header;
 mod records;
+mod snapshots;
 
 use super::*;
 use crate::fuzz::{Chance, Target, Trace, notices};

@@ -1,6 +1,6 @@
 //! The records of a batch: an input is the count of positions and the body.
 
-use super::super::record::{BadRecord, Records, encode, record_bytes_max};
+use super::super::record::{BadRecord, Records, encode, encode_left_out, record_bytes_max};
 use super::build::with_event;
 use super::*;
 
@@ -18,7 +18,11 @@ fn draw(chance: &mut Chance) -> Vec<u8> {
     let mut bytes = vec![0];
     for _ in 0..1 + chance.below(5) {
         let more = chance.one_in(3);
-        if chance.one_in(6) {
+        if chance.one_in(8) {
+            let upto = FIRST + u64::from(bytes[0]) + chance.below(4) as u64;
+            encode_left_out(Lsn::new(upto), &mut bytes);
+            bytes[0] = (upto - FIRST) as u8;
+        } else if chance.one_in(6) {
             let upto = FIRST + u64::from(bytes[0]) + chance.below(4) as u64;
             encode(&Event::Skipped { upto: Lsn::new(upto) }, more, &mut bytes);
             bytes[0] = (upto - FIRST) as u8;
@@ -57,6 +61,7 @@ fn check(bytes: &[u8], read: &Read<'_>) -> Trace {
             Ok(one) => one,
             Err(bad) => return trace.and_text(&format!("{bad:?}")),
         };
+        (at, next) = left_out(body, at, next);
         let mut there = body[at..at + plain.len()].to_vec();
         open = there[2] == 1;
         there[2] = 0;
@@ -70,12 +75,24 @@ fn check(bytes: &[u8], read: &Read<'_>) -> Trace {
         at += plain.len();
         trace = trace.and(u64::from(plain[0]) * 2 + u64::from(open));
     }
+    (at, next) = left_out(body, at, next);
     assert_eq!(
         (at, next, open),
         (body.len(), FIRST + u64::from(*count), false),
         "the whole body, all positions, no open group"
     );
     trace
+}
+
+/// Steps over words that history leaves positions out.
+fn left_out(body: &[u8], mut at: usize, mut next: u64) -> (usize, u64) {
+    while body.get(at) == Some(&8) {
+        assert_eq!(body[at + 1..at + 8], [1, 0, 0, 8, 0, 0, 0], "the one form of it");
+        let upto = u64::from_le_bytes(body[at + 8..at + 16].try_into().unwrap());
+        assert!(upto >= next, "positions are left out once");
+        (at, next) = (at + 16, upto + 1);
+    }
+    (at, next)
 }
 
 fn real(body: &[u8], count: u32) -> Vec<Result<One, BadRecord>> {
