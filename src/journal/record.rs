@@ -217,6 +217,12 @@ impl<'a> Records<'a> {
     pub(super) fn new(body: &'a [u8], first: Lsn, count: u32) -> Records<'a> {
         Records { rest: body, next: first, left: count, within_group: false }
     }
+
+    /// How many positions are left behind `last`; `None` where that is not one of them.
+    fn left_behind(&self, last: Lsn) -> Option<u32> {
+        let before_last = last.get().checked_sub(self.next.get())?;
+        self.left.checked_sub(u32::try_from(before_last).ok()?.checked_add(1)?)
+    }
 }
 
 impl<'a> Iterator for Records<'a> {
@@ -224,14 +230,11 @@ impl<'a> Iterator for Records<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         while let Some((upto, rest)) = left_out(self.rest) {
-            let taken = upto.next().get().checked_sub(self.next.get()).and_then(|taken| u32::try_from(taken).ok());
-            match taken.filter(|taken| *taken > 0).and_then(|taken| self.left.checked_sub(taken)) {
-                Some(left) => (self.rest, self.left, self.next) = (rest, left, upto.next()),
-                None => {
-                    (self.rest, self.left) = (&[], 0);
-                    return Some(Err(BadRecord::Count));
-                }
-            }
+            let Some(left) = self.left_behind(upto) else {
+                (self.rest, self.left, self.within_group) = (&[], 0, false);
+                return Some(Err(BadRecord::Count));
+            };
+            (self.rest, self.left, self.next) = (rest, left, upto.next());
         }
         if self.left == 0 {
             let sound = self.rest.is_empty() && !self.within_group;
@@ -242,8 +245,7 @@ impl<'a> Iterator for Records<'a> {
             Ok((event, more, taken)) => {
                 let lsn = self.next;
                 let last = if let Event::Skipped { upto } = event { upto } else { lsn };
-                let left = last.next().get().checked_sub(lsn.get()).and_then(|taken| u32::try_from(taken).ok());
-                let Some(left) = left.and_then(|taken| self.left.checked_sub(taken)) else {
+                let Some(left) = self.left_behind(last) else {
                     (self.rest, self.left, self.within_group) = (&[], 0, false);
                     return Some(Err(BadRecord::Count));
                 };
