@@ -124,7 +124,8 @@ impl std::str::FromStr for LogId {
 
     fn from_str(text: &str) -> Result<LogId, NoLogId> {
         let mut log = [0; 16];
-        if text.len() != 32 || !text.is_ascii() {
+        // Not a sign either, which the standard library takes for part of a number.
+        if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(NoLogId);
         }
         for (byte, digits) in log.iter_mut().zip(text.as_bytes().chunks(2)) {

@@ -28,6 +28,8 @@ pub mod metrics; //   the figures that threads leave for each other
 pub mod watermark; // how far each part has come
 pub mod snapshots; // who wants one, and how the last one went
 pub mod sabotage; //  promises broken on purpose, in tests only
+#[cfg(test)]
+pub mod fuzz; //      readers against bytes that nobody wrote on purpose, in tests only
 pub mod grant; //     what leaves the gate
 pub mod limits; //    every bound has a name and a reason
 pub mod ids; //       the words that must not be mixed up

@@ -28,6 +28,11 @@ impl<'a> Cut<'a> {
         self.take(8)?.try_into().ok().map(u64::from_le_bytes)
     }
 
+    /// 0 or 1.
+    pub fn truth(&mut self) -> Option<bool> {
+        self.u8().filter(|byte| *byte <= 1).map(|byte| byte == 1)
+    }
+
     pub fn seat(&mut self) -> Option<Seat> {
         self.u32().filter(|number| *number > 0).map(Seat::new)
     }

@@ -5,6 +5,8 @@
 //! ```text
 //! kind u8 | version u8 | flags u8 (bit 0: the group goes on) | zero u8 | len u32 | payload of len bytes
 //! ```
+//!
+//! An event has one form: bytes that `encode` would not have written are no event.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -215,6 +217,12 @@ impl<'a> Records<'a> {
     pub(super) fn new(body: &'a [u8], first: Lsn, count: u32) -> Records<'a> {
         Records { rest: body, next: first, left: count, within_group: false }
     }
+
+    /// How many positions are left behind `last`; `None` where that is not one of them.
+    fn left_behind(&self, last: Lsn) -> Option<u32> {
+        let before_last = last.get().checked_sub(self.next.get())?;
+        self.left.checked_sub(u32::try_from(before_last).ok()?.checked_add(1)?)
+    }
 }
 
 impl<'a> Iterator for Records<'a> {
@@ -222,14 +230,11 @@ impl<'a> Iterator for Records<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         while let Some((upto, rest)) = left_out(self.rest) {
-            let taken = upto.next().get().checked_sub(self.next.get()).and_then(|taken| u32::try_from(taken).ok());
-            match taken.filter(|taken| *taken > 0).and_then(|taken| self.left.checked_sub(taken)) {
-                Some(left) => (self.rest, self.left, self.next) = (rest, left, upto.next()),
-                None => {
-                    (self.rest, self.left) = (&[], 0);
-                    return Some(Err(BadRecord::Count));
-                }
-            }
+            let Some(left) = self.left_behind(upto) else {
+                (self.rest, self.left, self.within_group) = (&[], 0, false);
+                return Some(Err(BadRecord::Count));
+            };
+            (self.rest, self.left, self.next) = (rest, left, upto.next());
         }
         if self.left == 0 {
             let sound = self.rest.is_empty() && !self.within_group;
@@ -240,8 +245,7 @@ impl<'a> Iterator for Records<'a> {
             Ok((event, more, taken)) => {
                 let lsn = self.next;
                 let last = if let Event::Skipped { upto } = event { upto } else { lsn };
-                let left = last.next().get().checked_sub(lsn.get()).and_then(|taken| u32::try_from(taken).ok());
-                let Some(left) = left.and_then(|taken| self.left.checked_sub(taken)) else {
+                let Some(left) = self.left_behind(last) else {
                     (self.rest, self.left, self.within_group) = (&[], 0, false);
                     return Some(Err(BadRecord::Count));
                 };
@@ -278,7 +282,7 @@ fn payload_of<'a>(kind: u8, cut: &mut Cut<'a>) -> Option<Event<'a>> {
         CREATED => {
             let (id, limit, flags, at) = (CampaignId(cut.u32()?), cut.u32()?, cut.u8()?, Millis(cut.i64()?));
             let (open, close) = (Millis(cut.i64()?), Millis(cut.i64()?));
-            Event::CampaignCreated { id, name: cut.rest(), terms: terms_of(limit, flags, open, close), at }
+            Event::CampaignCreated { id, name: cut.rest(), terms: terms_of(limit, flags, open, close)?, at }
         }
         DROPPED => Event::CampaignDropped { id: CampaignId(cut.u32()?), at: Millis(cut.i64()?) },
         GRANTED_INT => Event::Granted {
@@ -307,7 +311,7 @@ fn payload_of<'a>(kind: u8, cut: &mut Cut<'a>) -> Option<Event<'a>> {
             Event::KeyPatched { db: Db(cut.u8()?), offset: cut.u32()?, key: cut.sized()?, bytes: cut.rest() }
         }
         KEY_EXPIRY_SET => Event::KeyExpirySet { db: Db(cut.u8()?), expires: Millis(cut.i64()?), key: cut.rest() },
-        KEY_REMOVED => Event::KeyRemoved { db: Db(cut.u8()?), expired: cut.u8()? != 0, key: cut.rest() },
+        KEY_REMOVED => Event::KeyRemoved { db: Db(cut.u8()?), expired: cut.truth()?, key: cut.rest() },
         KEY_RENAMED => Event::KeyRenamed { db: Db(cut.u8()?), from: cut.sized()?, to: cut.rest() },
         FLUSHED => Event::Flushed { db: Some(cut.u8()?).filter(|db| *db != ALL_DATABASES).map(Db) },
         _ => return None,
@@ -334,15 +338,21 @@ fn kind_of(event: &Event<'_>) -> u8 {
     }
 }
 
-/// Terms from their fields; what `flags` does not name is not there.
-pub(super) fn terms_of(limit: u32, flags: u8, open: Millis, close: Millis) -> Terms {
-    Terms {
+/// Terms from their fields; none where they are not what `terms_flags` and its writer made.
+pub(super) fn terms_of(limit: u32, flags: u8, open: Millis, close: Millis) -> Option<Terms> {
+    let known = flags & !(HAS_OPEN | HAS_CLOSE | USERS_ANY | SHADOW) == 0;
+    let time = |flag: u8, time: Millis| match flags & flag {
+        0 => (time == Millis(0)).then_some(None),
+        _ => Some(Some(time)),
+    };
+    Some(Terms {
         limit,
-        open: (flags & HAS_OPEN != 0).then_some(open),
-        close: (flags & HAS_CLOSE != 0).then_some(close),
+        open: time(HAS_OPEN, open)?,
+        close: time(HAS_CLOSE, close)?,
         users: if flags & USERS_ANY != 0 { Users::Any } else { Users::Int },
         shadow: flags & SHADOW != 0,
-    }
+    })
+    .filter(|_| known)
 }
 
 pub(super) fn terms_flags(terms: &Terms) -> u8 {

@@ -239,7 +239,9 @@ fn never_begun(found: &[Found], options: &Options, walk: &mut Walk<'_>) -> Resul
     let mut bytes = Vec::new();
     first.read(walk.disk, &mut bytes, first.len)?;
     let block = usize::try_from(options.block_bytes).expect("a block is at most 64 KiB");
-    if found.len() > 1 || bytes.len() < block || !all_zero(&bytes[block..]) {
+    // A segment gets its name when all of it is there: a shorter one was begun, and cut when its process stopped.
+    let cut = first.len < options.segment_bytes;
+    if found.len() > 1 || bytes.len() < block || cut || !all_zero(&bytes[block..]) {
         return Err(first.rot(0, walk.next, options.known_durable, "the segment header is damaged"));
     }
     Ok(torn_at(first, 0, walk.next, &bytes))

@@ -31,9 +31,9 @@ use crate::ids::{CampaignId, Db, LogId, Lsn, Millis, User};
 
 const FORMAT: u16 = 1;
 const MAGIC: &[u8; 8] = b"CGSNAPS1";
-const HEAD_BYTES: usize = 98;
-const BLOCK_HEAD_BYTES: usize = 12;
-const FOOT_BYTES: usize = BLOCK_HEAD_BYTES + 20;
+pub(super) const HEAD_BYTES: usize = 98;
+pub(super) const BLOCK_HEAD_BYTES: usize = 12;
+pub(super) const FOOT_BYTES: usize = BLOCK_HEAD_BYTES + 20;
 /// What waits in the disk's queue stays short, for the batches of the journal's own thread.
 const SYNC_BYTES: u64 = 1 << 20;
 /// A block is closed when it is this long; a longer one holds a single piece.
@@ -223,7 +223,7 @@ fn block_head(block: &[u8], len: u32, pieces: u32, seed: u32) -> [u8; BLOCK_HEAD
     head
 }
 
-fn encode(piece: &Piece<'_>, into: &mut Vec<u8>) {
+pub(super) fn encode(piece: &Piece<'_>, into: &mut Vec<u8>) {
     match piece {
         Piece::Campaign { id, name, terms, created, created_lsn, lsn, retired } => {
             into.push(if retired.is_some() { RETIRED } else { CAMPAIGN });
@@ -278,7 +278,7 @@ fn decode<'a>(cut: &mut Cut<'a>) -> Option<Piece<'a>> {
     let piece = match cut.u8()? {
         kind @ (CAMPAIGN | RETIRED) => {
             let (id, limit, flags, created) = (CampaignId(cut.u32()?), cut.u32()?, cut.u8()?, Millis(cut.i64()?));
-            let terms = terms_of(limit, flags, Millis(cut.i64()?), Millis(cut.i64()?));
+            let terms = terms_of(limit, flags, Millis(cut.i64()?), Millis(cut.i64()?))?;
             let (created_lsn, lsn) = (Lsn::new(cut.u64()?), Lsn::new(cut.u64()?));
             let retired = match kind {
                 RETIRED => Some(RetiredSeats {

@@ -36,6 +36,8 @@ mod parse_tests;
 #[cfg(test)]
 mod reply_tests;
 #[cfg(test)]
+mod request_fuzz;
+#[cfg(test)]
 mod request_tests;
 #[cfg(test)]
 mod scanned;

@@ -11,14 +11,17 @@ use crate::wire::scanned::request_bytes;
 
 /// What a connection's bytes come to.
 #[derive(Clone, Debug, PartialEq)]
-enum Found {
+pub(super) enum Found {
     Request(Vec<Vec<u8>>),
     Skipped(usize),
     Refused(ProtocolError),
 }
 
 /// Scans what comes in pieces, as the server does.
-fn scan_pieces<'p>(pieces: impl IntoIterator<Item = &'p [u8]>, authenticated: bool) -> (Vec<Found>, Vec<u8>) {
+pub(super) fn scan_pieces<'p>(
+    pieces: impl IntoIterator<Item = &'p [u8]>,
+    authenticated: bool,
+) -> (Vec<Found>, Vec<u8>) {
     let (mut scanner, mut buffer, mut found) = (Scanner::new(), Vec::new(), Vec::new());
     for piece in pieces {
         buffer.extend_from_slice(piece);
@@ -249,7 +252,7 @@ fn words() -> impl Strategy<Value = Vec<Vec<u8>>> {
 
 /// The arguments of the request that begins `bytes`, and its length, as the oracle reads them. It goes down into arrays
 /// within arrays: give it only what holds none.
-fn oracle(bytes: &[u8]) -> Option<(Vec<Vec<u8>>, usize)> {
+pub(super) fn oracle(bytes: &[u8]) -> Option<(Vec<Vec<u8>>, usize)> {
     let (OwnedFrame::Array(frames), len) = decode(bytes).ok()?? else { return None };
     let words =
         frames.into_iter().map(|frame| if let OwnedFrame::BulkString(word) = frame { Some(word) } else { None });

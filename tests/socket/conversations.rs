@@ -10,13 +10,15 @@ use crate::level::{Luck, rounds};
 const NO_LEDGER: [&str; 2] = ["--ledger", "none"];
 
 /// What is done to a script beside what it says.
-struct Plan {
-    protocol: i64,
-    kill_one_in: Option<(u64, Luck)>,
+pub struct Plan {
+    /// RESP2 or RESP3.
+    pub protocol: i64,
+    /// A kill after one of so many answers.
+    pub kill_one_in: Option<(u64, Luck)>,
 }
 
 /// Plays a script to its end; returns what was answered otherwise than it says.
-fn play(script: &Script, gate: &mut Gate, mut plan: Plan) -> Vec<String> {
+pub fn play(script: &Script, gate: &mut Gate, mut plan: Plan) -> Vec<String> {
     let mut surprises = Vec::new();
     let mut client = greet(gate, plan.protocol);
     for step in &script.steps {
@@ -56,7 +58,9 @@ fn play(script: &Script, gate: &mut Gate, mut plan: Plan) -> Vec<String> {
     surprises
 }
 
-fn none(surprises: Vec<String>) {
+/// Fails where there were any.
+#[track_caller]
+pub fn none(surprises: Vec<String>) {
     assert!(surprises.is_empty(), "{} answers differ\n{}", surprises.len(), surprises.join("\n"));
 }
 

@@ -1,9 +1,14 @@
 //! `kill -9` at random moments under load. The clients keep a record of every answer they got; after each start all of
 //! it must still hold.
+//!
+//! * `CRASH_ROUNDS`: rounds of the first test, for a long run (`bash tests/crash`).
+//! * `CRASH_SNAPSHOTS`: `no` leaves out the snapshots that are otherwise asked for all the while.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::AddAssign;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::process::Signal;
 
 use crate::client::Client;
 use crate::conversation::{Reply, encode};
@@ -11,14 +16,14 @@ use crate::gate::Gate;
 use crate::ledger;
 use crate::level::{Luck, rounds, until};
 
-const WORKERS: u64 = 8;
+pub const WORKERS: u64 = 8;
 const COUNTERS: u64 = 3;
 const USERS: u64 = 4000;
-const SEATS: u64 = 1500;
+pub const SEATS: u64 = 1500;
 
 /// What was sent and what was answered, of all clients and all rounds.
 #[derive(Clone, Debug, Default)]
-struct Record {
+pub struct Record {
     /// Seat by campaign and user, as answered.
     seats: BTreeMap<(String, i64), i64>,
     /// Campaigns that said `SOLDOUT` to somebody.
@@ -27,7 +32,7 @@ struct Record {
     counters: BTreeMap<String, (i64, i64)>,
     /// Versions of a key: the last one acknowledged and the last one sent.
     keys: BTreeMap<String, (u64, u64)>,
-    answers: u64,
+    pub answers: u64,
 }
 
 impl AddAssign for Record {
@@ -125,13 +130,19 @@ fn value(version: u64) -> String {
 }
 
 /// Asks until the connection breaks; returns what it knows.
-fn load(gate: &Gate, mut luck: Luck, worker: u64, campaigns: &[String], known: &Record, answers: &AtomicU64) -> Record {
+pub fn load(
+    mut client: Client,
+    mut luck: Luck,
+    worker: u64,
+    campaigns: &[String],
+    known: &Record,
+    answers: &AtomicU64,
+) -> Record {
     let mut versions: BTreeMap<String, u64> = known.keys.iter().map(|(key, (_, sent))| (key.clone(), *sent)).collect();
     let mut record = Record::default();
     for (key, versions) in known.keys.range(format!("key:{worker}:")..format!("key:{worker};")) {
         record.keys.insert(key.clone(), *versions);
     }
-    let mut client = gate.client();
     loop {
         let depth = 1 + luck.below(16);
         let requests: Vec<Request> =
@@ -149,7 +160,7 @@ fn load(gate: &Gate, mut luck: Luck, worker: u64, campaigns: &[String], known: &
 }
 
 /// Everything that was answered still holds.
-fn check(client: &mut Client, record: &mut Record, campaigns: &[String]) {
+pub fn check(client: &mut Client, record: &mut Record, campaigns: &[String]) {
     for campaign in campaigns {
         let seats = ledger::seats(client, campaign);
         assert!(seats.len() as u64 <= SEATS, "{campaign}: never more than N");
@@ -197,11 +208,53 @@ fn check(client: &mut Client, record: &mut Record, campaigns: &[String]) {
     }
 }
 
-fn crash(test: &str, rounds: usize, options: &[&str]) {
+/// Load until `enough` is answered, then `blow`; what was heard.
+pub fn load_until(
+    gate: &Gate,
+    luck: &mut Luck,
+    campaigns: &[String],
+    known: &Record,
+    enough: u64,
+    blow: impl FnOnce(),
+) -> Vec<Record> {
+    let answers = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..WORKERS)
+            .map(|worker| {
+                // Connected before the first answer, and so before the blow.
+                let (client, luck, answers) = (gate.client(), luck.fork(), &answers);
+                scope.spawn(move || load(client, luck, worker, campaigns, known, answers))
+            })
+            .collect();
+        until("enough is answered", || (answers.load(Ordering::Relaxed) >= enough).then_some(()));
+        blow();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+/// Asks for one snapshot after the other until the connection breaks; how many were begun.
+fn snapshots(mut client: Client) -> u64 {
+    let mut begun = 0;
+    while let Ok(reply) = client.try_call(&["BGSAVE"]) {
+        assert!(!reply.is_error("ERR unknown command"), "{reply}");
+        begun += u64::from(matches!(reply, Reply::Status(_)));
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    begun
+}
+
+/// How many whole ones lie there.
+fn snapshots_of(gate: &Gate) -> usize {
+    let entries = std::fs::read_dir(gate.data().join("snapshots"));
+    let names = entries.into_iter().flatten().map(|entry| entry.unwrap().path());
+    names.filter(|path| path.extension().is_some_and(|end| end == "snap")).count()
+}
+
+fn crash(test: &str, rounds: usize, options: &[&str], with_snapshots: bool) {
     let mut luck = Luck::new(test);
     let mut gate = Gate::start(options);
-    let mut record = Record::default();
-    let mut campaigns = Vec::new();
+    let (mut record, mut campaigns) = (Record::default(), Vec::new());
+    let (mut begun, mut second_blows) = (0, 0);
     for round in 0..rounds {
         if round % 3 == 0 {
             let campaign = format!("round-{round}");
@@ -211,19 +264,13 @@ fn crash(test: &str, rounds: usize, options: &[&str]) {
         }
         // The last two are claimed: one near its end, one fresh.
         let active: Vec<String> = campaigns.iter().rev().take(2).cloned().collect();
-        let (answers, enough) = (AtomicU64::new(0), 1 + luck.below(6000));
-        let pid = rustix::process::Pid::from_raw(gate.pid() as i32).expect("a process has a number");
-        let mut heard = Vec::new();
-        std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..WORKERS)
-                .map(|worker| {
-                    let (luck, gate, active, known, answers) = (luck.fork(), &gate, &active, &record, &answers);
-                    scope.spawn(move || load(gate, luck, worker, active, known, answers))
-                })
-                .collect();
-            until("enough is answered", || (answers.load(Ordering::Relaxed) >= enough).then_some(()));
-            rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
-            heard.extend(threads.into_iter().map(|thread| thread.join().unwrap()));
+        let enough = 1 + luck.below(6000);
+        let heard = std::thread::scope(|scope| {
+            let asking = with_snapshots.then(|| gate.client());
+            let snapshots = asking.map(|client| scope.spawn(|| snapshots(client)));
+            let heard = load_until(&gate, &mut luck, &active, &record, enough, || gate.signal(Signal::KILL));
+            begun += snapshots.map_or(0, |thread| thread.join().unwrap());
+            heard
         });
         gate.kill();
         heard.into_iter().for_each(|part| record += part);
@@ -233,6 +280,7 @@ fn crash(test: &str, rounds: usize, options: &[&str]) {
             let breath = std::time::Instant::now() + std::time::Duration::from_micros(luck.below(150_000));
             until("a random moment", || (std::time::Instant::now() >= breath).then_some(()));
             gate.kill();
+            second_blows += 1;
         }
         gate.start_again();
         let recent = campaigns.len().saturating_sub(3);
@@ -240,6 +288,9 @@ fn crash(test: &str, rounds: usize, options: &[&str]) {
         check(&mut gate.client(), &mut record, &campaigns[if all { 0 } else { recent }..]);
     }
     assert!(record.answers > rounds as u64, "there was load");
+    let snapshots = snapshots_of(&gate);
+    // A single round can be over before the first one is done.
+    assert!(!with_snapshots || begun > 0 && (rounds < 6 || snapshots > 0), "there were snapshots");
     let mut client = gate.client();
     for campaign in &campaigns {
         let seats = ledger::seats(&mut client, campaign);
@@ -247,19 +298,37 @@ fn crash(test: &str, rounds: usize, options: &[&str]) {
     }
     let end = gate.stop();
     assert_eq!(end.code, Some(0), "{}", end.said);
+    eprintln!(
+        "{test}: {rounds} rounds of kill -9, {second_blows} of them with a second one during the start, {} answers, {} grants \
+         in {} campaigns, {begun} snapshots begun, {snapshots} there at the end: 0 acknowledged answers lost",
+        record.answers,
+        record.seats.len(),
+        campaigns.len(),
+    );
+}
+
+/// Whether snapshots are asked for.
+fn with_snapshots() -> bool {
+    match std::env::var("CRASH_SNAPSHOTS").as_deref() {
+        Ok("yes") | Err(_) => true,
+        Ok("no") => false,
+        Ok(other) => panic!("CRASH_SNAPSHOTS is '{other}', but yes or no is needed"),
+    }
 }
 
 #[test]
 fn every_answer_holds_after_kill_9_at_any_moment() {
-    crash("kill -9, always", rounds(6, 40), &[]);
+    let asked = std::env::var("CRASH_ROUNDS").ok();
+    let rounds = asked.map_or(rounds(6, 40), |asked| asked.parse().expect("CRASH_ROUNDS is a number"));
+    crash("kill -9, always", rounds, &[], with_snapshots());
 }
 
 #[test]
 fn every_answer_holds_after_kill_9_with_everysec() {
-    crash("kill -9, everysec", rounds(3, 15), &["--appendfsync", "everysec"]);
+    crash("kill -9, everysec", rounds(3, 15), &["--appendfsync", "everysec"], with_snapshots());
 }
 
 #[test]
 fn every_answer_holds_after_kill_9_with_no_fsync() {
-    crash("kill -9, no", rounds(1, 5), &["--appendfsync", "no"]);
+    crash("kill -9, no", rounds(1, 5), &["--appendfsync", "no"], with_snapshots());
 }

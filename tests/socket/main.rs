@@ -19,7 +19,10 @@ mod conversations;
 #[path = "../conversation/mod.rs"]
 mod conversation;
 mod crash;
+mod faulty_disk;
 mod gate;
+mod golden;
+mod histories;
 mod ledger;
 mod level;
 mod loading;

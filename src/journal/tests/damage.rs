@@ -352,62 +352,6 @@ fn ignoring_the_chain_is_noticed() {
     assert_eq!(found, Ok(3));
 }
 
-/// Two starts, a roll, a clean stop; small.
-fn stopped_journal() -> (BTreeMap<PathBuf, Vec<u8>>, Events) {
-    let disk = MemoryDisk::default();
-    let mut run = start(&disk, always()).expect("a new journal");
-    for len in [1_800, 1_800, 60] {
-        run.commit(len);
-    }
-    run.journal.finish(NOW).expect("a clean stop");
-    let mut run = start(&disk, always()).expect("sound");
-    run.commit(1);
-    run.append(&counted(b"n", 1));
-    run.commit(1);
-    let events = run.events.clone();
-    run.journal.finish(NOW).expect("a clean stop");
-    (disk.files(), events)
-}
-
-/// Refused as damage, or read back exactly.
-fn refused_or_harmless(files: &BTreeMap<PathBuf, Vec<u8>>, events: &Events, what: &str) {
-    match start(&MemoryDisk::of(files), always()) {
-        Ok(run) => assert_eq!(run.events, *events, "{what}"),
-        Err(error) => assert!(error.is_damage(), "{what}: {error}"),
-    }
-}
-
-#[test]
-fn every_flipped_bit_of_a_stopped_journal_is_refused_or_harmless() {
-    let _calm = calm();
-    let (files, events) = stopped_journal();
-    for path in files.keys() {
-        let mut changed = files.clone();
-        for byte in 0..files[path].len() {
-            // Every bit of what is small, one of each byte of the long values.
-            let bits = if files[path].len() < 1_000 || byte % 128 < 80 { 8 } else { 1 };
-            for bit in 0..bits {
-                changed.get_mut(path).unwrap()[byte] ^= 1 << bit;
-                refused_or_harmless(&changed, &events, &format!("{}: byte {byte} bit {bit}", path.display()));
-                changed.get_mut(path).unwrap()[byte] ^= 1 << bit;
-            }
-        }
-    }
-}
-
-#[test]
-fn every_truncation_of_a_stopped_journal_is_refused_or_harmless() {
-    let _calm = calm();
-    let (files, events) = stopped_journal();
-    for path in files.keys() {
-        for len in 0..files[path].len() {
-            let mut changed = files.clone();
-            changed.get_mut(path).unwrap().truncate(len);
-            refused_or_harmless(&changed, &events, &format!("{} cut at {len}", path.display()));
-        }
-    }
-}
-
 #[test]
 fn every_truncation_of_a_killed_journal_is_refused() {
     let _calm = calm();

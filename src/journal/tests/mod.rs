@@ -3,7 +3,9 @@
 mod compacting;
 mod copying;
 mod damage;
+pub(crate) mod every_bit;
 mod following;
+mod fuzz;
 mod older;
 mod looking;
 mod power;

@@ -7,6 +7,8 @@
 //!          cg-nth (from 2) | cg-after | cg-campaign (where the key is not the campaign)
 //! ```
 
+#[cfg(test)]
+mod fuzz;
 mod murmur2;
 mod record;
 #[cfg(test)]

@@ -146,8 +146,9 @@ pub fn parse(
     headers: &[(String, Option<Vec<u8>>)],
 ) -> Parsed {
     let header = |name: &str| {
-        let named = headers.iter().rev().find(|(there, _)| there == name);
-        named.and_then(|(_, bytes)| std::str::from_utf8(bytes.as_deref().unwrap_or_default()).ok())
+        let (_, bytes) = headers.iter().rev().find(|(there, _)| there == name)?;
+        // What is no text is there all the same, and is no number, no name and no journal.
+        Some(std::str::from_utf8(bytes.as_deref().unwrap_or_default()).unwrap_or("\u{fffd}"))
     };
     let (Some(log), Some(seq)) = (header("cg-log"), header("cg-seq")) else { return Parsed::Foreign };
     let place = || {
@@ -196,7 +197,12 @@ fn user_of(value: Option<&[u8]>) -> Result<GrantUser, String> {
             Some(number) => GrantUser::Int(number),
             None => GrantUser::Any(user.as_bytes().into()),
         },
-        (None, Some(hex)) => GrantUser::Any(bytes_of(hex).ok_or("user_hex is not hex")?),
+        (None, Some(hex)) => match bytes_of(hex).ok_or("user_hex is not hex")? {
+            text if std::str::from_utf8(&text).is_ok() => {
+                return Err("its user_hex is text, which stands in user".into());
+            }
+            bytes => GrantUser::Any(bytes),
+        },
         (None, None) | (Some(_), Some(_)) => return Err("its value names no user".into()),
     };
     match &user {
@@ -209,7 +215,7 @@ fn user_of(value: Option<&[u8]>) -> Result<GrantUser, String> {
 
 fn bytes_of(hex: &str) -> Option<Box<[u8]>> {
     let digits = hex.as_bytes();
-    if !digits.len().is_multiple_of(2) {
+    if !digits.len().is_multiple_of(2) || !digits.iter().all(u8::is_ascii_hexdigit) {
         return None;
     }
     digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
