@@ -33,6 +33,10 @@ use crate::wiring;
 /// How long the doors stay closed until Kafka has said whether it is ahead of the journal.
 const FIRST_LOOK: Duration = Duration::from_secs(3);
 
+/// Stream and sink step back for the loop where processors are few: while Kafka stands still, librdkafka keeps one busy
+/// with waiting.
+const NICE: i32 = 10;
+
 /// What loading needs, taken to a thread of its own: meanwhile the loop answers what needs no data.
 pub(super) struct Load {
     pub settings: Arc<ServeSettings>,
@@ -110,6 +114,9 @@ impl Load {
         if let Some(because) = older_than_the_world(&settings, &replayed)? {
             figures.set_stale(because);
         }
+        // For this thread, which has little left to do, and for those that the stream, the sink and librdkafka start from
+        // it: they inherit it.
+        let _ = rustix::process::setpriority_process(None, NICE);
         let stream = match &settings.kafka {
             Some(kafka) => Some(start_stream(&settings, kafka, log, &core, watermarks, figures, &wake)?),
             None => None,
