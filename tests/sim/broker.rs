@@ -26,6 +26,7 @@ struct State {
     calls_left: Option<u64>,
     published: Vec<Published>,
     duplicates: u64,
+    duplicate: Option<String>,
     noticed: Option<String>,
 }
 
@@ -95,6 +96,7 @@ impl Broker {
             calls_left: None,
             published: Vec::new(),
             duplicates: 0,
+            duplicate: None,
             noticed: None,
         };
         Broker(Arc::new(Mutex::new(state)))
@@ -188,6 +190,11 @@ impl Broker {
         arrived
     }
 
+    /// What dead writers still have on the way never arrives.
+    pub fn lose_travelling(&self) {
+        self.state().writers.retain(|sending| !sending.over && !sending.failed);
+    }
+
     /// What is acknowledged to nobody yet is lost to its writer, which fails for good.
     pub fn fail_writers(&self) {
         for sending in &mut self.state().writers {
@@ -264,6 +271,11 @@ impl Broker {
         self.state().published.retain(keep);
     }
 
+    /// The first record that was there a second time.
+    pub fn duplicate(&self) -> String {
+        self.state().duplicate.clone().unwrap_or_default()
+    }
+
     /// How many those are, and how many records were there a second time.
     pub fn counts(&self) -> (usize, u64) {
         let state = self.state();
@@ -286,7 +298,10 @@ impl State {
         let mut same = self.published.iter().filter(|there| there.campaign == new.campaign);
         let before = same.clone().count() as u32;
         match same.find(|there| there.seat == new.seat) {
-            Some(there) if *there == new => self.duplicates += 1,
+            Some(there) if *there == new => {
+                self.duplicates += 1;
+                self.duplicate.get_or_insert(format!("{new:?}"));
+            }
             None if new.seat == before + 1 => self.published.push(new),
             there => self.noticed = Some(format!("the topic: {new:?} after {there:?} and {before} others")),
         }

@@ -12,8 +12,8 @@ use super::oracle::model::Model;
 use super::process::DATA;
 use crate::catch_up::{CatchUpError, by_hand};
 use crate::grant::GrantUser;
-use crate::ids::LogId;
-use crate::journal::{Disk, Options};
+use crate::ids::{LogId, Lsn};
+use crate::journal::{Appendfsync, Disk, Options};
 use crate::kafka::Cluster;
 use crate::ledger::LedgerReader;
 use crate::settings::CatchUpFrom;
@@ -38,9 +38,13 @@ impl Copy {
 
     /// Whether the world holds more than this.
     pub fn is_behind(&self, outside: &Outside) -> bool {
-        let topic = outside.broker.grants(self.log).into_iter().map(|grant| grant.0).max();
-        let positions = outside.known(self.log).map(|known| known.get());
-        topic.max(positions).is_some_and(|highest| highest > self.last)
+        self.highest(outside).get() > self.last
+    }
+
+    /// The last position that the world knows.
+    pub fn highest(&self, outside: &Outside) -> Lsn {
+        let topic = outside.broker.grants(self.log).into_iter().map(|grant| Lsn::new(grant.0)).max();
+        topic.max(outside.known(self.log)).unwrap_or(Lsn::ZERO)
     }
 
     /// The state that this copy and the grants of one side come to; `None` where they contradict.
@@ -50,7 +54,8 @@ impl Copy {
             CatchUpFrom::Ledger => ledger_grants(outside),
             CatchUpFrom::Nobody => Vec::new(),
         };
-        grants.sort_unstable();
+        // Of a record that came twice the first one counts.
+        grants.sort_by_key(|grant| grant.0);
         grants.dedup_by_key(|grant| grant.0);
         let mut model = self.model.clone();
         for (seq, campaign, seat, user, at) in grants.into_iter().filter(|grant| grant.0 > self.last) {
@@ -68,6 +73,7 @@ impl Copy {
         from: CatchUpFrom,
     ) -> Result<usize, CatchUpError> {
         let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+        let options = Options { appendfsync: Appendfsync::Always, ..options };
         let (mut broker, mut ledger) = (outside.broker.clone(), outside.database.clone());
         let cluster = (outside.route == Route::Both).then_some(&mut broker as &mut dyn Cluster);
         let ledger = Some(&mut ledger as &mut dyn LedgerReader);

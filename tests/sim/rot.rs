@@ -1,7 +1,6 @@
 //! A bit flips, a file is cut or lost: a start refuses, or finds exactly what was there, but for a last batch that no later
 //! word says was ever durable.
 
-use std::fmt::{self, Write};
 use std::path::Path;
 
 use super::chance::Chance;
@@ -11,35 +10,25 @@ use super::process::{DATA, DAWN};
 use crate::core::{Command, Core, Decision, View};
 use crate::ids::Db;
 use crate::journal::{self, JournalError, Options};
+use crate::wire::{self, Protocol};
 
-/// What a start over a journal comes to: where it ends, and its state as a number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a start over a journal comes to: where it ends, and its answers about all there is.
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Found {
     last: u64,
-    state: u64,
-}
-
-struct Hashed(u64);
-
-impl Write for Hashed {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for byte in text.bytes() {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-        Ok(())
-    }
+    told: Vec<u8>,
 }
 
 fn read(disk: &SimDisk, options: &Options) -> Result<Found, JournalError> {
     let mut core = Core::new(0);
     let replayed = journal::look(disk, Path::new(DATA), options, &mut core, &mut |_| ())?;
-    let mut hashed = Hashed(0);
+    let mut told_all = Vec::new();
     let view = View { now: DAWN, ..View::default() };
     let names = |kind: u8, count: u8| (0..count).map(move |number| [kind, b'0' + number]);
     // What an answer depends on is no state: a snapshot may say less about that than the journal.
     let mut take = |told: Decision<'_, '_>| {
         if let Decision::Answer { reply, .. } = told {
-            let _infallible = write!(hashed, "{reply:?}");
+            wire::encode(&reply, Protocol::Resp2, &mut told_all);
         }
     };
     for campaign in names(b'c', CAMPAIGNS) {
@@ -48,7 +37,7 @@ fn read(disk: &SimDisk, options: &Options) -> Result<Found, JournalError> {
     for key in names(b'k', KEYS) {
         take(core.decide(Command::GetMany { db: Db(0), keys: vec![&key] }, &view));
     }
-    Ok(Found { last: replayed.map_or(0, |(_, replayed)| replayed.last_lsn.get()), state: hashed.0 })
+    Ok(Found { last: replayed.map_or(0, |(_, replayed)| replayed.last_lsn.get()), told: told_all })
 }
 
 /// Damages a copy of what the disk holds and looks at it. `named`: the highest position that the journal itself says was
@@ -99,7 +88,11 @@ pub fn try_one(disk: &SimDisk, options: &Options, chance: &mut Chance, named: u6
         return Ok(());
     }
     Err(format!(
-        "{accident} of {} goes unnoticed: {found:?} was {sound:?}, marked as durable up to {named}",
+        "{accident} of {} goes unnoticed: {} up to {} was {} up to {}, marked as durable up to {named}",
         name.escape_ascii(),
+        found.told.escape_ascii(),
+        found.last,
+        sound.told.escape_ascii(),
+        sound.last,
     ))
 }

@@ -87,7 +87,7 @@ mod sabotaged {
         a_stream_one_early_is_found: StreamOneEarly within 200;
         a_sink_one_late_is_found: SinkOneLate within 200;
         a_foreign_log_is_found: AcceptForeignLog within 300;
-        a_position_outside_of_its_transaction_is_found: PositionOutsideTransaction within 300;
+        a_position_outside_of_its_transaction_is_found: PositionOutsideTransaction within 3000;
         a_hole_that_is_ignored_is_found: HoleIgnored within 500;
         a_sink_that_resumes_unchecked_is_found: ResumeUnchecked within 2000;
         a_tail_that_is_not_read_back_is_found: NoTailReadBack within 300;

@@ -526,6 +526,9 @@ impl<'t> World<'t> {
         let Some(copy) = self.kept.clone() else { return Ok(()) };
         self.outside.broker.set_down(false);
         self.outside.database.faults(|faults| *faults = database::Faults::default());
+        // Somebody brings a copy back long after the last request of the lost process has arrived, or not.
+        self.outside.broker.late(&mut self.chance);
+        self.outside.broker.lose_travelling();
         if !copy.is_behind(&self.outside) {
             return Ok(());
         }
@@ -535,7 +538,9 @@ impl<'t> World<'t> {
         let mut tries = 0;
         loop {
             tries += 1;
-            self.refuses_claims(&disk)?;
+            if !self.refuses_claims(&disk, &copy)? {
+                break;
+            }
             if self.chance.one_in(2) && tries < 4 {
                 let left = self.chance.below(30);
                 disk.faults(|faults| faults.changes_left = Some(left));
@@ -578,14 +583,19 @@ impl<'t> World<'t> {
         Ok(())
     }
 
-    /// A gate over `disk` decides no claim.
-    fn refuses_claims(&mut self, disk: &SimDisk) -> Result<(), String> {
-        let mut process = Process::start(disk, &self.setting, &self.outside)
-            .map_err(|error| format!("the gate does not start over a copy: {error}"))?;
+    /// A gate over `disk` decides no claim: true. It may where its journal holds all that the world knows: false.
+    fn refuses_claims(&mut self, disk: &SimDisk, copy: &Copy) -> Result<bool, String> {
+        let mut process = match Process::start(disk, &self.setting, &self.outside) {
+            Ok(process) => process,
+            // The ledger says how far the journal was durable: what is torn below that is refused.
+            Err(error) if error.is_damage() => return Ok(true),
+            Err(error) => return Err(format!("the gate does not start over a copy: {error}")),
+        };
         // Whatever would be written: any event takes a position that the lost part has used.
         let said = process.probe(Ask::Set { key: 0, value: Text::Number(1), px: None });
         match process.is_stale() && said.starts_with(b"-STALE ") {
-            true => Ok(()),
+            true => Ok(true),
+            false if process.replayed.last_lsn >= copy.highest(&self.outside) => Ok(false),
             false => {
                 Err(format!("the gate decides over a journal that is older than the world: {}", said.escape_ascii()))
             }
@@ -699,7 +709,7 @@ impl<'t> World<'t> {
             return if ours { Err("grants were sent among those of another gate".to_owned()) } else { Ok(()) };
         }
         if *is_calm && duplicates > 0 {
-            return Err("a record was sent twice, and there was no reason".to_owned());
+            return Err(format!("a record was sent twice, and there was no reason: {}", outside.broker.duplicate()));
         }
         let mut told = Ok(());
         let mut judge = |place: &str, campaign: &[u8], seat: u32, user: i64| {
