@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use super::batch::{BadHeader, SegmentHeader};
 use super::{Disk, DiskFile, JournalError};
-use crate::sabotage::{Sabotage, on};
 
 /// Zero bytes written at a time.
 const FILL_BYTES: usize = 256 << 10;
@@ -86,7 +85,6 @@ pub(super) fn make(
     }
     let made = made?;
     if made.is_some()
-        && !on(Sabotage::SkipSyncDir)
         && let Err(error) = disk.sync_dir(dir)
     {
         let _ = disk.remove(&whole);

@@ -24,15 +24,16 @@ pub async fn serve<S>(stream: S, session: Session, gate: Rc<RefCell<Gate>>, buff
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut connection = Connection::new(stream, session, gate, buffer);
+    let client = Rc::clone(&session.client);
+    let mut connection =
+        Connection { stream, session, gate, buffer, waits_until: Depends::NOTHING, stall: None, ended: false };
     // A connection that breaks is a client that left: nothing to tell anybody.
     let _left = poll_fn(|cx| connection.poll(cx)).await;
-    connection.close();
+    connection.gate.borrow_mut().clients.close(client.id);
 }
 
-/// See [`serve`].
-pub(super) struct Connection<S> {
-    pub(super) stream: S,
+struct Connection<S> {
+    stream: S,
     session: Session,
     gate: Rc<RefCell<Gate>>,
     buffer: ReadBuffer,
@@ -45,18 +46,9 @@ pub(super) struct Connection<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    pub(super) fn new(stream: S, session: Session, gate: Rc<RefCell<Gate>>, buffer: ReadBuffer) -> Connection<S> {
-        Connection { stream, session, gate, buffer, waits_until: Depends::NOTHING, stall: None, ended: false }
-    }
-
-    /// It is gone.
-    pub(super) fn close(&self) {
-        self.gate.borrow_mut().clients.close(self.session.client.id);
-    }
-
     /// Goes as far as it can. Ends with `Ok` when all is said, with `Err` when the socket broke or the client did not
     /// read.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut budget = limits::READ_BYTES_PER_TURN;
         loop {
             if self.session.client.killed.get() {

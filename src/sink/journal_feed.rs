@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::feed::{Feed, FeedError, Item, Opened, What};
-use super::lines::{Hole, Lines};
+use super::lines::Lines;
 use super::resume;
 use super::rows::{Rows, stored_elsewhere};
 use super::source::{GrantSource, SourceError};
@@ -64,8 +64,7 @@ impl Feed for JournalFeed {
         }
         let elsewhere = stored_elsewhere(ledger, &rows.source, self.log)?;
         let next = rows.of(0).map_or(1, |there| there.next);
-        let late = u64::from(on(Sabotage::SinkOneLate) && next > 1);
-        Ok(vec![next.max(elsewhere.next().get()) + late])
+        Ok(vec![next.max(elsewhere.next().get())])
     }
 
     fn seek(&mut self, from: &[u64]) -> Result<(), FeedError> {
@@ -121,10 +120,6 @@ impl Feed for JournalFeed {
 
     fn is_all(&self, _lines: &Lines) -> bool {
         true
-    }
-
-    fn awaits(&self, _lines: &Lines) -> Vec<Hole> {
-        Vec::new()
     }
 
     fn miss(&self, _kpart: u32, _log: LogId, _after: Lsn) {}

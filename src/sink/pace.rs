@@ -304,7 +304,7 @@ mod tests {
     }
 
     fn began() -> Instant {
-        crate::edge::now()
+        crate::sink::stop::now()
     }
 
     #[test]
