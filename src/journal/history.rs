@@ -98,8 +98,10 @@ pub(super) fn reduce(
     let upto = covered.next.prev();
     let before = list(disk.as_ref(), dir)?;
     let last = before.last();
-    if let Some(last) = last.filter(|last| last.header.durable >= upto) {
-        return Ok(last.header.durable);
+    // A journal that was started and never written has nothing that could become history.
+    let done = last.map_or(Lsn::ZERO, |last| last.header.durable);
+    if done >= upto {
+        return Ok(done);
     }
     let merged = last.filter(|last| last.bytes < MERGE_BYTES);
     let first = match (merged, last) {

@@ -265,6 +265,22 @@ fn what_a_merge_that_was_cut_short_left_behind_is_not_read_twice_and_goes_with_t
 }
 
 #[test]
+fn a_journal_that_was_started_and_never_written_has_snapshots_and_no_history() {
+    let _calm = calm();
+    let disk = MemoryDisk::default();
+    drop(open(&disk).expect("new"));
+    for _ in 0..3 {
+        let mut world = open(&disk).expect("sound");
+        assert_eq!(world.save(), Ok(Lsn::ZERO));
+    }
+    assert_eq!(files_in(&disk, "history").len(), 0);
+    let mut world = open(&disk).expect("sound");
+    world.work(50);
+    assert_eq!(world.save(), Ok(world.core.applied()));
+    assert_eq!(told(&disk).expect("sound").0, world.told);
+}
+
+#[test]
 fn a_damaged_snapshot_is_passed_over_and_two_are_refused_with_the_place() {
     let _calm = calm();
     let disk = MemoryDisk::default();
