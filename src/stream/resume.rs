@@ -103,7 +103,7 @@ pub(super) fn examine(
         if let Some((offset, log)) = one.foreign {
             let who = log.map_or("of somebody else".to_owned(), |log| format!("of another gate (log {log})"));
             let topic = aim.topic;
-            if !aim.adopt {
+            if !aim.adopt && !on(Sabotage::AcceptForeignLog) {
                 return Err(KafkaError::Unfit(format!(
                     "kafka: partition {partition} of {topic} holds a record {who} at offset {offset}: nothing is published \
                      among the records of others without --kafka-adopt yes; or choose another topic with --kafka-topic"

@@ -114,9 +114,12 @@ struct Again {
 
 impl Session {
     pub(super) fn new(cluster: Box<dyn Cluster>, writer: Box<dyn Writer>, resume: &Resume, grants: Grants) -> Session {
-        let lanes = resume.found.iter();
-        let lanes =
-            lanes.map(|found| Lane { sent: found.there.acked, there: found.there, next_offset: found.there.high });
+        let early = u64::from(on(Sabotage::StreamOneEarly));
+        let lanes = resume.found.iter().map(|found| Lane {
+            sent: Lsn::new(found.there.acked.get().saturating_sub(early)),
+            there: found.there,
+            next_offset: found.there.high,
+        });
         Session {
             _cluster: cluster,
             writer,
