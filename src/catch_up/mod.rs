@@ -30,7 +30,7 @@ pub use report::Report;
 
 use crate::edge;
 use crate::exit::Exit;
-use crate::ids::{LogId, Lsn};
+use crate::ids::LogId;
 use crate::journal::{self, DirectoryLock, Disk, JournalError, LockError, RealDisk};
 use crate::kafka::{Cluster, KafkaError};
 use crate::ledger::{LedgerError, LedgerReader};
@@ -75,7 +75,7 @@ pub fn run(settings: &CatchUpSettings) -> Result<Report, CatchUpError> {
     Ok(Report::new(settings, &plan))
 }
 
-/// Reads the side that was named, and asks the other one whether it knows more.
+/// Reads the side that was named, then the other one: in each partition either may be behind the other.
 fn ask(settings: &CatchUpSettings, intake: &mut Intake) -> Result<(), CatchUpError> {
     let world = &settings.world;
     let mut cluster = world.kafka.as_ref().map(sides::cluster).transpose()?;
@@ -98,18 +98,23 @@ fn ask_sides(
     ledger: Option<&mut (dyn LedgerReader + 'static)>,
     intake: &mut Intake,
 ) -> Result<(), CatchUpError> {
-    let beyond = match from {
-        CatchUpFrom::Nobody => return Ok(()),
+    match from {
+        CatchUpFrom::Nobody => Ok(()),
         CatchUpFrom::Kafka => {
             world::read_topic(cluster.expect("--from kafka comes with brokers"), topic, intake)?;
-            ledger.map_or(Ok(Lsn::ZERO), |ledger| world::look_at_ledger(ledger, intake))?
+            intake.turn_to_the_other_side();
+            ledger.map_or(Ok(()), |ledger| world::read_ledger(ledger, intake))
         }
         CatchUpFrom::Ledger => {
             world::read_ledger(ledger.expect("a ledger that is missing was told of"), intake)?;
-            cluster.map_or(Ok(Lsn::ZERO), |cluster| world::look_at_topic(cluster, topic, intake))?
+            intake.turn_to_the_other_side();
+            match cluster.map_or(Ok(()), |cluster| world::read_topic(cluster, topic, intake)) {
+                // Then it was never filled, or is to be filled anew.
+                Err(CatchUpError::NoTopic(_)) => Ok(()),
+                read => read,
+            }
         }
-    };
-    intake.compare_with_the_other_side(from, beyond)
+    }
 }
 
 /// A side of the world, in words.
@@ -169,8 +174,6 @@ pub enum CatchUpError {
     Nothing,
     /// Nobody was to be asked, but there is a ledger.
     SomebodyKnows(String),
-    /// The other side knows grants up to the second position, the side that was named up to the first.
-    OtherKnowsMore(CatchUpFrom, Lsn, Lsn),
     /// Something contradicts or is missing.
     Differs(Differences),
 }
@@ -184,7 +187,7 @@ impl CatchUpError {
             | CatchUpError::OtherLogs(..)
             | CatchUpError::Nothing
             | CatchUpError::SomebodyKnows(_) => Exit::Usage,
-            CatchUpError::OtherKnowsMore(..) | CatchUpError::Differs(_) => Exit::Difference,
+            CatchUpError::Differs(_) => Exit::Difference,
             CatchUpError::Data(_)
             | CatchUpError::Lock(_)
             | CatchUpError::Journal(_)
@@ -251,17 +254,6 @@ impl fmt::Display for CatchUpError {
             CatchUpError::Nothing => f.write_str("there is no journal, and no grant of one to bring back"),
             CatchUpError::SomebodyKnows(ledger) => {
                 write!(f, "--from none: there is a ledger at {ledger}, which may know more: ask it with --from ledger")
-            }
-            CatchUpError::OtherKnowsMore(from, upto, beyond) => {
-                let (here, other, option) = match from {
-                    CatchUpFrom::Kafka => ("topic", "ledger", "ledger"),
-                    CatchUpFrom::Nobody | CatchUpFrom::Ledger => ("ledger", "topic", "kafka"),
-                };
-                write!(
-                    f,
-                    "the {other} holds grants up to seq {beyond}, the {here} up to {upto}: their seats would be granted \
-                     again; nothing was changed; use --from {option}"
-                )
             }
             CatchUpError::Differs(differences) => {
                 for line in &differences.lines {

@@ -271,6 +271,30 @@ impl Broker {
         self.state().published.retain(keep);
     }
 
+    /// What is in the topic and what is on its way, for humans.
+    pub fn told(&self) -> String {
+        let state = self.state();
+        let mut told = String::new();
+        let seq = |record: &Record| {
+            let header = record.headers.iter().find(|(name, _)| name == "cg-seq");
+            header.and_then(|(_, value)| value.as_deref()).map(|value| value.escape_ascii().to_string())
+        };
+        for log in state.topic.iter().flatten() {
+            let seqs = log.records.iter().flatten().filter_map(seq).collect::<Vec<_>>();
+            told += &format!("[{}: {}] ", log.low, seqs.join(" "));
+        }
+        for sending in &state.writers {
+            let (over, on_way) = (sending.over || sending.failed, sending.travelling.len());
+            told += &format!(
+                "{}({on_way} {} {}) ",
+                if over { "dead" } else { "live" },
+                sending.unacknowledged.len(),
+                sending.acknowledged.len()
+            );
+        }
+        told
+    }
+
     /// The first record that was there a second time.
     pub fn duplicate(&self) -> String {
         self.state().duplicate.clone().unwrap_or_default()

@@ -47,13 +47,10 @@ impl Copy {
         topic.max(outside.known(self.log)).unwrap_or(Lsn::ZERO)
     }
 
-    /// The state that this copy and the grants of one side come to; `None` where they contradict.
+    /// The state that this copy and what the world knows come to, read from one side first; `None` where they contradict.
     pub fn caught_up(&self, outside: &Outside, from: CatchUpFrom) -> Option<Model> {
-        let mut grants = match from {
-            CatchUpFrom::Kafka => outside.broker.grants(self.log),
-            CatchUpFrom::Ledger => ledger_grants(outside),
-            CatchUpFrom::Nobody => Vec::new(),
-        };
+        let (topic, ledger) = (outside.broker.grants(self.log), ledger_grants(outside));
+        let mut grants = if from == CatchUpFrom::Kafka { [topic, ledger].concat() } else { [ledger, topic].concat() };
         // Of a record that came twice the first one counts.
         grants.sort_by_key(|grant| grant.0);
         grants.dedup_by_key(|grant| grant.0);

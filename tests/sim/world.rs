@@ -273,16 +273,19 @@ impl<'t> World<'t> {
             0..=6 => {
                 if let Some(stream) = &mut line.stream {
                     trace.note("stream", &[u64::from(stream.turn())]);
+                    trace.remark(|| outside.broker.told());
                 }
             }
             7..=12 => {
                 if let Some(sink) = &mut line.sink {
                     trace.note("sink", &[u64::from(sink.turn())]);
+                    trace.remark(|| outside.database.told());
                 }
             }
             13..=18 => {
                 let moved = outside.broker.work(chance);
                 trace.note("broker", &[moved]);
+                trace.remark(|| outside.broker.told());
             }
             _ if self.habits.trouble => self.trouble_outside(),
             _ => {}
@@ -532,7 +535,12 @@ impl<'t> World<'t> {
         if !copy.is_behind(&self.outside) {
             return Ok(());
         }
-        let mut from = if self.outside.route == Route::Both { CatchUpFrom::Kafka } else { CatchUpFrom::Ledger };
+        self.is_calm = false;
+        // Somebody brings a copy back long after the last request of the lost process has arrived, or not.
+        self.outside.broker.late(&mut self.chance);
+        self.outside.broker.lose_travelling();
+        let both = self.outside.route == Route::Both;
+        let from = if both && self.chance.one_in(2) { CatchUpFrom::Kafka } else { CatchUpFrom::Ledger };
         let disk = copy.disk.copy();
         self.trace.note("copy", &[]);
         let mut tries = 0;
@@ -558,9 +566,8 @@ impl<'t> World<'t> {
                     }
                 }
                 Ok(_) => break,
-                Err(CatchUpError::OtherKnowsMore(..)) if from == CatchUpFrom::Kafka => from = CatchUpFrom::Ledger,
                 // What the world has lost itself nobody can bring in: the newest directory stays.
-                Err(CatchUpError::Differs(_) | CatchUpError::OtherKnowsMore(..)) => return Ok(()),
+                Err(CatchUpError::Differs(_)) => return Ok(()),
                 Err(error) => return Err(format!("catching up fails: {error}")),
             }
         }
