@@ -31,6 +31,32 @@ pub enum Sabotage {
     IgnoreTheWorld,
     /// A journal is brought up to date without holding claims back meanwhile.
     CatchUpUnheld,
+    /// A snapshot lacks the last event that it says it covers.
+    SnapshotOneShort,
+    /// Segments go as soon as a snapshot covers them, before they are history.
+    FreeEarly,
+    /// History goes when its time is over, whoever still needs it.
+    ForgetUnstored,
+    /// Answers that change nothing leave whatever they tell of.
+    ReadsUnheld,
+    /// A claim is told the seat before its own.
+    WrongSeat,
+    /// The gate's clock follows the wall at once.
+    ClockSteps,
+    /// The name of a new segment is not synced.
+    SkipSyncDir,
+    /// Batches are accepted whatever their checksums say.
+    IgnoreChecksum,
+    /// Who reads the journal passes over the last batch of a segment.
+    DropLastBatch,
+    /// The stream goes on one position behind the next one.
+    StreamOneLate,
+    /// The stream sends the last record of a partition once more.
+    StreamOneEarly,
+    /// The sink goes on one position behind the next one.
+    SinkOneLate,
+    /// The stream publishes into a topic that another gate has filled.
+    AcceptForeignLog,
 }
 
 #[cfg(feature = "sabotage")]
@@ -55,13 +81,13 @@ impl Sabotage {
 #[cfg(feature = "sabotage")]
 mod switches {
     use super::Sabotage;
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::{AtomicU64, Ordering};
 
-    static ARMED: AtomicU32 = AtomicU32::new(0);
+    static ARMED: AtomicU64 = AtomicU64::new(0);
 
     /// Whether this promise is to be broken.
     pub fn on(which: Sabotage) -> bool {
-        ARMED.load(Ordering::Relaxed) & (1 << which as u32) != 0
+        ARMED.load(Ordering::Relaxed) & (1 << which as u64) != 0
     }
 
     /// Breaks the promise that the environment names, if it names one: `SABOTAGE=NoTailReadBack`. For a test that breaks
@@ -75,12 +101,12 @@ mod switches {
 
     /// Breaks it from here on, in the whole process.
     pub fn arm(which: Sabotage) {
-        ARMED.fetch_or(1 << which as u32, Ordering::Relaxed);
+        ARMED.fetch_or(1 << which as u64, Ordering::Relaxed);
     }
 
     /// Keeps it again.
     pub fn disarm(which: Sabotage) {
-        ARMED.fetch_and(!(1 << which as u32), Ordering::Relaxed);
+        ARMED.fetch_and(!(1 << which as u64), Ordering::Relaxed);
     }
 }
 

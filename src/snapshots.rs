@@ -1,6 +1,7 @@
 //! # snapshots - who wants one, and how the last one went
 //! The desk between those who ask for a snapshot (`BGSAVE`, `SAVE`, `BGREWRITEAOF`, a backup) and the compactor, who makes
-//! one at a time, also without being asked. A joint between threads: nobody waits here but the compactor. May use: `ids`.
+//! one at a time, also without being asked. A joint between threads: nobody waits here but the compactor.
+//! May use: `edge`, `ids`.
 //!
 //! ```text
 //! who asks    request(upto) -> Ticket ............................ outcome(&ticket) -> made, failed, not yet
@@ -10,6 +11,7 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::edge;
 use crate::ids::{Lsn, Millis};
 
 /// Requests and figures of the snapshots of one process.
@@ -113,7 +115,7 @@ impl Snapshots {
 
     /// The compactor: waits for a request or a nudge, at most `patience`; answers up to where a snapshot is asked for.
     pub fn wait(&self, patience: Duration) -> Option<Lsn> {
-        let idle = |state: &mut State| !state.nudged;
+        let idle = |state: &mut State| !state.nudged && !edge::is_simulated();
         let waited = self.asked.wait_timeout_while(self.lock(), patience, idle);
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         state.nudged = false;

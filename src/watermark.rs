@@ -1,12 +1,13 @@
 //! # watermark - how far each part has come
 //! Five numbers that move along one line of positions, each with one owner; every lag is a subtraction.
-//! The joints between threads: one writes, any number read or wait. May use: `snapshots`, `ids`.
+//! The joints between threads: one writes, any number read or wait. May use: `snapshots`, `edge`, `ids`.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::edge;
 use crate::ids::Lsn;
 use crate::snapshots::Snapshots;
 
@@ -60,6 +61,12 @@ impl Watermark {
     }
 
     fn wait_while(&self, patience: Duration, waits: impl Fn() -> bool) -> Lsn {
+        if edge::is_simulated() {
+            if waits() {
+                edge::passes(patience);
+            }
+            return self.get();
+        }
         self.waiters.fetch_add(1, Ordering::SeqCst);
         let guard = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.moved.wait_timeout_while(guard, patience, |_: &mut ()| waits());
@@ -82,6 +89,11 @@ impl Partitions {
         let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
         published.clear();
         published.extend_from_slice(last);
+    }
+
+    /// The last `seq` published in each partition.
+    pub fn published(&self) -> Vec<Lsn> {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The sink: records behind `after` are missing in `partition`; they are to be sent again.

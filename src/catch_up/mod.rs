@@ -1,8 +1,8 @@
 //! # catch_up - a journal that is older than the world
 //! Brings in what Kafka or the ledger holds beyond the end of a journal that was set back (a restored copy, a machine
 //! rolled back), or all that they hold where the directory is gone.
-//! May use: `settings`, `kafka`, `ledger`, `journal`, `wire` (records), `core`, `metrics`, `watermark`, `grant`, `limits`,
-//! `ids`, `exit`, `sabotage`.
+//! May use: `settings`, `kafka`, `ledger`, `journal`, `wire` (records), `core`, `metrics`, `watermark`, `edge`, `grant`,
+//! `limits`, `ids`, `exit`, `sabotage`.
 //! Promises: where anything contradicts, nothing is changed; no seat that the world knows is granted again; killed at any
 //! moment, the next run ends where this one would have, and no gate decides a claim in between.
 //!
@@ -12,6 +12,8 @@
 //! ```
 
 mod apply;
+#[cfg(any(test, feature = "sim"))]
+pub(crate) mod by_hand;
 mod known;
 mod plan;
 mod report;
@@ -22,15 +24,16 @@ mod world;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 pub use report::Report;
 
+use crate::edge;
 use crate::exit::Exit;
-use crate::ids::{LogId, Lsn, Millis};
+use crate::ids::LogId;
 use crate::journal::{self, DirectoryLock, Disk, JournalError, LockError, RealDisk};
-use crate::kafka::KafkaError;
-use crate::ledger::LedgerError;
+use crate::kafka::{Cluster, KafkaError};
+use crate::ledger::{LedgerError, LedgerReader};
 use crate::limits;
 use crate::settings::{CatchUpFrom, CatchUpSettings};
 use known::Known;
@@ -65,43 +68,53 @@ pub fn run(settings: &CatchUpSettings) -> Result<Report, CatchUpError> {
     }
     let mut intake = Intake::new(known, settings.log_id);
     ask(settings, &mut intake)?;
-    let plan = Plan::make(intake.close()?, &settings.campaigns, wall())?;
+    let plan = Plan::make(intake.close()?, &settings.campaigns, edge::wall())?;
     if !settings.dry_run {
         apply::apply(&disk, data, options, &plan)?;
     }
     Ok(Report::new(settings, &plan))
 }
 
-/// Reads the side that was named, and asks the other one whether it knows more.
+/// Reads the side that was named, then the other one: in each partition either may be behind the other.
 fn ask(settings: &CatchUpSettings, intake: &mut Intake) -> Result<(), CatchUpError> {
     let world = &settings.world;
     let mut cluster = world.kafka.as_ref().map(sides::cluster).transpose()?;
     let topic = world.kafka.as_ref().map_or("", |kafka| kafka.topic.as_str());
     let mut ledger = sides::ledger(world)?;
-    let beyond = match settings.from {
-        CatchUpFrom::Nobody => {
-            // A ledger that is there was asked for by nobody, and knows more than nobody.
-            let there = ledger.map(|_| CatchUpError::SomebodyKnows(world.ledger.to_string()));
-            return there.map_or(Ok(()), Err);
-        }
+    match (settings.from, &ledger) {
+        // A ledger that is there was asked for by nobody, and knows more than nobody.
+        (CatchUpFrom::Nobody, Some(_)) => return Err(CatchUpError::SomebodyKnows(world.ledger.to_string())),
+        (CatchUpFrom::Nobody, None) => return Ok(()),
+        (CatchUpFrom::Ledger, None) => return Err(CatchUpError::NoLedger(world.ledger.to_string())),
+        (CatchUpFrom::Ledger, Some(_)) | (CatchUpFrom::Kafka, _) => {}
+    }
+    ask_sides(settings.from, (cluster.as_deref_mut(), topic), ledger.as_deref_mut(), intake)
+}
+
+/// The same, of sides that are there.
+fn ask_sides(
+    from: CatchUpFrom,
+    (cluster, topic): (Option<&mut (dyn Cluster + 'static)>, &str),
+    ledger: Option<&mut (dyn LedgerReader + 'static)>,
+    intake: &mut Intake,
+) -> Result<(), CatchUpError> {
+    match from {
+        CatchUpFrom::Nobody => Ok(()),
         CatchUpFrom::Kafka => {
-            let cluster = cluster.as_mut().expect("--from kafka comes with brokers");
-            world::read_topic(cluster.as_mut(), topic, intake)?;
-            match &mut ledger {
-                Some(ledger) => world::look_at_ledger(ledger.as_mut(), intake)?,
-                None => Lsn::ZERO,
-            }
+            world::read_topic(cluster.expect("--from kafka comes with brokers"), topic, intake)?;
+            intake.turn_to_the_other_side();
+            ledger.map_or(Ok(()), |ledger| world::read_ledger(ledger, intake))
         }
         CatchUpFrom::Ledger => {
-            let Some(ledger) = &mut ledger else { return Err(CatchUpError::NoLedger(world.ledger.to_string())) };
-            world::read_ledger(ledger.as_mut(), intake)?;
-            match &mut cluster {
-                Some(cluster) => world::look_at_topic(cluster.as_mut(), topic, intake)?,
-                None => Lsn::ZERO,
+            world::read_ledger(ledger.expect("a ledger that is missing was told of"), intake)?;
+            intake.turn_to_the_other_side();
+            match cluster.map_or(Ok(()), |cluster| world::read_topic(cluster, topic, intake)) {
+                // Then it was never filled, or is to be filled anew.
+                Err(CatchUpError::NoTopic(_)) => Ok(()),
+                read => read,
             }
         }
-    };
-    intake.compare_with_the_other_side(settings.from, beyond)
+    }
 }
 
 /// A side of the world, in words.
@@ -111,12 +124,6 @@ fn side(from: CatchUpFrom) -> &'static str {
         CatchUpFrom::Ledger => "ledger",
         CatchUpFrom::Nobody => "world, of which nothing is left",
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "when a campaign that nobody knows the terms of is closed")]
-fn wall() -> Millis {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// What contradicts, or is missing: one line each, at most `limits::CATCH_UP_LINES_MAX` of them.
@@ -167,8 +174,6 @@ pub enum CatchUpError {
     Nothing,
     /// Nobody was to be asked, but there is a ledger.
     SomebodyKnows(String),
-    /// The other side knows grants up to the second position, the side that was named up to the first.
-    OtherKnowsMore(CatchUpFrom, Lsn, Lsn),
     /// Something contradicts or is missing.
     Differs(Differences),
 }
@@ -182,7 +187,7 @@ impl CatchUpError {
             | CatchUpError::OtherLogs(..)
             | CatchUpError::Nothing
             | CatchUpError::SomebodyKnows(_) => Exit::Usage,
-            CatchUpError::OtherKnowsMore(..) | CatchUpError::Differs(_) => Exit::Difference,
+            CatchUpError::Differs(_) => Exit::Difference,
             CatchUpError::Data(_)
             | CatchUpError::Lock(_)
             | CatchUpError::Journal(_)
@@ -249,17 +254,6 @@ impl fmt::Display for CatchUpError {
             CatchUpError::Nothing => f.write_str("there is no journal, and no grant of one to bring back"),
             CatchUpError::SomebodyKnows(ledger) => {
                 write!(f, "--from none: there is a ledger at {ledger}, which may know more: ask it with --from ledger")
-            }
-            CatchUpError::OtherKnowsMore(from, upto, beyond) => {
-                let (here, other, option) = match from {
-                    CatchUpFrom::Kafka => ("topic", "ledger", "ledger"),
-                    CatchUpFrom::Nobody | CatchUpFrom::Ledger => ("ledger", "topic", "kafka"),
-                };
-                write!(
-                    f,
-                    "the {other} holds grants up to seq {beyond}, the {here} up to {upto}: their seats would be granted \
-                     again; nothing was changed; use --from {option}"
-                )
             }
             CatchUpError::Differs(differences) => {
                 for line in &differences.lines {

@@ -11,14 +11,10 @@ use crate::ids::{LogId, Lsn, Millis};
 use crate::kafka::{Bounds, Cluster, Record};
 use crate::ledger::{LedgerReader, Position, journal_source};
 use crate::limits;
-use crate::settings::CatchUpFrom;
 use crate::wire::kafka::{Parsed, parse};
 
 /// Rows of the ledger read at a time.
 const PAGE_ROWS: usize = 5_000;
-
-/// Records at the end of a partition that are looked at first for one of ours.
-const TAIL_RECORDS: u64 = 64;
 
 /// A grant that the journal does not have.
 #[derive(Debug)]
@@ -43,7 +39,7 @@ pub(super) struct Intake {
     ahead: Vec<Ahead>,
     agreed: u64,
     unreadable: u64,
-    highest: Lsn,
+    is_other_side: bool,
     /// Positions up to here were used, whether by a grant or not.
     used: Lsn,
     differences: Differences,
@@ -79,13 +75,16 @@ impl Intake {
             ahead: Vec::new(),
             agreed: 0,
             unreadable: 0,
-            highest: Lsn::ZERO,
+            is_other_side: false,
             differences: Differences::default(),
         }
     }
 
     /// A grant of the world.
     pub fn take(&mut self, grant: Grant) {
+        if self.is_other_side && self.log != Some(grant.log) {
+            return;
+        }
         *self.logs.entry(grant.log).or_default() += 1;
         if *self.log.get_or_insert(grant.log) != grant.log {
             return;
@@ -93,10 +92,9 @@ impl Intake {
         if grant.seq.get() > limits::LSN_MAX {
             return self.differences.add(|| format!("{grant}: no journal has such a seq; this was written by hand"));
         }
-        self.highest = self.highest.max(grant.seq);
         self.used = self.used.max(grant.seq);
         match self.known.says(&grant) {
-            Says::Same => self.agreed += 1,
+            Says::Same => self.agreed += u64::from(!self.is_other_side),
             Says::Other(line) => self.differences.add(|| line),
             Says::Unknown => {
                 let campaign = self.number_of(&grant.campaign);
@@ -131,15 +129,10 @@ impl Intake {
         last
     }
 
-    /// The side that was not named knows grants of this journal up to `beyond`: bringing in less would give their seats
-    /// to others.
-    pub fn compare_with_the_other_side(&mut self, from: CatchUpFrom, beyond: Lsn) -> Result<(), CatchUpError> {
-        self.used = self.used.max(beyond);
-        let upto = self.highest.max(self.known.last);
-        match beyond > upto {
-            true => Err(CatchUpError::OtherKnowsMore(from, upto, beyond)),
-            false => Ok(()),
-        }
+    /// What is taken from here on is the other side's: it tells of the same journal, and may know what the first one has
+    /// lost or does not have yet.
+    pub fn turn_to_the_other_side(&mut self) {
+        self.is_other_side = true;
     }
 
     /// All was taken.
@@ -199,12 +192,6 @@ pub(super) fn read_ledger(ledger: &mut dyn LedgerReader, intake: &mut Intake) ->
     Ok(())
 }
 
-/// The last grant of this journal that the ledger has stored.
-pub(super) fn look_at_ledger(ledger: &mut dyn LedgerReader, intake: &mut Intake) -> Result<Lsn, CatchUpError> {
-    let positions = ledger.all_positions()?;
-    Ok(intake.take_positions(&positions))
-}
-
 /// All records of the topic.
 pub(super) fn read_topic(cluster: &mut dyn Cluster, topic: &str, intake: &mut Intake) -> Result<(), CatchUpError> {
     let partitions = cluster.partitions(topic)?.ok_or_else(|| CatchUpError::NoTopic(topic.to_owned()))?;
@@ -223,30 +210,6 @@ pub(super) fn read_topic(cluster: &mut dyn Cluster, topic: &str, intake: &mut In
         })?;
     }
     Ok(())
-}
-
-/// The highest grant of this journal that is in the topic.
-pub(super) fn look_at_topic(cluster: &mut dyn Cluster, topic: &str, intake: &Intake) -> Result<Lsn, CatchUpError> {
-    let Some(log) = intake.log else { return Ok(Lsn::ZERO) };
-    let mut highest = Lsn::ZERO;
-    for partition in 0..cluster.partitions(topic)?.unwrap_or(0) {
-        let Bounds { low, high } = cluster.bounds(topic, partition)?;
-        let (mut from, mut last) = (high, Lsn::ZERO);
-        while from > low && last == Lsn::ZERO {
-            let upto = from;
-            from = high.saturating_sub((high - from).max(TAIL_RECORDS / 4) * 4).max(low);
-            cluster.read(topic, partition, from..upto, &mut |record| {
-                if let Parsed::Grant(record) = parsed(&record)
-                    && record.grant.log == log
-                {
-                    last = last.max(record.grant.seq);
-                }
-                ControlFlow::Continue(())
-            })?;
-        }
-        highest = highest.max(last);
-    }
-    Ok(highest)
 }
 
 fn parsed(record: &Record) -> Parsed {

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::base;
 use super::snapshot::{self, Covered};
@@ -23,8 +23,10 @@ use super::sync::Shared;
 use super::walk::Found;
 use super::{Disk, Journal, JournalError, Open, Reader, history, random, segment};
 use crate::core::{Core, Event};
+use crate::edge;
 use crate::ids::{LogId, Lsn, Millis};
 use crate::metrics::Figures;
+use crate::sabotage::{Sabotage, on};
 use crate::snapshots::Snapshot as Made;
 use crate::watermark::Watermarks;
 
@@ -109,7 +111,7 @@ impl Compactor {
                 let _ = rustix::process::setpriority_process(None, NICE);
                 let mut asked = None;
                 while !self.stopped() {
-                    self.turn(&wall, asked);
+                    self.turn(&edge::wall, asked);
                     asked = self.watermarks().snapshots.wait(PATIENCE);
                 }
             })
@@ -178,7 +180,8 @@ impl Compactor {
         if base.segment() == sealed {
             return Ok(Made { lsn, bytes: base.bytes, at: clock() });
         }
-        self.replay(&mut core, base.covered.map_or(Lsn::new(1), |covered| covered.next), lsn)?;
+        let upto = if on(Sabotage::SnapshotOneShort) { lsn.prev() } else { lsn };
+        self.replay(&mut core, base.covered.map_or(Lsn::new(1), |covered| covered.next), upto)?;
         let mut pace = |_| self.pace();
         let size = snapshot::write(self.disk.as_ref(), &self.dir, &covered, clock(), &core, &mut pace)?;
         // A second state is as large as the first: it goes before anything else is done.
@@ -225,6 +228,7 @@ impl Compactor {
     fn tidy(&self, older: Option<&Covered>, sealed: u64) -> Result<(), JournalError> {
         let (disk, dir) = (self.disk.as_ref(), &self.dir);
         let covered = older.map_or(0, |older| older.segment);
+        let covered = if on(Sabotage::FreeEarly) { sealed } else { covered };
         if let Some(older) = older {
             let block = Found::look(disk, dir, sealed)?.header.map_or(0, |header| header.block_bytes);
             history::reduce(&self.disk, dir, older, block, &mut |_| self.pace())?;
@@ -260,14 +264,28 @@ impl Compactor {
         for file in files {
             let old = now.0.saturating_sub(file.header.at.0) > self.options.keep_ms;
             let too_long = self.options.keep_bytes > 0 && bytes > self.options.keep_bytes;
-            if file.header.durable > needed || !(old || too_long) || self.has_imports(&file)? {
+            if file.header.durable > needed && !on(Sabotage::ForgetUnstored)
+                || !(old || too_long)
+                || self.has_imports(&file)?
+            {
                 return Ok(());
             }
-            self.remove(&file.path)?;
+            self.remove_history(&file.path)?;
             bytes -= file.bytes;
             tracing::info!("history up to lsn {} is over: it is published, stored and old enough", file.header.durable);
         }
         Ok(())
+    }
+
+    /// Removes a file behind which history goes on. What lies before it must neither be there nor come back once it is gone:
+    /// there would be a gap between them.
+    fn remove_history(&self, path: &Path) -> Result<(), JournalError> {
+        for left in history::merged_away(self.disk.as_ref(), &self.dir)? {
+            self.remove(&left)?;
+        }
+        let here = history::directory(&self.dir);
+        self.disk.sync_dir(&here).map_err(|error| JournalError::io("syncing", &here, &error))?;
+        self.remove(path)
     }
 
     /// What was imported keeps a position that a snapshot does not know: such history stays.
@@ -308,10 +326,4 @@ impl Compactor {
     fn figures(&self) -> &Figures {
         &self.shared.hooks.figures
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the edge where the compactor's time comes in")]
-fn wall() -> Millis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

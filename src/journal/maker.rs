@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::{Disk, DiskFile, Hooks, JournalError, Room, segment};
+use crate::edge;
 
 /// Between two attempts while the disk has no room.
 const RETRY: Duration = Duration::from_millis(500);
@@ -69,6 +70,9 @@ impl Maker {
             desk: Mutex::new(Desk { next, spare: None, rolled: Vec::new(), trouble: String::new() }),
             changed: Condvar::new(),
         });
+        if edge::is_simulated() {
+            return Ok(Maker { helper, thread: None });
+        }
         let work = Arc::clone(&helper);
         let path = dir.clone();
         let thread = std::thread::Builder::new()
@@ -118,46 +122,59 @@ impl Helper {
     fn run(&self, disk: &dyn Disk, dir: &Path, segment_bytes: u64, hooks: &Hooks) {
         let stopped = || self.stop.load(Ordering::Acquire);
         while let Some(work) = self.wanted() {
-            let number = match work {
-                Work::Make(number) => number,
-                Work::Cut(rolled) => {
-                    cut(&rolled, hooks);
-                    continue;
+            if !self.turn(work, disk, dir, segment_bytes, hooks) && !stopped() {
+                let desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
+                drop(self.changed.wait_timeout_while(desk, RETRY, |_| !stopped()));
+            }
+        }
+    }
+
+    /// What `run` does next, if there is anything; whether there was.
+    #[cfg(any(test, feature = "sim"))]
+    pub fn step(&self, disk: &dyn Disk, dir: &Path, segment_bytes: u64, hooks: &Hooks) -> bool {
+        let work = self.next_work(&mut self.desk.lock().unwrap_or_else(PoisonError::into_inner));
+        work.is_some_and(|work| self.turn(work, disk, dir, segment_bytes, hooks))
+    }
+
+    /// Does one piece of work; false where the disk had no room for it.
+    fn turn(&self, work: Work, disk: &dyn Disk, dir: &Path, segment_bytes: u64, hooks: &Hooks) -> bool {
+        let number = match work {
+            Work::Make(number) => number,
+            Work::Cut(rolled) => {
+                cut(&rolled, hooks);
+                return true;
+            }
+        };
+        match segment::make(disk, dir, number, segment_bytes, &|| self.stop.load(Ordering::Acquire)) {
+            Ok(None) => true,
+            Ok(Some(file)) => {
+                let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
+                desk.next = number + 1;
+                desk.spare = Some(Spare { number, file });
+                self.phase.store(READY, Ordering::Release);
+                drop(desk);
+                hooks.figures.journal_bytes.add(segment_bytes);
+                if !hooks.figures.journal_trouble.get().is_empty() {
+                    hooks.figures.journal_trouble.set("");
+                    tracing::info!("there is room for the journal again; writes are taken");
                 }
-            };
-            match segment::make(disk, dir, number, segment_bytes, &stopped) {
-                Ok(None) => {}
-                Ok(Some(file)) => {
-                    let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
-                    desk.next = number + 1;
-                    desk.spare = Some(Spare { number, file });
-                    self.phase.store(READY, Ordering::Release);
-                    drop(desk);
-                    hooks.figures.journal_bytes.add(segment_bytes);
-                    if !hooks.figures.journal_trouble.get().is_empty() {
-                        hooks.figures.journal_trouble.set("");
-                        tracing::info!("there is room for the journal again; writes are taken");
-                    }
+                (hooks.on_progress)();
+                true
+            }
+            Err(error) => {
+                let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
+                desk.trouble = error.to_string();
+                let news = self.phase.swap(FAILED, Ordering::AcqRel) != FAILED;
+                hooks.figures.journal_trouble.set(desk.trouble.clone());
+                drop(desk);
+                if news {
+                    tracing::error!(
+                        "{error}; when the open segment is full, writes will be refused (MISCONF) until there is room; \
+                         trying again twice a second"
+                    );
                     (hooks.on_progress)();
                 }
-                Err(error) => {
-                    let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
-                    desk.trouble = error.to_string();
-                    let news = self.phase.swap(FAILED, Ordering::AcqRel) != FAILED;
-                    hooks.figures.journal_trouble.set(desk.trouble.clone());
-                    drop(desk);
-                    if news {
-                        tracing::error!(
-                            "{error}; when the open segment is full, writes will be refused (MISCONF) until there is room; \
-                             trying again twice a second"
-                        );
-                        (hooks.on_progress)();
-                    }
-                    if !stopped() {
-                        let desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
-                        drop(self.changed.wait_timeout_while(desk, RETRY, |_| !stopped()));
-                    }
-                }
+                false
             }
         }
     }
@@ -175,9 +192,13 @@ impl Helper {
         let stopped = || self.stop.load(Ordering::Acquire);
         let idle = |desk: &mut Desk| desk.spare.is_some() && desk.rolled.is_empty() && !stopped();
         let mut desk = self.changed.wait_while(desk, idle).unwrap_or_else(PoisonError::into_inner);
+        self.next_work(&mut desk)
+    }
+
+    fn next_work(&self, desk: &mut Desk) -> Option<Work> {
         match desk.rolled.pop() {
             Some(rolled) => Some(Work::Cut(rolled)),
-            None => (!stopped()).then_some(Work::Make(desk.next)),
+            None => (desk.spare.is_none() && !self.stop.load(Ordering::Acquire)).then_some(Work::Make(desk.next)),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! # journal - every change on disk, in order, before its answer
 //! A write-ahead journal with group commit: while one batch is being synced the loop fills the next.
-//! May use: `core` (events, the state as pieces), `grant`, `ids`, `limits`, `metrics`, `watermark`, `snapshots`,
+//! May use: `core` (events, the state as pieces), `grant`, `ids`, `limits`, `metrics`, `watermark`, `snapshots`, `edge`,
 //! `sabotage`.
 //! Promises: `durable` never passes what a power cut would take; a group is there whole or not at all; damage below the
 //! durable mark is refused with its place, damage above it is cut and told; a failed write or sync is never retried.
@@ -25,6 +25,8 @@ mod copy;
 mod cut;
 mod disk;
 mod grants;
+#[cfg(any(test, feature = "sim"))]
+mod hands;
 mod history;
 mod hold;
 mod inspect;
@@ -60,6 +62,8 @@ pub use copy::{Copied, clear, copy, copy_bases};
 pub use cut::{cut, forget};
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use grants::{Campaign, Campaigns, NoSuchCampaign};
+#[cfg(any(test, feature = "sim"))]
+pub(crate) use hands::Hands;
 pub use hold::{held_because, hold, let_go};
 pub use inspect::{Aside, Damage, FileFacts, FileKind, Gap, Inspection, Inspector, Place, Visit, inspect, place_of};
 pub use lock::{DirectoryLock, LockError};
@@ -70,6 +74,7 @@ pub use record::{BadRecord, Records, record_bytes_max};
 pub use recover::{ReplayProgress, Replayed, TornTail};
 
 use crate::core::{Core, Event};
+use crate::edge;
 use crate::ids::{LogId, Lsn};
 use crate::limits;
 use crate::metrics::Figures;
@@ -283,9 +288,7 @@ impl Options {
 
 /// Bytes that nobody can foresee.
 fn random<const N: usize>() -> Result<[u8; N], JournalError> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|error| JournalError::Random { reason: error.to_string() })?;
-    Ok(bytes)
+    edge::random().map_err(|error| JournalError::Random { reason: error.to_string() })
 }
 
 /// What can go wrong with a journal: what, where, what to do next.

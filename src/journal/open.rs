@@ -8,12 +8,15 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use super::batch::{BATCH_HEADER_BYTES, SegmentHeader};
+#[cfg(any(test, feature = "sim"))]
+use super::hands::Hands;
 use super::maker::Maker;
 use super::recover::Replayed;
 use super::sync::{self, Shared};
 use super::writer::{Job, Writer};
 use super::{Disk, DiskFile, Hooks, Journal, JournalError, Options, record, segment};
 use crate::core::Event;
+use crate::edge;
 use crate::ids::{LogId, Lsn, Millis};
 use crate::sabotage::{self, Sabotage};
 
@@ -100,6 +103,9 @@ pub struct Open {
     maker: Maker,
     writer: Option<JoinHandle<()>>,
     syncer: Option<JoinHandle<()>>,
+    /// In a simulation: the work of those threads, done when its hands are moved.
+    #[cfg(any(test, feature = "sim"))]
+    pub(super) hands: Option<Hands>,
 }
 
 impl fmt::Debug for Open {
@@ -223,7 +229,8 @@ impl Open {
         let shared = Arc::new(Shared::new(hooks.clone(), Arc::clone(&file), path.clone(), last, segment.number - 1));
         let (jobs, todo) = sync_channel(1);
         let (finished, done) = sync_channel(1);
-        let maker = Maker::start(Arc::clone(&disk), dir.clone(), segment.number + 1, options.segment_bytes, hooks)?;
+        let maker =
+            Maker::start(Arc::clone(&disk), dir.clone(), segment.number + 1, options.segment_bytes, hooks.clone())?;
         let mut open = Open {
             disk,
             dir: dir.clone(),
@@ -248,6 +255,8 @@ impl Open {
             maker,
             writer: None,
             syncer: None,
+            #[cfg(any(test, feature = "sim"))]
+            hands: None,
         };
         open.begin_batch(last.next());
         let writer = Writer {
@@ -263,6 +272,12 @@ impl Open {
             jobs: todo,
             done: finished,
         };
+        #[cfg(any(test, feature = "sim"))]
+        if edge::is_simulated() {
+            open.hands =
+                Some(Hands::new(writer, hooks, options.segment_bytes, Arc::clone(&open.disk), open.dir.clone()));
+            return Ok(open);
+        }
         let thread = std::thread::Builder::new().name("journal".into()).spawn(move || writer.run());
         open.writer = Some(thread.map_err(|error| JournalError::io("starting the writer of", &path, &error))?);
         open.syncer = sync::start(&shared, options.appendfsync)?;
@@ -344,6 +359,8 @@ impl Open {
             // A journal thread that has ended has said why through `on_failure`.
             let _ = jobs.send(job);
         }
+        #[cfg(any(test, feature = "sim"))]
+        self.hands.iter().filter(|hands| hands.at_once()).for_each(Hands::work);
     }
 
     fn begin_batch(&mut self, first_lsn: Lsn) {
@@ -370,8 +387,11 @@ impl Open {
     }
 
     fn await_flight(&mut self) -> Result<(), JournalError> {
+        #[cfg(any(test, feature = "sim"))]
+        self.hands.iter().for_each(Hands::work);
         if self.idle.is_none() {
-            self.idle = self.done.recv().ok();
+            let received = if edge::is_simulated() { self.done.try_recv().ok() } else { self.done.recv().ok() };
+            self.idle = received;
         }
         let failed = || self.shared.failure().unwrap_or(JournalError::Stopped);
         if self.idle.is_some() && !self.shared.has_failed() { Ok(()) } else { Err(failed()) }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::batch::{BadHeader, SegmentHeader};
 use super::{Disk, DiskFile, JournalError};
+use crate::sabotage::{Sabotage, on};
 
 /// Zero bytes written at a time.
 const FILL_BYTES: usize = 256 << 10;
@@ -85,6 +86,7 @@ pub(super) fn make(
     }
     let made = made?;
     if made.is_some()
+        && !on(Sabotage::SkipSyncDir)
         && let Err(error) = disk.sync_dir(dir)
     {
         let _ = disk.remove(&whole);

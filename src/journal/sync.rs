@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{Appendfsync, DiskFile, Hooks, JournalError};
+use crate::edge;
 use crate::ids::Lsn;
 use crate::sabotage::{self, Sabotage};
 
@@ -126,14 +127,13 @@ impl Shared {
         if sabotage::on(Sabotage::SkipFsync) {
             return Ok(());
         }
-        #[expect(clippy::disallowed_methods, reason = "the length of a sync is a figure; nothing is decided by it")]
-        let started = Instant::now();
+        let started = edge::now();
         if let Err(error) = file.sync_data() {
             let error = JournalError::io("syncing", path, &error);
             self.fail(error.clone());
             return Err(error);
         }
-        self.fsyncs.record(started.elapsed().as_secs_f64());
+        self.fsyncs.record(edge::now().saturating_duration_since(started).as_secs_f64());
         Ok(())
     }
 
@@ -147,19 +147,31 @@ impl Shared {
         loop {
             let unsynced = self.unsynced.lock().unwrap_or_else(PoisonError::into_inner);
             let waited = self.changed.wait_timeout_while(unsynced, every, |unsynced| !unsynced.stop);
-            let unsynced = waited.unwrap_or_else(PoisonError::into_inner).0;
-            let (stop, dirty) = (unsynced.stop, unsynced.writes > unsynced.synced);
-            drop(unsynced);
-            if stop || self.has_failed() {
+            drop(waited.unwrap_or_else(PoisonError::into_inner));
+            if !self.turn() {
                 return;
             }
-            if dirty {
-                match self.sync_now() {
-                    Ok(()) => (self.hooks.on_progress)(),
-                    Err(error) => return self.fail(error),
+        }
+    }
+
+    /// Syncs what was written since the last time; false where nothing more is to be done.
+    pub fn turn(&self) -> bool {
+        let unsynced = self.unsynced.lock().unwrap_or_else(PoisonError::into_inner);
+        let (stop, dirty) = (unsynced.stop, unsynced.writes > unsynced.synced);
+        drop(unsynced);
+        if stop || self.has_failed() {
+            return false;
+        }
+        if dirty {
+            match self.sync_now() {
+                Ok(()) => (self.hooks.on_progress)(),
+                Err(error) => {
+                    self.fail(error);
+                    return false;
                 }
             }
         }
+        true
     }
 }
 

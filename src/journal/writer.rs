@@ -44,21 +44,36 @@ impl Writer {
     /// Works until the loop hangs up or the disk fails.
     pub fn run(mut self) {
         let events = metrics::histogram!("coupon_gate_commit_batch_events");
-        while let Ok(mut job) = self.jobs.recv() {
-            if self.shared.has_failed() {
+        while let Ok(job) = self.jobs.recv() {
+            if !self.turn(job, &events) {
                 return;
             }
-            if let Err(error) = self.write(&mut job) {
-                return self.shared.fail(error);
-            }
-            if job.count > 0 {
-                events.record(f64::from(job.count));
-            }
-            if self.done.send(job.buffer).is_err() {
-                return;
-            }
-            (self.shared.hooks.on_progress)();
         }
+    }
+
+    /// Brings one batch to the disk; false where nothing more is to be done.
+    fn turn(&mut self, mut job: Job, events: &metrics::Histogram) -> bool {
+        if self.shared.has_failed() {
+            return false;
+        }
+        if let Err(error) = self.write(&mut job) {
+            self.shared.fail(error);
+            return false;
+        }
+        if job.count > 0 {
+            events.record(f64::from(job.count));
+        }
+        if self.done.send(job.buffer).is_err() {
+            return false;
+        }
+        (self.shared.hooks.on_progress)();
+        true
+    }
+
+    /// What `run` does with the next batch, if there is one; whether there was.
+    #[cfg(any(test, feature = "sim"))]
+    pub fn step(&mut self) -> bool {
+        self.jobs.try_recv().is_ok_and(|job| self.turn(job, &metrics::Histogram::noop()))
     }
 
     fn write(&mut self, job: &mut Job) -> Result<(), JournalError> {

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use super::ServeError;
 use crate::core::Core;
+use crate::edge;
 use crate::ids::{LogId, Lsn};
 use crate::journal::{
     self, Campaign, Closed, Compaction, CompactorHandle, Hooks, Journal, JournalError, Open, RealDisk, ReplayProgress,
@@ -20,7 +21,7 @@ use crate::journal::{
 use crate::kafka::NewTopic;
 use crate::ledger::LedgerSettings;
 use crate::metrics::{Figures, Loading};
-use crate::server::{self, Loaded, Wake};
+use crate::server::{Loaded, Wake};
 use crate::settings::{Appendfsync, Kafka, KafkaKey, KafkaValue, ServeSettings, Sink};
 use crate::sink::{
     self, Feed, FollowHandle, FollowOptions, JournalFeed, JournalSource, KafkaFeed, SinkError, SinkHandle,
@@ -93,7 +94,7 @@ impl Load {
     pub fn start(self) -> Result<oneshot::Receiver<Outcome>, io::Error> {
         let (tell, outcome) = oneshot::channel();
         let loading = &self.hooks.figures.loading;
-        loading.began_at.set(u64::try_from(server::wall().0).unwrap_or_default());
+        loading.began_at.set(u64::try_from(edge::wall().0).unwrap_or_default());
         loading.on.store(true, Ordering::Release);
         let run = move || {
             // Nobody hears it where the process is ending already.
@@ -107,8 +108,7 @@ impl Load {
     fn run(self) -> Outcome {
         let Load { settings, ledger, journal, log, hooks, wake } = self;
         let Hooks { watermarks, figures, .. } = &hooks;
-        let mut secret = [0; 16];
-        getrandom::fill(&mut secret).expect("the system has random numbers");
+        let secret = edge::random().expect("the system has random numbers");
         let mut core = Core::new(u128::from_le_bytes(secret));
         let (journal, replayed) = replay(journal, ledger.as_ref(), &mut core, &hooks)?;
         if let Some(because) = older_than_the_world(&settings, &replayed)? {

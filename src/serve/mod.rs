@@ -24,6 +24,7 @@ use tokio::sync::Notify;
 use crate::admin::{self, AdminError};
 use crate::banner::banner;
 use crate::core::Users;
+use crate::edge;
 use crate::exit::Exit;
 use crate::ids::LogId;
 use crate::journal::{DirectoryLock, Hooks, JournalError, LockError};
@@ -221,8 +222,7 @@ fn facts(
     log: LogId,
     ledger: Option<&LedgerSettings>,
 ) -> Facts {
-    let mut run_id = [0; 20];
-    getrandom::fill(&mut run_id).expect("the system has random numbers");
+    let run_id = edge::random::<20>().expect("the system has random numbers");
     let tcp = listening.iter().filter_map(|listen| match listen {
         Listen::Tcp(address) => Some(address),
         Listen::Unix(_) => None,

@@ -1,9 +1,11 @@
 //! The gate's time: the monotonic clock plus an offset that follows the wall slowly. It never steps, in either
 //! direction, and never starts before the newest time in the journal.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
+use crate::edge;
 use crate::ids::Millis;
+use crate::sabotage::{Sabotage, on};
 
 /// While it is off, the gate's time runs this part of a second per second faster or slower than the monotonic clock.
 const SLEW_PARTS: i128 = 100;
@@ -20,9 +22,8 @@ pub struct GateClock {
 
 impl GateClock {
     /// A clock that shows the wall's time.
-    #[expect(clippy::disallowed_methods, reason = "the edge where the loop's time comes in")]
     pub fn start() -> GateClock {
-        GateClock::start_at(Instant::now(), wall())
+        GateClock::start_at(edge::now(), edge::wall())
     }
 
     fn start_at(started: Instant, wall: Millis) -> GateClock {
@@ -31,7 +32,7 @@ impl GateClock {
 
     /// Before anything is decided: goes to `floor`, the newest time in the journal, where the clock is behind that.
     pub fn begin_at(&mut self, floor: Millis) {
-        self.begin_after(self.started.elapsed(), floor);
+        self.begin_after(self.uptime(), floor);
     }
 
     fn begin_after(&mut self, elapsed: Duration, floor: Millis) {
@@ -41,7 +42,7 @@ impl GateClock {
 
     /// The time. Never earlier than the answer before.
     pub fn now(&mut self) -> Millis {
-        self.now_after(self.started.elapsed())
+        self.now_after(self.uptime())
     }
 
     fn now_after(&mut self, elapsed: Duration) -> Millis {
@@ -52,7 +53,7 @@ impl GateClock {
 
     /// Since the clock was started: for figures and idle times, not for decisions.
     pub fn uptime(&self) -> Duration {
-        self.started.elapsed()
+        edge::now().saturating_duration_since(self.started)
     }
 
     /// The same in microseconds.
@@ -69,23 +70,16 @@ impl GateClock {
     /// Follows the wall a little; answers by how many milliseconds the gate is ahead of it. Call about ten times a
     /// second.
     pub fn follow_wall(&mut self) -> i64 {
-        self.follow(self.started.elapsed(), wall())
+        self.follow(self.uptime(), edge::wall())
     }
 
     fn follow(&mut self, elapsed: Duration, wall: Millis) -> i64 {
         let ahead_ns = self.base_ns + elapsed.as_nanos() as i128 - i128::from(wall.0) * 1_000_000;
         let step = elapsed.saturating_sub(self.slewed_at).as_nanos() as i128 / SLEW_PARTS;
-        self.base_ns -= ahead_ns.clamp(-step, step);
+        self.base_ns -= if on(Sabotage::ClockSteps) { ahead_ns } else { ahead_ns.clamp(-step, step) };
         self.slewed_at = elapsed;
         (ahead_ns / 1_000_000) as i64
     }
-}
-
-/// The wall clock, for humans and for the gate's clock to follow.
-#[expect(clippy::disallowed_methods, reason = "the edge where the wall's time comes in")]
-pub fn wall() -> Millis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Millis(since.as_millis() as i64)
 }
 
 #[cfg(test)]
@@ -96,8 +90,7 @@ mod tests {
     const T0: Millis = Millis(1_732_250_000_000);
 
     fn clock(wall: Millis, floor: Millis) -> GateClock {
-        #[expect(clippy::disallowed_methods, reason = "an origin; the tests pass the time that has elapsed")]
-        let mut clock = GateClock::start_at(Instant::now(), wall);
+        let mut clock = GateClock::start_at(edge::now(), wall);
         clock.begin_after(Duration::ZERO, floor);
         clock
     }

@@ -24,16 +24,15 @@ pub async fn serve<S>(stream: S, session: Session, gate: Rc<RefCell<Gate>>, buff
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let client = Rc::clone(&session.client);
-    let mut connection =
-        Connection { stream, session, gate, buffer, waits_until: Depends::NOTHING, stall: None, ended: false };
+    let mut connection = Connection::new(stream, session, gate, buffer);
     // A connection that breaks is a client that left: nothing to tell anybody.
     let _left = poll_fn(|cx| connection.poll(cx)).await;
-    connection.gate.borrow_mut().clients.close(client.id);
+    connection.close();
 }
 
-struct Connection<S> {
-    stream: S,
+/// See [`serve`].
+pub(super) struct Connection<S> {
+    pub(super) stream: S,
     session: Session,
     gate: Rc<RefCell<Gate>>,
     buffer: ReadBuffer,
@@ -46,9 +45,18 @@ struct Connection<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    pub(super) fn new(stream: S, session: Session, gate: Rc<RefCell<Gate>>, buffer: ReadBuffer) -> Connection<S> {
+        Connection { stream, session, gate, buffer, waits_until: Depends::NOTHING, stall: None, ended: false }
+    }
+
+    /// It is gone.
+    pub(super) fn close(&self) {
+        self.gate.borrow_mut().clients.close(self.session.client.id);
+    }
+
     /// Goes as far as it can. Ends with `Ok` when all is said, with `Err` when the socket broke or the client did not
     /// read.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut budget = limits::READ_BYTES_PER_TURN;
         loop {
             if self.session.client.killed.get() {

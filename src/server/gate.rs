@@ -6,11 +6,12 @@ use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::Duration;
 
-use crate::core::{Command, Core, Decision, Event, Group, Outcome, Refusal, Reply, Users, View};
-use crate::ids::{Lsn, Millis};
+use crate::core::{Claim, Command, Core, Decision, Event, Group, Outcome, Refusal, Reply, Users, View};
+use crate::ids::{Lsn, Millis, Seat};
 use crate::journal::{self, Answerable, Journal, Open, Room};
 use crate::limits;
 use crate::metrics::Figures;
+use crate::sabotage::{Sabotage, on};
 use crate::server::clients::Clients;
 use crate::server::clock::GateClock;
 use crate::server::held::{Depends, HeldReplies, Leave};
@@ -64,6 +65,19 @@ pub struct Gate {
     crowded: Vec<Waker>,
     /// Connections that wait for a snapshot.
     saving: Vec<(Ticket, Waker)>,
+    /// What was executed since this was emptied, where somebody wants to know.
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) executed: Option<Vec<Executed>>,
+}
+
+/// One command that was answered, as a simulation sees it.
+#[cfg(any(test, feature = "sim"))]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Executed {
+    /// How the answer begins.
+    pub begins: [u8; 2],
+    /// The last change of all then.
+    pub applied: Lsn,
 }
 
 /// What a gate decides from: made by replay.
@@ -117,6 +131,8 @@ impl Gate {
             waiting: Vec::new(),
             crowded: Vec::new(),
             saving: Vec::new(),
+            #[cfg(any(test, feature = "sim"))]
+            executed: None,
         }
     }
 
@@ -257,6 +273,7 @@ impl Gate {
                 return self.refuse_as_stale(protocol, out);
             }
             Decision::Answer { mut reply, depends } => {
+                let depends = if on(Sabotage::ReadsUnheld) { Lsn::ZERO } else { depends };
                 if let (Some(campaign), Reply::Map(rows)) = (told_of, &mut reply)
                     && let Some(id) = self.core.campaign_id(campaign)
                 {
@@ -266,7 +283,7 @@ impl Gate {
                 (reply.claim(), depends)
             }
             Decision::Record { .. } if self.stale.is_some() => return self.refuse_as_stale(protocol, out),
-            Decision::Record { group, reply } => {
+            Decision::Record { group, mut reply } => {
                 let bytes = group.events().iter().map(journal::record_bytes_max).sum();
                 if bytes > limits::GROUP_BYTES_MAX {
                     return refuse(Refusal::Err(TOO_LARGE), protocol, out);
@@ -278,6 +295,11 @@ impl Gate {
                         let line = format!("MISCONF Errors writing to the journal: {reason}");
                         return refuse(Refusal::Line(line.into()), protocol, out);
                     }
+                }
+                if on(Sabotage::WrongSeat)
+                    && let Reply::Claim(Claim { outcome: Outcome::Granted(seat), .. }) = &mut reply
+                {
+                    *seat = Seat::new(seat.get().max(2) - 1);
                 }
                 wire::encode(&reply, protocol, out);
                 (reply.claim(), self.write(&group))

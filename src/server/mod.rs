@@ -3,6 +3,8 @@
 //! that what it depends on is on disk. May use: `journal`, `wire`, `core` and the words and joints below.
 //! Promises: no answer leaves before its dependence; order within a connection; every buffer is bounded.
 
+#[cfg(any(test, feature = "sim"))]
+pub(crate) mod by_hand;
 mod clients;
 mod clock;
 mod commands;
@@ -19,7 +21,6 @@ mod tests;
 mod turn;
 mod usage;
 
-pub use clock::wall;
 pub use facts::Facts;
 pub use gate::{Gate, Loaded};
 pub use listen::{Address, ListenError, Listener, bind};

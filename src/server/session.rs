@@ -199,6 +199,11 @@ impl Session {
         if self.held.buffer().get(start) == Some(&b'-') {
             gate.stats.error_replies += 1;
         }
+        #[cfg(any(test, feature = "sim"))]
+        if let Some(executed) = &mut gate.executed {
+            let begins = self.held.buffer()[start..].first_chunk().copied().unwrap_or_default();
+            executed.push(crate::server::gate::Executed { begins, applied: gate.core.applied() });
+        }
         if self.answers == Answers::Off || skipped {
             self.held.buffer().truncate(start);
         }

@@ -36,6 +36,13 @@ impl Wake {
         self.turn.notify_one();
     }
 
+    /// Whether there is something to seal or to release, for who ends turns by hand; told once.
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn take(&self) -> bool {
+        let told = std::pin::pin!(self.turn.notified());
+        told.poll(&mut std::task::Context::from_waker(std::task::Waker::noop())).is_ready()
+    }
+
     /// It has, since this was asked last.
     pub fn journal_has_moved(&self) -> bool {
         self.journal_moved.load(Ordering::Acquire) && self.journal_moved.swap(false, Ordering::AcqRel)

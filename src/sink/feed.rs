@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::lines::Lines;
+use super::lines::{Hole, Lines};
 use super::rows::Rows;
 use super::worker::Fault;
 use crate::grant::Grant;
@@ -42,6 +42,10 @@ pub trait Feed: Send {
 
     /// Whether that is all there will be, when the gate has stopped.
     fn is_all(&self, lines: &Lines) -> bool;
+
+    /// What was published and is not stored, by partition, when the ledger has come as far as `lines`. Where everything
+    /// there is was read, it is gone from the source: by retention, or with a lost tail, and nothing behind it tells.
+    fn awaits(&self, lines: &Lines) -> Vec<Hole>;
 
     /// Records of `log` behind `after` are missing in a partition: asks who has them to send them again.
     fn miss(&self, kpart: u32, log: LogId, after: Lsn);

@@ -9,7 +9,8 @@ use super::SinkError;
 use super::kafka_feed::Connect;
 use super::place::SILENCE;
 use super::rows::Rows;
-use super::stop::{Stop, now, wall};
+use super::stop::Stop;
+use crate::edge::{now, wall};
 use crate::ids::{LogId, Lsn};
 use crate::ledger::{self, LedgerReader, LedgerSettings};
 use crate::metrics::Figures;
@@ -115,7 +116,7 @@ impl Follower {
         match (waits, self.figures.oldest_unstored_at.get()) {
             (false, _) => self.figures.oldest_unstored_at.set(0),
             // Which grant waits is not known here: it waits since now at the latest.
-            (true, 0) => self.figures.oldest_unstored_at.set(u64::try_from(wall()).unwrap_or(0)),
+            (true, 0) => self.figures.oldest_unstored_at.set(u64::try_from(wall().0).unwrap_or(0)),
             (true, _) => {}
         }
         if line != self.trouble {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::feed::{Feed, FeedError, Item, Opened, What};
-use super::lines::Lines;
+use super::lines::{Hole, Lines};
 use super::resume;
 use super::rows::{Rows, stored_elsewhere};
 use super::source::{GrantSource, SourceError};
@@ -64,7 +64,8 @@ impl Feed for JournalFeed {
         }
         let elsewhere = stored_elsewhere(ledger, &rows.source, self.log)?;
         let next = rows.of(0).map_or(1, |there| there.next);
-        Ok(vec![next.max(elsewhere.next().get())])
+        let late = u64::from(on(Sabotage::SinkOneLate) && next > 1);
+        Ok(vec![next.max(elsewhere.next().get()) + late])
     }
 
     fn seek(&mut self, from: &[u64]) -> Result<(), FeedError> {
@@ -120,6 +121,10 @@ impl Feed for JournalFeed {
 
     fn is_all(&self, _lines: &Lines) -> bool {
         true
+    }
+
+    fn awaits(&self, _lines: &Lines) -> Vec<Hole> {
+        Vec::new()
     }
 
     fn miss(&self, _kpart: u32, _log: LogId, _after: Lsn) {}

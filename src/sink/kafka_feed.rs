@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::feed::{Feed, FeedError, Item, Opened, Raw, What};
-use super::lines::Lines;
+use super::lines::{Hole, Lines};
 use super::read_ahead::ReadAhead;
 use super::rows::Rows;
-use super::stop::now;
 use super::worker::Fault;
+use crate::edge::now;
 use crate::ids::{LogId, Lsn};
 use crate::kafka::{Bounds, Cluster, Follower, KafkaError, Record};
 use crate::ledger::{self, Ledger, Position};
@@ -219,6 +219,17 @@ impl Feed for KafkaFeed {
 
     fn is_all(&self, lines: &Lines) -> bool {
         self.gate.as_ref().is_none_or(|(_, watermarks)| self.stored(lines) >= watermarks.published.get())
+    }
+
+    fn awaits(&self, lines: &Lines) -> Vec<Hole> {
+        let Some((log, watermarks)) = &self.gate else { return Vec::new() };
+        let stored = lines.last(*log);
+        let published = (0..).zip(watermarks.partitions.published());
+        let behind = published.filter_map(|(kpart, upto)| {
+            let after = stored.get(kpart as usize).copied()?;
+            (after < upto).then_some(Hole { kpart, log: *log, after, upto })
+        });
+        behind.collect()
     }
 
     fn miss(&self, kpart: u32, log: LogId, after: Lsn) {

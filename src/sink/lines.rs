@@ -27,11 +27,15 @@ pub(super) enum Verdict {
 
 /// Records of `log` with a `seq` above `after` and up to `upto` are missing in a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Hole {
-    pub(super) kpart: u32,
-    pub(super) log: LogId,
-    pub(super) after: Lsn,
-    pub(super) upto: Lsn,
+pub struct Hole {
+    /// In which partition.
+    pub kpart: u32,
+    /// Of which journal.
+    pub log: LogId,
+    /// The last one that is stored.
+    pub after: Lsn,
+    /// The last one that is missing.
+    pub upto: Lsn,
 }
 
 /// How far each partition is, and what of it the table knows.

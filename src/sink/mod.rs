@@ -1,13 +1,16 @@
 //! # sink - every grant in the SQL ledger, once
 //! Follows the journal up to `durable`, or the topic, and stores the grants in it, a batch in one transaction with the
 //! sink's own positions: a batch is in or it is not, and the positions tell which.
-//! May use: `ledger`, `kafka`, `wire` (records), `core` (events), `grant`, `ids`, `metrics`, `watermark`, `sabotage`,
+//! May use: `ledger`, `kafka`, `wire` (records), `core` (events), `grant`, `ids`, `metrics`, `watermark`, `edge`, `sabotage`,
 //! `journal` (its reader and its campaigns).
 //! Promises: each grant of a campaign that is no rehearsal is one row, through any number of kills, lost answers and
 //! sinks; nothing is stored behind a hole, or over another row; nothing here is waited for by the gate; no database is
 //! kept busier than its operator allowed.
 
+mod awaited; //        what was published and never comes
 mod backlog; //        how much waits, told
+#[cfg(any(test, feature = "sim"))]
+pub(crate) mod by_hand; // the thread without a thread
 mod feed; //           what the sink follows
 mod follow; //         how far a sink elsewhere is
 mod journal_feed; //   the journal as a feed
@@ -37,12 +40,13 @@ pub use follow::{FollowHandle, FollowOptions, follow};
 pub use journal_feed::JournalFeed;
 pub use journal_source::JournalSource;
 pub use kafka_feed::{Connect, KafkaFeed};
-pub use lines::Lines;
+pub use lines::{Hole, Lines};
 pub use pace::Pace;
 pub use rows::Rows;
 pub use source::{GrantSource, SourceError};
 pub use worker::Fault;
 
+use crate::edge;
 use crate::ids::{LogId, Lsn};
 use crate::journal::Campaign;
 use crate::ledger::{self, LedgerError, LedgerSettings};
@@ -114,7 +118,7 @@ impl SinkHandle {
     /// Stores what fits in `patience` and ends the thread; whether everything durable is in the ledger. Stop the
     /// journal first, so that nothing more becomes durable. A thread stuck in the database is left behind.
     pub fn stop(self, patience: Duration) -> bool {
-        let deadline = stop::now() + patience;
+        let deadline = edge::now() + patience;
         self.stop.ask(deadline);
         self.stop.wait_for_end(deadline) && self.watermarks.stored.get() >= self.watermarks.durable.get()
     }
@@ -166,16 +170,9 @@ pub fn known_position(settings: &LedgerSettings, log: LogId) -> Option<Lsn> {
     if on(Sabotage::IgnoreTheWorld) {
         return None;
     }
-    let source = ledger::journal_source(log);
     let read = settings.to_read().and_then(|reader| reader.map(|mut reader| reader.all_positions()).transpose());
     match read {
-        Ok(positions) => {
-            let known = positions.into_iter().flatten().filter_map(|there| match there.source == source {
-                true => Some(Lsn::new(there.next).prev()),
-                false => (there.log == log).then_some(there.last_seq),
-            });
-            known.max()
-        }
+        Ok(positions) => known_to(&positions.unwrap_or_default(), log),
         Err(error) => {
             tracing::warn!(
                 "{error}; the journal is recovered without what the ledger knows: that it is older than the ledger (a \
@@ -185,4 +182,14 @@ pub fn known_position(settings: &LedgerSettings, log: LogId) -> Option<Lsn> {
             None
         }
     }
+}
+
+/// How far `positions` say that the journal of `log` was durable.
+pub(crate) fn known_to(positions: &[ledger::Position], log: LogId) -> Option<Lsn> {
+    let source = ledger::journal_source(log);
+    let known = positions.iter().filter_map(|there| match there.source == source {
+        true => Some(Lsn::new(there.next).prev()),
+        false => (there.log == log).then_some(there.last_seq),
+    });
+    known.max()
 }

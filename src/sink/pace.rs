@@ -304,7 +304,7 @@ mod tests {
     }
 
     fn began() -> Instant {
-        crate::sink::stop::now()
+        crate::edge::now()
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use super::feed::Opened;
 use super::lines::Lines;
 use super::rows::Rows;
-use super::stop::now;
 use super::worker::{Fault, LAZY, Worker};
+use crate::edge::now;
 use crate::ids::{LogId, Lsn};
 use crate::ledger::{LedgerError, Move, Position};
 

@@ -1,7 +1,9 @@
 //! The word to stop, and rests that it ends.
 
 use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
+
+use crate::edge::{self, now};
 
 /// Shared by the sink's thread and its handle.
 #[derive(Debug, Default)]
@@ -48,6 +50,9 @@ impl Stop {
     }
 
     fn wait_until(&self, until: Instant, enough: impl Fn(&State) -> bool) -> bool {
+        if edge::passes(until.saturating_duration_since(now())) {
+            return enough(&self.state.lock().unwrap_or_else(PoisonError::into_inner));
+        }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         while !enough(&state) {
             let left = until.saturating_duration_since(now());
@@ -58,16 +63,4 @@ impl Stop {
         }
         true
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the sink is an edge: its rests and its pace are real time")]
-pub(super) fn now() -> Instant {
-    Instant::now()
-}
-
-/// Unix milliseconds.
-#[expect(clippy::disallowed_methods, reason = "a figure that people compare with their own clocks")]
-pub(super) fn wall() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

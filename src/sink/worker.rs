@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::awaited::Awaited;
 use super::backlog::Backlog;
 use super::feed::{Feed, FeedError, Item, What};
 use super::lines::Lines;
@@ -12,10 +13,10 @@ use super::place::{Place, STAND_BY_GLANCE};
 use super::plan::Plan;
 use super::refused;
 use super::rows::stored_elsewhere;
-use super::stop::{Stop, now, wall};
+use super::stop::Stop;
 use super::trouble::Trouble;
+use crate::edge::{draw, now, wall};
 use crate::grant::Grant;
-use crate::ids::Millis;
 use crate::ledger::{Batch, DeadLetter, Ledger, LedgerError, LedgerSettings, Move};
 use crate::metrics::Figures;
 use crate::watermark::Watermarks;
@@ -62,6 +63,7 @@ pub(super) struct Progress {
     /// When the table was last written.
     pub(super) written: Instant,
     backlog: Backlog,
+    awaited: Awaited,
     /// When the operator's query was last asked, and whether it asked for a pause.
     pub(super) paused: (Option<Instant>, bool),
     /// When the database was last asked whether others use it.
@@ -78,6 +80,7 @@ impl Progress {
             limit: ROWS_PER_TRANSACTION,
             written: now(),
             backlog: Backlog::default(),
+            awaited: Awaited::default(),
             paused: (None, false),
             asked_for_others: None,
             trouble: Trouble::default(),
@@ -151,28 +154,39 @@ impl Worker {
             if asked.is_some_and(|deadline| now() >= deadline) {
                 break;
             }
-            match self.step(asked.is_some()) {
-                Ok(true) => backoff.reset(),
-                Ok(false) => break,
-                Err(fault) => {
-                    self.tell(&fault);
-                    if asked.is_some() && !fault.passes() {
-                        break;
-                    }
-                    let rest = if matches!(fault, Fault::Ledger(LedgerError::TakenOver(_))) {
-                        STAND_BY_GLANCE
-                    } else if fault.passes() {
-                        backoff.next(draw())
-                    } else {
-                        UNTIL_MENDED
-                    };
-                    let rest = if asked.is_some() { rest.min(REST_AT_THE_END) } else { rest };
-                    self.stop.rest_until(now() + rest);
-                }
+            match self.next(&mut backoff, asked.is_some()) {
+                Some(Duration::ZERO) => {}
+                Some(rest) => self.stop.rest_until(now() + rest),
+                None => break,
             }
         }
         self.leave();
         self.stop.end();
+    }
+
+    /// One step, and how long to rest after it; `None` is the end, after the word to stop.
+    pub(super) fn next(&mut self, backoff: &mut Backoff, asked: bool) -> Option<Duration> {
+        match self.step(asked) {
+            Ok(true) => {
+                backoff.reset();
+                Some(Duration::ZERO)
+            }
+            Ok(false) => None,
+            Err(fault) => {
+                self.tell(&fault);
+                if asked && !fault.passes() {
+                    return None;
+                }
+                let rest = if matches!(fault, Fault::Ledger(LedgerError::TakenOver(_))) {
+                    STAND_BY_GLANCE
+                } else if fault.passes() {
+                    backoff.next(draw())
+                } else {
+                    UNTIL_MENDED
+                };
+                Some(if asked { rest.min(REST_AT_THE_END) } else { rest })
+            }
+        }
     }
 
     /// One turn and the rest after it; false when all is done and the word to stop has come.
@@ -230,7 +244,7 @@ impl Worker {
             self.know_journals()?;
             let limit = self.progress.limit.min(self.throttle.batch());
             let progress = &self.progress;
-            let at = Millis(wall());
+            let at = wall();
             let mut plan = Plan::new(&progress.waiting, self.lines(), limit, &self.settings, &progress.source, at);
             if !plan.is_due() {
                 self.adopt(plan);
@@ -364,13 +378,15 @@ impl Worker {
         self.figures.foreign_records.add(plan.foreign);
         self.progress.waiting.drain(..plan.items);
         self.progress.lines = Some(plan.lines);
+        self.progress.awaited = Awaited::default();
         self.look_for_holes();
         self.seen();
     }
 
     /// What is missing is asked for, and told.
     fn look_for_holes(&mut self) {
-        let holes = self.lines().holes();
+        let mut holes = self.lines().holes();
+        holes.extend(self.progress.awaited.lost());
         for hole in self.progress.trouble.holes(&holes, now()) {
             self.feed.miss(hole.kpart, hole.log, hole.after);
         }
@@ -381,6 +397,8 @@ impl Worker {
         self.figures.ledger_lag.set(0);
         self.figures.ledger_drain_seconds.set(0);
         self.progress.backlog.over();
+        let awaited = self.feed.awaits(self.lines());
+        self.progress.awaited.look(awaited, &self.lines().holes(), now());
         self.look_for_holes();
         self.seen();
     }
@@ -516,12 +534,8 @@ impl Worker {
         let waits = self.watermarks.durable.get() > self.watermarks.stored.get();
         if waits && self.figures.oldest_unstored_at.get() == 0 {
             // Its place is not known, so neither is the oldest grant that waits: it waits since now at the latest.
-            self.figures.oldest_unstored_at.set(u64::try_from(wall()).unwrap_or(0));
+            self.figures.oldest_unstored_at.set(u64::try_from(wall().0).unwrap_or(0));
         }
         self.figures.ledger_trouble.set(fault.line());
     }
-}
-
-fn draw() -> u32 {
-    getrandom::u32().unwrap_or(u32::MAX)
 }

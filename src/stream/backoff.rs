@@ -65,7 +65,7 @@ impl Reminder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stream::signals::now;
+    use crate::edge::now;
 
     #[test]
     fn rests_double_and_are_short_after_an_answer() {

@@ -8,6 +8,8 @@
 //! `published` never passes what is not acknowledged; nothing here is waited for by the gate.
 
 mod backoff; //    rests and reminders
+#[cfg(any(test, feature = "sim"))]
+pub(crate) mod by_hand; // the thread without a thread
 mod checkpoint; // what is remembered of the topic
 mod records; //    the journal as the stream reads it
 mod resume; //     where to go on
@@ -26,13 +28,14 @@ pub use checkpoint::surely_published;
 pub use records::JournalFiles;
 
 use crate::core::Users;
+use crate::edge::now;
 use crate::ids::LogId;
 use crate::journal::{Campaign, Campaigns};
 use crate::kafka::{Cluster, KafkaError, NewTopic};
 use crate::metrics::Figures;
 use crate::watermark::Watermarks;
 use crate::wire::kafka::{Key, Value};
-use signals::{Signals, now};
+use signals::Signals;
 use worker::Worker;
 
 /// How long a request of a dead producer may still be on its way: the tail is not read back before.

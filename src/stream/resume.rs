@@ -10,12 +10,13 @@
 
 use std::ops::ControlFlow;
 
+use crate::grant::Grant;
 use crate::ids::{LogId, Lsn};
 use crate::kafka::{Bounds, Cluster, KafkaError};
 use crate::sabotage::{Sabotage, on};
 use crate::stream::checkpoint::{Anchor, Checkpoint, Remembered};
 use crate::stream::scan::Scan;
-use crate::wire::kafka::GrantRecord;
+use crate::wire::kafka::{GrantRecord, Key};
 
 /// The first stretch at the end of a partition that is searched for a record of ours; ten times more each time.
 const FIRST_STRETCH: u64 = 10;
@@ -46,6 +47,24 @@ pub(super) struct Resume {
     pub found: Vec<Found>,
     /// Every grant up to here is in the topic; the journal is read from behind it.
     pub published: Lsn,
+    /// Where the topic had another number of partitions: those, and up to where each holds what was dealt to it then.
+    pub dealt_before: Option<Dealt>,
+}
+
+/// What was dealt to another number of partitions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Dealt {
+    partitions: u32,
+    /// By partition, of those that are still there.
+    upto: Vec<Lsn>,
+}
+
+impl Dealt {
+    /// Whether this grant is in the topic, in the partition that was its own.
+    pub(super) fn holds(&self, grant: &Grant, key: Key) -> bool {
+        let partition = key.partition(grant, self.partitions) as usize;
+        self.upto.get(partition).is_some_and(|upto| grant.seq <= *upto)
+    }
 }
 
 /// What is to be resumed.
@@ -103,7 +122,7 @@ pub(super) fn examine(
         if let Some((offset, log)) = one.foreign {
             let who = log.map_or("of somebody else".to_owned(), |log| format!("of another gate (log {log})"));
             let topic = aim.topic;
-            if !aim.adopt {
+            if !aim.adopt && !on(Sabotage::AcceptForeignLog) {
                 return Err(KafkaError::Unfit(format!(
                     "kafka: partition {partition} of {topic} holds a record {who} at offset {offset}: nothing is published \
                      among the records of others without --kafka-adopt yes; or choose another topic with --kafka-topic"
@@ -114,7 +133,11 @@ pub(super) fn examine(
         found.push(one);
     }
     let published = found.iter().map(|found| found.covered).min().unwrap_or(Lsn::ZERO);
-    Ok(Resume { found, published })
+    let dealt_before = known.filter(|known| known.partitions != aim.partitions).map(|known| Dealt {
+        partitions: known.partitions,
+        upto: found.iter().take(known.partitions as usize).map(|found| found.there.acked).collect(),
+    });
+    Ok(Resume { found, published, dealt_before })
 }
 
 /// What the topic knows beyond the journal, which ends at `durable`: then the journal is older than the world.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::checkpoint::{Anchor, Remembered};
 use super::records::{Grants, JournalFiles, Unreadable};
-use super::resume::Resume;
+use super::resume::{Dealt, Resume};
 use crate::grant::Grant;
 use crate::ids::{Lsn, Millis};
 use crate::journal::Campaigns;
@@ -70,6 +70,7 @@ pub(super) struct Session {
     _cluster: Box<dyn Cluster>,
     writer: Box<dyn Writer>,
     lanes: Vec<Lane>,
+    dealt_before: Option<Dealt>,
     /// What was sent, in order, until it and all before it is acknowledged. The tag of the first one is `first_tag`.
     sent: VecDeque<Outstanding>,
     first_tag: u64,
@@ -114,13 +115,17 @@ struct Again {
 
 impl Session {
     pub(super) fn new(cluster: Box<dyn Cluster>, writer: Box<dyn Writer>, resume: &Resume, grants: Grants) -> Session {
-        let lanes = resume.found.iter();
-        let lanes =
-            lanes.map(|found| Lane { sent: found.there.acked, there: found.there, next_offset: found.there.high });
+        let early = u64::from(on(Sabotage::StreamOneEarly));
+        let lanes = resume.found.iter().map(|found| Lane {
+            sent: Lsn::new(found.there.acked.get().saturating_sub(early)),
+            there: found.there,
+            next_offset: found.there.high,
+        });
         Session {
             _cluster: cluster,
             writer,
             lanes: lanes.collect(),
+            dealt_before: resume.dealt_before.clone(),
             sent: VecDeque::new(),
             first_tag: 0,
             bytes: 0,
@@ -260,7 +265,8 @@ impl Session {
         };
         let partition = form.key.partition(grant, self.lanes.len() as u32);
         let lane = &self.lanes[partition as usize];
-        if grant.seq > lane.sent {
+        let is_there = self.dealt_before.as_ref().is_some_and(|before| before.holds(grant, form.key));
+        if grant.seq > lane.sent && !is_there {
             let (grant, prev) = (grant.clone(), lane.sent);
             if !self.give(lsn, &grant, prev, partition, form)? {
                 return Ok(false);

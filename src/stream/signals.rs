@@ -3,6 +3,8 @@
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::edge::{self, now};
+
 /// Shared by the thread and its handle.
 #[derive(Debug, Default)]
 pub(super) struct Signals {
@@ -62,6 +64,9 @@ impl Signals {
     }
 
     fn wait_until(&self, until: Instant, enough: impl Fn(&State) -> bool) -> bool {
+        if edge::passes(until.saturating_duration_since(now())) {
+            return enough(&self.state.lock().unwrap_or_else(PoisonError::into_inner));
+        }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         while !enough(&state) {
             let left = until.saturating_duration_since(now());
@@ -72,9 +77,4 @@ impl Signals {
         }
         true
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the stream is an edge: its rests and its patience are real time")]
-pub(super) fn now() -> Instant {
-    Instant::now()
 }

@@ -1,16 +1,17 @@
 //! The stream's thread: finds its place in the topic, publishes what is durable, keeps its place through every failure.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::backoff::{Backoff, REST_MAX, Reminder};
 use super::checkpoint::{self, Checkpoint};
 use super::records::{At, Grants, JournalFiles, grant_at};
 use super::resume::{self, Aim, Resume};
 use super::session::{Fault, Form, Session};
-use super::signals::{Signals, now};
+use super::signals::Signals;
 use super::{Connect, Options};
-use crate::ids::{Lsn, Millis};
+use crate::edge::{draw, now, wall};
+use crate::ids::Lsn;
 use crate::journal::Campaigns;
 use crate::kafka::{Cluster, KafkaError, NewTopic};
 use crate::metrics::Figures;
@@ -64,6 +65,26 @@ struct Settings {
     value: crate::wire::kafka::Value,
 }
 
+/// How things went lately.
+#[derive(Debug, Default)]
+pub(super) struct Mood {
+    backoff: Backoff,
+    trouble: Reminder,
+}
+
+/// What comes after a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Another one.
+    Turn,
+    /// Another one when there is something to do.
+    Wait,
+    /// Another one after this long.
+    Rest(Duration),
+    /// Nothing: the word to stop has come, and no turn would help.
+    End,
+}
+
 /// What one turn came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
@@ -110,41 +131,49 @@ impl Worker {
 
     /// Turns until the word to stop has come and everything durable is published, or its deadline has.
     pub(super) fn run(mut self) {
-        let mut backoff = Backoff::default();
-        let mut trouble = Reminder::default();
+        let mut mood = Mood::default();
         loop {
             let asked = self.signals.deadline();
             if asked.is_some_and(|deadline| now() >= deadline || self.is_done()) {
                 break;
             }
             let seen = self.watermarks.durable.nudges();
-            match self.turn() {
-                Ok(turn) => {
-                    if self.is_well() {
-                        backoff.reset(now());
-                        if trouble.over() {
-                            tracing::info!("kafka: publishes again");
-                            self.figures.kafka_trouble.set("");
-                        }
-                    }
-                    if turn == Turn::Idle && (asked.is_none() || !self.is_done()) {
-                        let behind = self.session.as_ref().map_or(Lsn::ZERO, Session::waits_behind);
-                        self.watermarks.durable.wait_past_or_nudge(behind, seen, GLANCE);
-                    }
+            match self.step(&mut mood, asked.is_some()) {
+                Next::Turn => {}
+                Next::Wait => {
+                    let behind = self.session.as_ref().map_or(Lsn::ZERO, Session::waits_behind);
+                    self.watermarks.durable.wait_past_or_nudge(behind, seen, GLANCE);
                 }
-                Err(fault) => {
-                    self.tell(&fault, &mut trouble);
-                    if asked.is_some() && !fault.passes() {
-                        break;
-                    }
-                    let rest = if fault.passes() { backoff.next(now(), draw()) } else { REST_MAX };
-                    let rest = if asked.is_some() { rest.min(REST_AT_THE_END) } else { rest };
-                    self.signals.rest_until(now() + rest);
-                }
+                Next::Rest(rest) => self.signals.rest_until(now() + rest),
+                Next::End => break,
             }
         }
         self.settle();
         self.signals.end();
+    }
+
+    /// One turn, and what is to come after it. `asked`: the word to stop has come.
+    pub(super) fn step(&mut self, mood: &mut Mood, asked: bool) -> Next {
+        match self.turn() {
+            Ok(turn) => {
+                if self.is_well() {
+                    mood.backoff.reset(now());
+                    if mood.trouble.over() {
+                        tracing::info!("kafka: publishes again");
+                        self.figures.kafka_trouble.set("");
+                    }
+                }
+                if turn == Turn::Idle && (!asked || !self.is_done()) { Next::Wait } else { Next::Turn }
+            }
+            Err(fault) => {
+                self.tell(&fault, &mut mood.trouble);
+                if asked && !fault.passes() {
+                    return Next::End;
+                }
+                let rest = if fault.passes() { mood.backoff.next(now(), draw()) } else { REST_MAX };
+                Next::Rest(if asked { rest.min(REST_AT_THE_END) } else { rest })
+            }
+        }
     }
 
     /// Everything durable is published, and nothing else is on its way.
@@ -229,7 +258,10 @@ impl Worker {
         self.warn(cluster.as_mut(), &topic);
         let watermarks = Arc::clone(&self.watermarks);
         let writer = cluster.writer(&topic, Box::new(move || watermarks.durable.nudge()))?;
-        let grants = Grants::from(&self.files, resume.published.next())?;
+        let next = resume.published.next();
+        let next = if on(Sabotage::StreamOneLate) { next.next() } else { next };
+        let next = if on(Sabotage::StreamOneEarly) { next.prev() } else { next };
+        let grants = Grants::from(&self.files, next)?;
         self.session = Some(Session::new(cluster, writer, &resume, grants));
         self.known = Some(self.checkpoint(id, partitions, false).expect("there is a session"));
         self.follow();
@@ -451,14 +483,4 @@ impl Worker {
         }
         self.figures.kafka_trouble.set(line);
     }
-}
-
-fn draw() -> u32 {
-    getrandom::u32().unwrap_or(u32::MAX)
-}
-
-#[expect(clippy::disallowed_methods, reason = "brokers refuse records from the future, and people read figures")]
-fn wall() -> Millis {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

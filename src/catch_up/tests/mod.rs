@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::*;
 use crate::core::{Command, Core, Decision, Outcome, Reply, Terms, Users, View};
 use crate::grant::{Grant, GrantUser};
-use crate::ids::Db;
+use crate::ids::{Db, Lsn, Millis};
 use crate::journal::memory::MemoryDisk;
 use crate::journal::{Appendfsync, Hooks, Journal, Open, Options, Room};
 use crate::settings::CampaignTerms;

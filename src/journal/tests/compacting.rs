@@ -265,6 +265,33 @@ fn what_a_merge_that_was_cut_short_left_behind_is_not_read_twice_and_goes_with_t
 }
 
 #[test]
+fn what_a_merge_left_behind_never_outlives_the_history_behind_it() {
+    let _calm = calm();
+    for draw in [false, true] {
+        let disk = MemoryDisk::default();
+        let compaction = Compaction { keep_ms: 1_000, ..NEVER_BY_ITSELF };
+        let mut world = open_with(&disk, compaction).expect("new");
+        for _ in 0..2 {
+            world.work(100);
+            world.save().expect("made");
+        }
+        let left = data().join("history").join(&files_in(&disk, "history")[0]);
+        let bytes = disk.files()[&left].clone();
+        world.work(100);
+        world.save().expect("made");
+        // A power cut brought back what the merge had removed.
+        let there = disk.create(&left).expect("a file");
+        there.write_at(&bytes, 0).expect("written");
+        there.sync_data().expect("synced");
+        disk.sync_dir(&data().join("history")).expect("synced");
+        world.compactor.turn(&|| Millis(NOW.0 + 2_000), None);
+        assert_eq!(files_in(&disk, "history").len(), 0);
+        let kept = files_in(&disk.after_power_cut(|| draw), "history");
+        assert!(kept.is_empty() || kept.len() == 1 && !left.ends_with(&kept[0]), "there is a gap behind {kept:?}");
+    }
+}
+
+#[test]
 fn a_journal_that_was_started_and_never_written_has_snapshots_and_no_history() {
     let _calm = calm();
     let disk = MemoryDisk::default();

@@ -4,8 +4,8 @@
 use std::fmt::Write;
 
 use crate::core::Reply;
+use crate::edge;
 use crate::metrics::Loading;
-use crate::server::clock::wall;
 use crate::server::commands::hello::REDIS_VERSION;
 use crate::server::commands::{Answered, text};
 use crate::server::gate::Gate;
@@ -115,7 +115,7 @@ fn persistence(out: &mut String, gate: &Gate) {
     let last = status(snapshots.trouble.is_empty());
     let in_progress = u8::from(snapshots.in_progress());
     let took = snapshots.took_ms.map_or(-1, |ms| (ms / 1000) as i64);
-    let current = snapshots.running_since.map_or(-1, |since| (wall().0 - since.0).max(0) / 1000);
+    let current = snapshots.running_since.map_or(-1, |since| (edge::wall().0 - since.0).max(0) / 1000);
     field(out, "loading", u8::from(gate.is_loading()));
     field(out, "async_loading", 0);
     field(out, "current_cow_peak", 0);
@@ -155,7 +155,7 @@ fn persistence(out: &mut String, gate: &Gate) {
 fn loading(out: &mut String, loading: &Loading) {
     let (began_ms, total) = (loading.began_at.get(), loading.bytes_total.get());
     let loaded = loading.bytes_loaded.get().min(total);
-    let elapsed = u64::try_from(wall().0).unwrap_or_default().saturating_sub(began_ms) / 1000;
+    let elapsed = u64::try_from(edge::wall().0).unwrap_or_default().saturating_sub(began_ms) / 1000;
     let per_cent = if total == 0 { 0.0 } else { loaded as f64 / total as f64 * 100.0 };
     // Redis, too, says a second where it cannot know yet.
     let eta = if elapsed == 0 || loaded == 0 { 1 } else { elapsed * (total - loaded) / loaded };
@@ -272,7 +272,7 @@ fn watermarks(out: &mut String, gate: &Gate) {
 /// Seconds since `at` (unix milliseconds; 0 is never), as text.
 fn age(at: u64) -> String {
     let at = i64::try_from(at).unwrap_or(i64::MAX);
-    let ms = if at == 0 { 0 } else { wall().0.saturating_sub(at).max(0) };
+    let ms = if at == 0 { 0 } else { edge::wall().0.saturating_sub(at).max(0) };
     format!("{}.{:03}", ms / 1000, ms % 1000)
 }
 

@@ -83,7 +83,7 @@ fn info_tells_how_far_loading_is() {
         "loading_start_time:0 loading_total_bytes:0 loading_rdb_used_mem:0 loading_loaded_bytes:0 \
          loading_loaded_perc:0.00 loading_eta_seconds:1"
     ));
-    let began = crate::server::wall().0 as u64 - 30_500;
+    let began = crate::edge::wall().0 as u64 - 30_500;
     figures.loading.began_at.set(began);
     figures.loading.bytes_total.set(4000);
     figures.loading.bytes_loaded.set(3000);
@@ -100,7 +100,7 @@ fn info_tells_how_far_loading_is() {
 #[test]
 fn a_connection_lives_on_when_the_gate_opens_and_time_begins_where_the_journal_ends() {
     let disk = MemoryDisk::default();
-    let floor = Millis(crate::server::wall().0 + 86_400_000);
+    let floor = Millis(crate::edge::wall().0 + 86_400_000);
     let open = |core: &mut Core, wake: &Wake| {
         let (hooks, moved) = hooks(wake);
         let journal = Journal::open(Arc::new(disk.clone()), Path::new("/data"), OPTIONS).expect("a sound disk");

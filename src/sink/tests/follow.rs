@@ -2,8 +2,8 @@
 
 use super::topic::{TOPIC, Topic};
 use super::*;
+use crate::edge::now;
 use crate::sink::follow::Follower;
-use crate::sink::stop::now;
 
 /// The gate's side of the bench, and a process of its own that fills the ledger.
 fn gate(bench: &Bench, topic: &Topic) -> Follower {

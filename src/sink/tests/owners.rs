@@ -65,7 +65,7 @@ fn a_sign_of_life_without_a_row_keeps_the_others_waiting() {
         // The table's clock has milliseconds.
         bench.wait("a sign", |_| {
             let mut active = active.borrow_mut();
-            active.progress.written = stop::now().checked_sub(LAZY).expect("the machine is up");
+            active.progress.written = edge::now().checked_sub(LAZY).expect("the machine is up");
             active.turn().unwrap();
             beat() != before
         });

@@ -1,8 +1,8 @@
 //! Databases that are locked, away, full of other rows or older than they should be: told, tried again, never mixed.
 
 use super::*;
+use crate::edge::now;
 use crate::ledger::fault;
-use crate::sink::stop::now;
 
 #[test]
 fn a_locked_database_delays_the_rows_and_nothing_else() {

@@ -76,6 +76,20 @@ fn an_operator_who_accepts_the_new_number_gets_the_rest_there_and_nothing_twice(
 }
 
 #[test]
+fn what_was_dealt_to_the_old_number_behind_the_checkpoint_is_not_sent_again() {
+    let bench = Bench::new();
+    bench.grant(50);
+    bench.published_once();
+    bench.grant(50);
+    bench.process().publish(&bench).unwrap();
+    bench.cluster.grow_topic(TOPIC, 6);
+    bench.accept_partitions.set(Some(6));
+    bench.grant(50);
+    bench.process().publish(&bench).unwrap();
+    bench.check_count(150);
+}
+
+#[test]
 fn a_topic_beyond_the_journal_is_told_and_nothing_is_published() {
     let bench = Bench::new();
     bench.grant(10);

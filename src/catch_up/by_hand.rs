@@ -1,0 +1,31 @@
+//! Catching up in a simulation: the same work over a disk, a cluster and a database of its own.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::known::Known;
+use super::plan::Plan;
+use super::world::Intake;
+use super::{CatchUpError, apply, ask_sides};
+use crate::edge;
+use crate::journal::{Disk, Options};
+use crate::kafka::Cluster;
+use crate::ledger::LedgerReader;
+use crate::settings::CatchUpFrom;
+
+/// As [`super::run`]. Answers how many seats came back.
+pub(crate) fn run(
+    disk: &Arc<dyn Disk>,
+    data: &Path,
+    options: Options,
+    from: CatchUpFrom,
+    topic: (Option<&mut (dyn Cluster + 'static)>, &str),
+    ledger: Option<&mut (dyn LedgerReader + 'static)>,
+) -> Result<usize, CatchUpError> {
+    let known = Known::read(disk, data, &options)?;
+    let mut intake = Intake::new(known, None);
+    ask_sides(from, topic, ledger, &mut intake)?;
+    let plan = Plan::make(intake.close()?, &[], edge::wall())?;
+    apply::apply(disk, data, options, &plan)?;
+    Ok(plan.seats.len())
+}
