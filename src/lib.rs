@@ -2,6 +2,9 @@
 //! Who gets a seat, on disk before the answer, in the ledger a moment later. The rooms in reading order; arrows point
 //! down only (`tests/layers.rs` checks it).
 
+#[cfg(any(test, feature = "sim"))]
+#[path = "../tests/sim/mod.rs"]
+pub mod sim; //       the whole process in a world made of a seed, in tests only
 pub mod settings; //  flags, environment and file, checked once
 pub mod logging; //   lines for humans and for machines, on stderr
 pub mod sink_process; // the sink as a process of its own
@@ -27,6 +30,7 @@ pub mod core; //      who gets a seat: decide and evolve
 pub mod metrics; //   the figures that threads leave for each other
 pub mod watermark; // how far each part has come
 pub mod snapshots; // who wants one, and how the last one went
+pub mod edge; //      where time and chance come in
 pub mod sabotage; //  promises broken on purpose, in tests only
 #[cfg(test)]
 pub mod fuzz; //      readers against bytes that nobody wrote on purpose, in tests only

@@ -1,0 +1,514 @@
+//! The cluster of a simulation: one topic, records that travel, answers that get lost, tails and topics that do, too.
+
+use std::collections::VecDeque;
+use std::ops::{ControlFlow, Range};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::chance::Chance;
+use crate::ids::LogId;
+use crate::kafka::{Ack, Bounds, Cluster, Follower, KafkaError, NewTopic, Outgoing, Record, Sent, Writer};
+
+/// The topic of every simulation.
+pub const TOPIC: &str = "t";
+/// Its partitions.
+pub const PARTITIONS: u32 = 2;
+
+/// The cluster. Clones are the same cluster.
+#[derive(Clone)]
+pub struct Broker(Arc<Mutex<State>>);
+
+struct State {
+    topic: Option<Vec<Log>>,
+    writers: Vec<Sending>,
+    down: bool,
+    /// Calls that are still answered; then the cluster is down.
+    calls_left: Option<u64>,
+    published: Vec<Published>,
+    duplicates: u64,
+    duplicate: Option<String>,
+    noticed: Option<String>,
+}
+
+/// A record as any reader of the topic understands it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Its key.
+    pub campaign: Vec<u8>,
+    /// Its value.
+    pub user: i64,
+    /// Its headers' word.
+    pub seat: u32,
+    /// The same.
+    pub seq: u64,
+    partition: u32,
+}
+
+impl Published {
+    fn of(record: &Outgoing) -> Option<Published> {
+        let header = |name: &str| {
+            let value = &record.headers.iter().find(|(there, _)| *there == name)?.1;
+            std::str::from_utf8(value).ok()?.parse::<u64>().ok()
+        };
+        Some(Published {
+            campaign: record.key.clone()?,
+            user: i64::from_be_bytes(record.value.as_slice().try_into().ok()?),
+            seat: u32::try_from(header("cg-seat")?).ok()?,
+            seq: header("cg-seq")?,
+            partition: record.partition,
+        })
+    }
+}
+
+/// One partition.
+#[derive(Clone, Default)]
+struct Log {
+    low: u64,
+    /// From `low` on; a marker is no record.
+    records: VecDeque<Option<Record>>,
+}
+
+impl Log {
+    fn high(&self) -> u64 {
+        self.low + self.records.len() as u64
+    }
+}
+
+/// What one writer has on the way; it stays when the writer is gone.
+#[derive(Default)]
+struct Sending {
+    number: u64,
+    over: bool,
+    failed: bool,
+    travelling: VecDeque<(Outgoing, u64)>,
+    unacknowledged: VecDeque<Ack>,
+    acknowledged: VecDeque<Ack>,
+    on_ack: Option<Box<dyn Fn() + Send + Sync>>,
+}
+
+impl Broker {
+    /// An empty one.
+    pub fn new() -> Broker {
+        let state = State {
+            topic: None,
+            writers: Vec::new(),
+            down: false,
+            calls_left: None,
+            published: Vec::new(),
+            duplicates: 0,
+            duplicate: None,
+            noticed: None,
+        };
+        Broker(Arc::new(Mutex::new(state)))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// No call is answered, nothing moves; or all is well again.
+    pub fn set_down(&self, down: bool) {
+        let mut state = self.state();
+        state.down = down;
+        state.calls_left = None;
+    }
+
+    /// Down after so many more calls.
+    pub fn set_calls_left(&self, calls: u64) {
+        self.state().calls_left = Some(calls);
+    }
+
+    /// Some of what living writers have sent reaches the topic, some of that is acknowledged; how much moved.
+    pub fn work(&self, chance: &mut Chance) -> u64 {
+        self.move_on(|most| chance.range(0, most))
+    }
+
+    fn move_on(&self, mut some_of: impl FnMut(u64) -> u64) -> u64 {
+        let mut state = self.state();
+        if state.down {
+            return 0;
+        }
+        let mut moved = 0;
+        for place in 0..state.writers.len() {
+            if state.writers[place].over || state.writers[place].failed {
+                continue;
+            }
+            let arrive = some_of(state.writers[place].travelling.len() as u64);
+            for _ in 0..arrive {
+                if state.topic.is_none() {
+                    break;
+                }
+                let Some((record, tag)) = state.writers[place].travelling.pop_front() else { break };
+                let partition = record.partition;
+                let offset = state.append(record);
+                let hidden = some_of(19) == 7;
+                let ack = Ack { partition, tag, offset: (!hidden).then_some(offset) };
+                state.writers[place].unacknowledged.push_back(ack);
+                moved += 1;
+            }
+            let sending = &mut state.writers[place];
+            let told = some_of(sending.unacknowledged.len() as u64);
+            for _ in 0..told {
+                let ack = sending.unacknowledged.pop_front();
+                sending.acknowledged.extend(ack);
+                moved += 1;
+            }
+            if told > 0
+                && let Some(on_ack) = &sending.on_ack
+            {
+                on_ack();
+            }
+        }
+        moved
+    }
+
+    /// All of it moves.
+    pub fn settle(&self) {
+        while self.move_on(|most| most) > 0 {}
+    }
+
+    /// What dead writers had on the way: some of it arrives after all, some never will.
+    pub fn late(&self, chance: &mut Chance) -> u64 {
+        let mut state = self.state();
+        let mut arrived = 0;
+        for place in 0..state.writers.len() {
+            if !state.writers[place].over && !state.writers[place].failed || state.topic.is_none() {
+                continue;
+            }
+            let count = chance.range(0, state.writers[place].travelling.len() as u64);
+            for _ in 0..count {
+                if let Some((record, _)) = state.writers[place].travelling.pop_front() {
+                    state.append(record);
+                    arrived += 1;
+                }
+            }
+            if chance.one_in(3) {
+                state.writers[place].travelling.clear();
+            }
+        }
+        state.writers.retain(|sending| !sending.over || !sending.travelling.is_empty());
+        arrived
+    }
+
+    /// What dead writers still have on the way never arrives.
+    pub fn lose_travelling(&self) {
+        self.state().writers.retain(|sending| !sending.over && !sending.failed);
+    }
+
+    /// What is acknowledged to nobody yet is lost to its writer, which fails for good.
+    pub fn fail_writers(&self) {
+        for sending in &mut self.state().writers {
+            sending.failed = true;
+            if let Some(on_ack) = &sending.on_ack {
+                on_ack();
+            }
+        }
+    }
+
+    /// The newest records of a partition are lost, as after an unclean election.
+    pub fn lose_tail(&self, partition: u32, count: u64) {
+        if let Some(log) = self.state().topic.as_mut().map(|logs| &mut logs[partition as usize]) {
+            let kept = log.records.len().saturating_sub(count as usize);
+            log.records.truncate(kept);
+        }
+    }
+
+    /// The oldest records of a partition are removed, as by retention.
+    pub fn retain(&self, partition: u32, count: u64) {
+        if let Some(log) = self.state().topic.as_mut().map(|logs| &mut logs[partition as usize]) {
+            for _ in 0..count {
+                if log.records.pop_front().is_some() {
+                    log.low += 1;
+                }
+            }
+        }
+    }
+
+    /// The topic and all that was in it are gone; `anew`: an empty one by that name is there at once. Otherwise its writers
+    /// are told.
+    pub fn delete_topic(&self, anew: bool) {
+        self.state().topic = anew.then(|| vec![Log::default(); PARTITIONS as usize]);
+        if !anew {
+            self.fail_writers();
+        }
+    }
+
+    /// Another gate has filled the topic with a grant of its own.
+    pub fn fill_by_another(&self, record: Outgoing) {
+        let mut state = self.state();
+        state.topic = Some(vec![Log::default(); PARTITIONS as usize]);
+        state.append(record);
+    }
+
+    /// Every grant that was ever in the topic, each once, as it came first.
+    pub fn for_each(&self, take: impl FnMut(&Published)) {
+        self.state().published.iter().for_each(take);
+    }
+
+    /// The grants of a journal that are in the topic at the moment: seq, campaign, seat, user, time.
+    pub fn grants(&self, log: LogId) -> Vec<(u64, u8, u32, u32, i64)> {
+        let state = self.state();
+        let records = state.topic.iter().flatten().flat_map(|partition| partition.records.iter().flatten());
+        let grants = records.filter_map(|record| {
+            let header = |name: &str| {
+                let (_, value) = record.headers.iter().find(|(there, _)| there == name)?;
+                std::str::from_utf8(value.as_deref()?).ok()
+            };
+            let user = i64::from_be_bytes(record.value.as_deref()?.try_into().ok()?);
+            (header("cg-log")? == log.to_string()).then_some((
+                header("cg-seq")?.parse().ok()?,
+                record.key.as_ref()?.get(1)?.wrapping_sub(b'0'),
+                header("cg-seat")?.parse().ok()?,
+                u32::try_from(user).ok()?,
+                record.at?.0,
+            ))
+        });
+        grants.collect()
+    }
+
+    /// What the gate does not know any more was never there: it was in no copy of the topic that is left.
+    pub fn forget(&self, keep: impl Fn(&Published) -> bool) {
+        self.state().published.retain(keep);
+    }
+
+    /// What is in the topic and what is on its way, for humans.
+    pub fn told(&self) -> String {
+        let state = self.state();
+        let mut told = String::new();
+        let seq = |record: &Record| {
+            let header = record.headers.iter().find(|(name, _)| name == "cg-seq");
+            header.and_then(|(_, value)| value.as_deref()).map(|value| value.escape_ascii().to_string())
+        };
+        for log in state.topic.iter().flatten() {
+            let seqs = log.records.iter().flatten().filter_map(seq).collect::<Vec<_>>();
+            told += &format!("[{}: {}] ", log.low, seqs.join(" "));
+        }
+        for sending in &state.writers {
+            let (over, on_way) = (sending.over || sending.failed, sending.travelling.len());
+            told += &format!(
+                "{}({on_way} {} {}) ",
+                if over { "dead" } else { "live" },
+                sending.unacknowledged.len(),
+                sending.acknowledged.len()
+            );
+        }
+        told
+    }
+
+    /// The first record that was there a second time.
+    pub fn duplicate(&self) -> String {
+        self.state().duplicate.clone().unwrap_or_default()
+    }
+
+    /// How many those are, and how many records were there a second time.
+    pub fn counts(&self) -> (usize, u64) {
+        let state = self.state();
+        (state.published.len(), state.duplicates)
+    }
+
+    /// What a reader of the topic had to complain of.
+    pub fn noticed(&self) -> Option<String> {
+        self.state().noticed.clone()
+    }
+}
+
+impl State {
+    /// Grants come in the order of their seats, and a second time only as they were.
+    fn read(&mut self, record: &Outgoing) {
+        let Some(new) = Published::of(record) else {
+            self.noticed = Some(format!("the topic: {record:?} is no grant"));
+            return;
+        };
+        let mut same = self.published.iter().filter(|there| there.campaign == new.campaign);
+        let before = same.clone().count() as u32;
+        match same.find(|there| there.seat == new.seat) {
+            Some(there) if *there == new => {
+                self.duplicates += 1;
+                self.duplicate.get_or_insert(format!("{new:?}"));
+            }
+            None if new.seat == before + 1 => self.published.push(new),
+            there => self.noticed = Some(format!("the topic: {new:?} after {there:?} and {before} others")),
+        }
+    }
+
+    fn append(&mut self, record: Outgoing) -> u64 {
+        self.read(&record);
+        let Outgoing { partition, at, key, value, headers } = record;
+        let log = &mut self.topic.as_mut().expect("there is a topic")[partition as usize];
+        let offset = log.high();
+        let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), Some(value))).collect();
+        log.records.push_back(Some(Record { partition, offset, at: Some(at), key, value: Some(value), headers }));
+        offset
+    }
+
+    fn answers(&mut self) -> Result<(), KafkaError> {
+        if let Some(left) = &mut self.calls_left {
+            match left.checked_sub(1) {
+                Some(fewer) => *left = fewer,
+                None => self.down = true,
+            }
+        }
+        if self.down { Err(KafkaError::Unavailable("the cluster is down".into())) } else { Ok(()) }
+    }
+
+    fn log(&self, partition: u32) -> Result<&Log, KafkaError> {
+        let log = self.topic.as_ref().and_then(|logs| logs.get(partition as usize));
+        log.ok_or_else(|| KafkaError::Unavailable("there is no such partition".into()))
+    }
+}
+
+impl Cluster for Broker {
+    fn id(&mut self) -> Result<String, KafkaError> {
+        self.state().answers().map(|()| "s".to_owned())
+    }
+
+    fn partitions(&mut self, _: &str) -> Result<Option<u32>, KafkaError> {
+        let mut state = self.state();
+        state.answers()?;
+        Ok(state.topic.as_ref().map(|logs| logs.len() as u32))
+    }
+
+    fn create(&mut self, topic: &NewTopic) -> Result<(), KafkaError> {
+        let mut state = self.state();
+        state.answers()?;
+        let logs = vec![Log::default(); topic.partitions as usize];
+        state.topic.get_or_insert(logs);
+        Ok(())
+    }
+
+    fn warnings(&mut self, _: &str) -> Result<Vec<String>, KafkaError> {
+        Ok(Vec::new())
+    }
+
+    fn bounds(&mut self, _: &str, partition: u32) -> Result<Bounds, KafkaError> {
+        let mut state = self.state();
+        state.answers()?;
+        state.log(partition).map(|log| Bounds { low: log.low, high: log.high() })
+    }
+
+    fn read(
+        &mut self,
+        _: &str,
+        partition: u32,
+        range: Range<u64>,
+        take: &mut dyn FnMut(Record) -> ControlFlow<()>,
+    ) -> Result<(), KafkaError> {
+        let mut state = self.state();
+        state.answers()?;
+        let log = state.log(partition)?;
+        if range.start < log.low && !range.is_empty() {
+            return Err(KafkaError::Gone { partition, line: "the beginning is gone".into() });
+        }
+        let from = (range.start - log.low) as usize;
+        for record in log.records.iter().skip(from).take((range.end - range.start) as usize).flatten() {
+            if take(record.clone()).is_break() {
+                return Ok(());
+            }
+        }
+        match range.end > log.high() && !range.is_empty() {
+            true => Err(KafkaError::Unavailable("the end is not reached".into())),
+            false => Ok(()),
+        }
+    }
+
+    fn writer(&mut self, _: &str, on_ack: Box<dyn Fn() + Send + Sync>) -> Result<Box<dyn Writer>, KafkaError> {
+        let mut state = self.state();
+        state.answers()?;
+        let number = state.writers.last().map_or(0, |last| last.number + 1);
+        state.writers.push(Sending { number, on_ack: Some(on_ack), ..Sending::default() });
+        Ok(Box::new(SimWriter { broker: self.clone(), number }))
+    }
+
+    fn follower(&mut self, _: &str, from: &[u64]) -> Result<Box<dyn Follower>, KafkaError> {
+        self.state().answers()?;
+        Ok(Box::new(SimFollower { broker: self.clone(), next: from.to_vec(), turn: 0 }))
+    }
+}
+
+struct SimWriter {
+    broker: Broker,
+    number: u64,
+}
+
+impl SimWriter {
+    fn with<T>(&self, work: impl FnOnce(&mut Sending, bool) -> T) -> T {
+        let mut state = self.broker.state();
+        let down = state.down;
+        let sending = state.writers.iter_mut().find(|sending| sending.number == self.number);
+        work(sending.expect("a writer is known while it lives"), down)
+    }
+}
+
+impl Writer for SimWriter {
+    fn send(&mut self, record: &Outgoing, tag: u64) -> Result<Sent, KafkaError> {
+        self.with(|sending, _| {
+            if sending.failed {
+                return Err(KafkaError::Unavailable("the writer has failed".into()));
+            }
+            if sending.travelling.len() + sending.unacknowledged.len() >= 12 {
+                return Ok(Sent::Full);
+            }
+            sending.travelling.push_back((record.clone(), tag));
+            Ok(Sent::Queued)
+        })
+    }
+
+    fn acks(&mut self, into: &mut Vec<Ack>) -> Result<(), KafkaError> {
+        self.with(|sending, _| {
+            into.extend(sending.acknowledged.drain(..));
+            match sending.failed {
+                true => Err(KafkaError::Unavailable("the writer has failed".into())),
+                false => Ok(()),
+            }
+        })
+    }
+
+    fn in_flight(&self) -> usize {
+        self.with(|sending, _| sending.travelling.len() + sending.unacknowledged.len() + sending.acknowledged.len())
+    }
+}
+
+impl Drop for SimWriter {
+    fn drop(&mut self) {
+        self.with(|sending, _| {
+            sending.over = true;
+            sending.on_ack = None;
+        });
+    }
+}
+
+struct SimFollower {
+    broker: Broker,
+    next: Vec<u64>,
+    /// The partition that is looked at first.
+    turn: usize,
+}
+
+impl Follower for SimFollower {
+    fn next(&mut self, _patience: Duration) -> Result<Option<Record>, KafkaError> {
+        let mut state = self.broker.state();
+        state.answers()?;
+        for step in 0..self.next.len() {
+            let partition = (self.turn + step) % self.next.len();
+            let (wanted, log) = (self.next[partition], state.log(partition as u32)?);
+            if wanted < log.low || wanted > log.high() {
+                return Err(KafkaError::Gone { partition: partition as u32, line: "the offset is not there".into() });
+            }
+            let found = log.records.iter().skip((wanted - log.low) as usize).flatten().next();
+            if let Some(record) = found {
+                self.next[partition] = record.offset + 1;
+                self.turn = partition + 1;
+                return Ok(Some(record.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    fn pause(&mut self) -> Result<(), KafkaError> {
+        Ok(())
+    }
+
+    fn resume(&mut self) -> Result<(), KafkaError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,231 @@
+//! # oracle - what the gate promised, kept by somebody else
+//! A model of its own judges every answer as it leaves, and every state that recovery finds: it must be the state after
+//! some of the changes, in order, and after all of those that an answer has told of. Shares no code with the gate.
+
+pub mod ask;
+mod ear;
+pub mod model;
+
+use std::collections::BTreeMap;
+
+use ask::{Ask, CAMPAIGNS, KEYS};
+use ear::Ear;
+use model::Model;
+
+/// Why an answer was no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// No room on the disk.
+    NoRoom,
+    /// The journal is older than the world.
+    Stale,
+}
+
+/// One change, for who goes over them again.
+#[derive(Clone, Copy, Debug)]
+struct Change {
+    ask: Ask,
+    now: i64,
+    /// Positions between which it stands in the journal, as far as is known.
+    low: u64,
+    high: u64,
+}
+
+/// The judge.
+#[derive(Default)]
+pub struct Oracle {
+    /// The state that recovery found last, and how many changes that is.
+    base: Model,
+    before: u64,
+    /// What has changed since.
+    changes: Vec<Change>,
+    model: Model,
+    /// Answers tell of changes up to here.
+    answered: u64,
+    ears: Vec<Ear>,
+    /// Seats that answers gave: by campaign and user, by campaign and seat.
+    seat_of: BTreeMap<(u8, u32), u32>,
+    user_of: BTreeMap<(u8, u32), u32>,
+    /// Answers judged.
+    pub heard: u64,
+}
+
+impl Oracle {
+    /// As many connections as that are listened to.
+    pub fn new(connections: usize) -> Oracle {
+        Oracle { ears: (0..connections).map(|_| Ear::default()).collect(), ..Oracle::default() }
+    }
+
+    /// The state as it should be.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// The gate has executed `ask` of a connection at `now`, and refused it if so; the journal went from position `low`
+    /// to `high` with it.
+    pub fn executed(&mut self, connection: usize, ask: Ask, now: i64, refused: Option<Refused>, low: u64, high: u64) {
+        let ear = &mut self.ears[connection];
+        if let Some(refused) = refused {
+            let prefix: &[u8] = match refused {
+                Refused::NoRoom => b"MISCONF ",
+                Refused::Stale => b"STALE ",
+            };
+            return ear.expect(|out| model::error(out, prefix), 0, None);
+        }
+        let change = self.before + self.changes.len() as u64 + 1;
+        let model = &mut self.model;
+        let mut effect = model::Effect::default();
+        ear.expect_after(|out| {
+            effect = model.execute(ask, now, change, out);
+            (effect.depends, effect.seat)
+        });
+        if effect.changed {
+            // A count that takes no position is written over the one before it.
+            let low = if high == low { 0 } else { low + 1 };
+            self.changes.push(Change { ask, now, low, high });
+        }
+    }
+
+    /// A copy was brought back: the state is `model` from here on, and what answers told of beyond it is lost.
+    pub fn brought_back(&mut self, model: Model) {
+        self.before = self.count();
+        self.changes.clear();
+        self.answered = self.before;
+        self.base = model;
+        self.keep_promises_of_base();
+        self.model = self.base.clone();
+        self.ears.iter_mut().for_each(|ear| *ear = Ear::default());
+    }
+
+    /// What answers promised beyond the state that is left is no promise any more.
+    fn keep_promises_of_base(&mut self) {
+        let base = &self.base;
+        let kept = |campaign: u8, user: u32, seat: u32| {
+            let seats = base.campaign(campaign).map_or(&[][..], |campaign| &campaign.seats);
+            seats.get(seat as usize - 1).is_some_and(|(there, _)| *there == user)
+        };
+        self.seat_of.retain(|(campaign, user), seat| kept(*campaign, *user, *seat));
+        self.user_of.retain(|(campaign, seat), user| kept(*campaign, *user, *seat));
+    }
+
+    /// Seats that are to leave the gate.
+    pub fn seats(&self) -> usize {
+        let campaigns = (0..CAMPAIGNS).filter_map(|campaign| self.model.campaign(campaign));
+        campaigns.filter(|campaign| !campaign.shadow()).map(|campaign| campaign.seats.len()).sum()
+    }
+
+    /// How many changes there were.
+    pub fn count(&self) -> u64 {
+        self.before + self.changes.len() as u64
+    }
+
+    /// Changes up to this number are told of by answers.
+    pub fn answered(&self) -> u64 {
+        self.answered
+    }
+
+    /// Bytes have left the gate for a connection.
+    ///
+    /// # Errors
+    /// They are not what should have left.
+    pub fn hear(&mut self, connection: usize, bytes: &[u8]) -> Result<(), String> {
+        let Oracle { ears, answered, heard, seat_of, user_of, model, .. } = self;
+        ears[connection].hear(bytes, &mut |depends, seat| {
+            *heard += 1;
+            *answered = (*answered).max(depends);
+            let Some((campaign, user, seat)) = seat else { return Ok(()) };
+            let limit = model.campaign(campaign).map_or(u32::MAX, model::Campaign::limit);
+            if seat == 0 || seat > limit {
+                return Err(format!("seat {seat} of c{campaign}, which has {limit}"));
+            }
+            let same_seat = *seat_of.entry((campaign, user)).or_insert(seat) == seat;
+            let same_user = *user_of.entry((campaign, seat)).or_insert(user) == user;
+            match same_seat && same_user {
+                true => Ok(()),
+                false => Err(format!("c{campaign}: seat {seat} for user {user}, who or which was promised otherwise")),
+            }
+        })
+    }
+
+    /// Answers of a connection that have not left.
+    pub fn waits_for(&self, connection: usize) -> usize {
+        self.ears[connection].waits_for()
+    }
+
+    /// The connection is gone, with what it had not heard.
+    pub fn closed(&mut self, connection: usize) {
+        self.ears[connection] = Ear::default();
+    }
+
+    /// What a gate is asked after recovery.
+    pub fn questions() -> impl Iterator<Item = Ask> {
+        let seats = (0..CAMPAIGNS).map(|campaign| Ask::Seats { campaign });
+        seats.chain((0..KEYS).flat_map(|key| [Ask::Get { key }, Ask::TimeToLive { key }]))
+    }
+
+    /// Recovery found a journal that ends at `last`, and a gate that answered the questions with `told` at `now`. It is
+    /// the state after some of the changes; with `all_answered` after all that was ever told of.
+    ///
+    /// # Errors
+    /// It is none of those.
+    pub fn recovered(&mut self, last: u64, told: &[u8], now: i64, all_answered: bool) -> Result<(), String> {
+        let least = if all_answered { self.answered } else { self.before };
+        let mut state = self.base.clone();
+        let mut found = None;
+        let mut replies = Vec::new();
+        for place in 0..=self.changes.len() {
+            let number = self.before + place as u64;
+            if place > 0 && self.changes[place - 1].low > last {
+                break;
+            }
+            let fits = self.changes.get(place).is_none_or(|next| last <= next.high);
+            if number >= least && fits && tells(&state, told, now, &mut replies) {
+                found = Some((place, state.clone()));
+            }
+            if let Some(next) = self.changes.get(place) {
+                replies.clear();
+                state.execute(next.ask, next.now, number + 1, &mut replies);
+            }
+        }
+        let Some((place, state)) = found else {
+            replies.clear();
+            for ask in Oracle::questions() {
+                self.model.execute(ask, now, 0, &mut replies);
+            }
+            return Err(format!(
+                "recovery found a state at lsn {last} that never was, or lost what was answered: there were {} changes, \
+                 answers told of {}, the last recovery was at {}\n told {}\n last {}",
+                self.count(),
+                self.answered,
+                self.before,
+                told.escape_ascii(),
+                replies.escape_ascii()
+            ));
+        };
+        self.before += place as u64;
+        self.answered = self.answered.min(self.before);
+        self.changes.clear();
+        self.base = state.clone();
+        self.model = state;
+        if !all_answered {
+            self.keep_promises_of_base();
+        }
+        self.ears.iter_mut().for_each(|ear| *ear = Ear::default());
+        Ok(())
+    }
+}
+
+/// Whether this is the state that was told of. What is over by `now` stays in it: the wall may stand further back when the
+/// next recovery looks, and then it is not over.
+fn tells(state: &Model, told: &[u8], now: i64, replies: &mut Vec<u8>) -> bool {
+    let (mut state, mut rest) = (state.clone(), told);
+    for ask in Oracle::questions() {
+        replies.clear();
+        state.execute(ask, now, 0, replies);
+        match ear::leads(replies, rest) {
+            Some(behind) => rest = behind,
+            None => return false,
+        }
+    }
+    rest.is_empty()
+}

@@ -1,0 +1,404 @@
+//! What the gate should be, in the plainest words: a few campaigns, a few keys. Shares no code with what it judges.
+
+use super::ask::{Ask, CAMPAIGNS, KEYS, Text, number_to, user_to};
+
+/// No deadline.
+const NEVER: i64 = i64::MAX;
+/// In an expected reply: whatever stands here up to the end of the line.
+pub const ANYTHING: u8 = 0;
+
+/// The state after some changes.
+#[derive(Clone, Debug, Default)]
+pub struct Model {
+    campaigns: [Option<Campaign>; CAMPAIGNS as usize],
+    keys: [Option<Value>; KEYS as usize],
+    /// The last change of each campaign and of each key.
+    campaigns_at: [u64; CAMPAIGNS as usize],
+    keys_at: [u64; KEYS as usize],
+}
+
+/// A campaign that exists, or existed and gave seats.
+#[derive(Clone, Debug)]
+pub struct Campaign {
+    terms: (u32, Option<i64>, Option<i64>, bool, bool),
+    dropped: bool,
+    /// Seat 1 first: the user, and when.
+    pub seats: Vec<(u32, i64)>,
+}
+
+impl Campaign {
+    /// Whether its users have names.
+    pub fn any(&self) -> bool {
+        self.terms.3
+    }
+
+    /// Whether it is a rehearsal, which leaves the gate by no way.
+    pub fn shadow(&self) -> bool {
+        self.terms.4
+    }
+
+    /// How many seats it has.
+    pub fn limit(&self) -> u32 {
+        self.terms.0
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Value {
+    bytes: Vec<u8>,
+    deadline: i64,
+}
+
+/// What one request came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Effect {
+    /// Something is not as it was.
+    pub changed: bool,
+    /// The last change that the answer tells of; where `changed`, that is the new one.
+    pub depends: u64,
+    /// A seat that the answer says is the user's: campaign, user, seat.
+    pub seat: Option<(u8, u32, u32)>,
+}
+
+impl Model {
+    /// The campaign's state.
+    pub fn campaign(&self, campaign: u8) -> Option<&Campaign> {
+        self.campaigns[usize::from(campaign)].as_ref()
+    }
+
+    /// A grant that the world knows and this state does not; false where it contradicts.
+    pub fn bring_back(&mut self, name: u8, seat: u32, user: u32, at: i64) -> bool {
+        let Some(slot) = self.campaigns.get_mut(usize::from(name)) else { return false };
+        let lost = || Campaign { terms: (u32::MAX, None, None, false, false), dropped: false, seats: Vec::new() };
+        let campaign = slot.get_or_insert_with(lost);
+        let out = campaign.seats.len() as u32;
+        let fits = seat == out + 1 && seat <= campaign.terms.0 && !campaign.dropped;
+        if !fits || campaign.seats.iter().any(|(there, _)| *there == user) {
+            return false;
+        }
+        campaign.seats.push((user, at));
+        true
+    }
+
+    /// A campaign whose terms nobody kept comes back closed, its highest seat as limit.
+    pub fn close_lost(&mut self) {
+        for campaign in self.campaigns.iter_mut().flatten().filter(|campaign| campaign.terms.0 == u32::MAX) {
+            campaign.terms = (campaign.seats.len() as u32, None, Some(0), false, false);
+        }
+    }
+
+    fn key(&self, key: u8, now: i64) -> Option<&Value> {
+        self.keys[usize::from(key)].as_ref().filter(|value| value.deadline > now)
+    }
+
+    /// Does what `ask` asks at `now`, as change number `change`; writes the reply to `out`.
+    pub fn execute(&mut self, ask: Ask, now: i64, change: u64, out: &mut Vec<u8>) -> Effect {
+        match ask {
+            Ask::Ping => {
+                out.extend_from_slice(b"+PONG\r\n");
+                Effect::default()
+            }
+            Ask::Save => {
+                out.extend_from_slice(b"+Background saving ");
+                out.push(ANYTHING);
+                out.extend_from_slice(b"\r\n");
+                Effect::default()
+            }
+            Ask::Create { campaign, .. }
+            | Ask::Claim { campaign, .. }
+            | Ask::Drop { campaign }
+            | Ask::Seats { campaign } => {
+                let before = self.campaigns_at[usize::from(campaign)];
+                let (changed, seat) = match ask {
+                    Ask::Create { limit, open, close, any, shadow, .. } => {
+                        (self.create(campaign, (limit, open, close, any, shadow), out), None)
+                    }
+                    Ask::Claim { user, flat, .. } => self.claim(campaign, user, flat, now, out),
+                    Ask::Drop { .. } => (self.drop(campaign, out), None),
+                    _ => {
+                        self.seats(campaign, out);
+                        (false, None)
+                    }
+                };
+                if changed {
+                    self.campaigns_at[usize::from(campaign)] = change;
+                }
+                Effect { changed, depends: if changed { change } else { before }, seat }
+            }
+            Ask::SetTwo { keys, .. } | Ask::GetTwo { keys } => self.on_keys(ask, keys, now, change, out),
+            Ask::Rename { from, to } => self.on_keys(ask, [from, to], now, change, out),
+            Ask::Get { key }
+            | Ask::Set { key, .. }
+            | Ask::SetIfNone { key, .. }
+            | Ask::Add { key, .. }
+            | Ask::Append { key, .. }
+            | Ask::Delete { key }
+            | Ask::Expire { key, .. }
+            | Ask::TimeToLive { key }
+            | Ask::Persist { key }
+            | Ask::Exists { key } => self.on_keys(ask, [key, key], now, change, out),
+        }
+    }
+
+    fn on_keys(&mut self, ask: Ask, keys: [u8; 2], now: i64, change: u64, out: &mut Vec<u8>) -> Effect {
+        let before = keys.map(|key| self.keys_at[usize::from(key)]);
+        let changed = match ask {
+            Ask::SetTwo { keys, values } => {
+                keys.into_iter().zip(values).for_each(|(key, value)| self.set(key, value, NEVER));
+                out.extend_from_slice(b"+OK\r\n");
+                true
+            }
+            Ask::GetTwo { keys } => {
+                out.extend_from_slice(b"*2\r\n");
+                keys.into_iter().for_each(|key| self.get(key, now, out));
+                false
+            }
+            Ask::Rename { from, to } => self.rename(from, to, now, out),
+            _ => self.on_key(ask, keys[0], now, out),
+        };
+        if changed {
+            keys.into_iter().for_each(|key| self.keys_at[usize::from(key)] = change);
+        }
+        let told = if matches!(ask, Ask::Rename { .. }) { before[0] } else { before[0].max(before[1]) };
+        Effect { changed, depends: if changed { change } else { told }, seat: None }
+    }
+
+    fn on_key(&mut self, ask: Ask, key: u8, now: i64, out: &mut Vec<u8>) -> bool {
+        let is_there = self.key(key, now).is_some();
+        match ask {
+            Ask::Get { .. } => {
+                self.get(key, now, out);
+                false
+            }
+            Ask::Set { value, px, .. } => {
+                self.set(key, value, px.map_or(NEVER, |px| now + px));
+                out.extend_from_slice(b"+OK\r\n");
+                true
+            }
+            Ask::SetIfNone { value, .. } => {
+                if !is_there {
+                    self.set(key, value, NEVER);
+                }
+                integer(out, i64::from(!is_there));
+                !is_there
+            }
+            Ask::Add { step, .. } => self.add(key, step, now, out),
+            Ask::Append { value, .. } => {
+                let (mut bytes, deadline) =
+                    self.key(key, now).map_or((Vec::new(), NEVER), |value| (value.bytes.clone(), value.deadline));
+                value.write(&mut bytes);
+                integer(out, bytes.len() as i64);
+                self.keys[usize::from(key)] = Some(Value { bytes, deadline });
+                true
+            }
+            Ask::Delete { .. } => {
+                if is_there {
+                    self.keys[usize::from(key)] = None;
+                }
+                integer(out, i64::from(is_there));
+                is_there
+            }
+            Ask::Expire { ms, .. } => {
+                integer(out, i64::from(is_there));
+                let Some(value) = self.keys[usize::from(key)].as_mut().filter(|_| is_there) else { return false };
+                let before = std::mem::replace(&mut value.deadline, now + ms);
+                if ms <= 0 {
+                    self.keys[usize::from(key)] = None;
+                }
+                before != now + ms
+            }
+            Ask::TimeToLive { .. } => {
+                let left = self.key(key, now).map_or(-2, |value| match value.deadline {
+                    NEVER => -1,
+                    deadline => deadline - now,
+                });
+                integer(out, left);
+                false
+            }
+            Ask::Persist { .. } => {
+                let value = self.keys[usize::from(key)].as_mut().filter(|value| is_there && value.deadline != NEVER);
+                let changed = value.map(|value| value.deadline = NEVER).is_some();
+                integer(out, i64::from(changed));
+                changed
+            }
+            _ => {
+                integer(out, i64::from(is_there));
+                false
+            }
+        }
+    }
+
+    fn set(&mut self, key: u8, text: Text, deadline: i64) {
+        let mut bytes = Vec::new();
+        text.write(&mut bytes);
+        self.keys[usize::from(key)] = Some(Value { bytes, deadline });
+    }
+
+    fn get(&self, key: u8, now: i64, out: &mut Vec<u8>) {
+        match self.key(key, now) {
+            Some(value) => bulk(out, &value.bytes),
+            None => out.extend_from_slice(b"$-1\r\n"),
+        }
+    }
+
+    fn add(&mut self, key: u8, step: i64, now: i64, out: &mut Vec<u8>) -> bool {
+        let (before, deadline) = match self.key(key, now) {
+            None => (Some(0), NEVER),
+            Some(value) => (number_of(&value.bytes), value.deadline),
+        };
+        let Some(after) = before.and_then(|before| before.checked_add(step)) else {
+            error(out, b"ERR ");
+            return false;
+        };
+        let mut bytes = Vec::new();
+        number_to(&mut bytes, after);
+        self.keys[usize::from(key)] = Some(Value { bytes, deadline });
+        integer(out, after);
+        true
+    }
+
+    fn rename(&mut self, from: u8, to: u8, now: i64, out: &mut Vec<u8>) -> bool {
+        if self.key(from, now).is_none() {
+            error(out, b"ERR no such key");
+            return false;
+        }
+        out.extend_from_slice(b"+OK\r\n");
+        if from == to {
+            return false;
+        }
+        let value = self.keys[usize::from(from)].take();
+        self.keys[usize::from(to)] = value;
+        true
+    }
+
+    fn create(&mut self, name: u8, terms: (u32, Option<i64>, Option<i64>, bool, bool), out: &mut Vec<u8>) -> bool {
+        let slot = &mut self.campaigns[usize::from(name)];
+        match slot {
+            None => {
+                *slot = Some(Campaign { terms, dropped: false, seats: Vec::new() });
+                out.extend_from_slice(b"+CREATED\r\n");
+                true
+            }
+            Some(there) => {
+                if !there.dropped && there.terms == terms {
+                    out.extend_from_slice(b"+EXISTS\r\n");
+                } else {
+                    error(out, b"CONFLICT ");
+                }
+                false
+            }
+        }
+    }
+
+    fn drop(&mut self, name: u8, out: &mut Vec<u8>) -> bool {
+        let slot = &mut self.campaigns[usize::from(name)];
+        let Some(campaign) = slot.as_mut().filter(|campaign| !campaign.dropped) else {
+            error(out, b"NOCAMPAIGN ");
+            return false;
+        };
+        campaign.dropped = true;
+        if campaign.seats.is_empty() {
+            *slot = None;
+        }
+        out.extend_from_slice(b"+OK\r\n");
+        true
+    }
+
+    fn live(&mut self, name: u8) -> Option<&mut Campaign> {
+        self.campaigns[usize::from(name)].as_mut().filter(|campaign| !campaign.dropped)
+    }
+
+    fn claim(
+        &mut self,
+        name: u8,
+        user: u32,
+        flat: bool,
+        now: i64,
+        out: &mut Vec<u8>,
+    ) -> (bool, Option<(u8, u32, u32)>) {
+        let Some(campaign) = self.live(name) else {
+            error(out, b"NOCAMPAIGN ");
+            return (false, None);
+        };
+        let (limit, open, close, ..) = campaign.terms;
+        let out_now = campaign.seats.len() as u32;
+        let has = campaign.seats.iter().position(|(there, _)| *there == user).map(|place| place as u32 + 1);
+        let (word, number, granted) = match (has, open, close) {
+            (Some(seat), ..) => (&b"ALREADY"[..], i64::from(seat), false),
+            (None, Some(open), _) if now < open => (&b"NOTOPEN"[..], open - now, false),
+            (None, _, Some(close)) if now >= close => (&b"CLOSED"[..], 0, false),
+            _ if out_now == limit => (&b"SOLDOUT"[..], 0, false),
+            _ => (&b"GRANTED"[..], i64::from(out_now) + 1, true),
+        };
+        if granted {
+            campaign.seats.push((user, now));
+        }
+        let left = i64::from(limit) - i64::from(out_now) - i64::from(granted);
+        if flat {
+            let mut text = word.to_vec();
+            text.push(b' ');
+            number_to(&mut text, number);
+            text.push(b' ');
+            number_to(&mut text, left);
+            bulk(out, &text);
+        } else {
+            out.extend_from_slice(b"*3\r\n+");
+            out.extend_from_slice(word);
+            out.extend_from_slice(b"\r\n");
+            integer(out, number);
+            integer(out, left);
+        }
+        let seat = (granted || has.is_some()).then_some((name, user, number as u32));
+        (granted, seat)
+    }
+
+    fn seats(&mut self, name: u8, out: &mut Vec<u8>) {
+        let Some(campaign) = self.live(name) else { return error(out, b"NOCAMPAIGN ") };
+        out.push(b'*');
+        number_to(out, campaign.seats.len() as i64);
+        out.extend_from_slice(b"\r\n");
+        for (place, (user, at)) in campaign.seats.iter().enumerate() {
+            out.extend_from_slice(b"*4\r\n");
+            integer(out, place as i64 + 1);
+            if campaign.terms.3 {
+                let mut name = Vec::new();
+                user_to(&mut name, *user, true);
+                bulk(out, &name);
+            } else {
+                integer(out, i64::from(*user));
+            }
+            integer(out, *at);
+            out.extend_from_slice(b"+GRANTED\r\n");
+        }
+    }
+}
+
+/// Bytes as a counter takes them.
+fn number_of(bytes: &[u8]) -> Option<i64> {
+    let number = std::str::from_utf8(bytes).ok()?.parse().ok()?;
+    let mut written = Vec::new();
+    number_to(&mut written, number);
+    (written == bytes).then_some(number)
+}
+
+fn integer(out: &mut Vec<u8>, number: i64) {
+    out.push(b':');
+    number_to(out, number);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn bulk(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.push(b'$');
+    number_to(out, bytes.len() as i64);
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(bytes);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// An error line that begins so.
+pub fn error(out: &mut Vec<u8>, begins: &[u8]) {
+    out.push(b'-');
+    out.extend_from_slice(begins);
+    out.push(ANYTHING);
+    out.extend_from_slice(b"\r\n");
+}

@@ -1,0 +1,763 @@
+//! One seed: a gate, its clients, its disk and its clock, and everything that can go wrong with them.
+
+use std::time::Duration;
+
+use super::broker::{Broker, PARTITIONS};
+use super::chance::Chance;
+use super::copy::Copy;
+use super::database::{self, Database, Tables};
+use super::disk::SimDisk;
+use super::line::{Outside, Route};
+use super::oracle::Oracle;
+use super::oracle::ask::{Ask, CAMPAIGNS, KEYS, Text};
+use super::oracle::model::Campaign;
+use super::process::{DAWN, Process, Setting};
+use super::rot;
+use super::trace::Trace;
+use crate::catch_up::CatchUpError;
+use crate::edge::simulated;
+use crate::grant::GrantUser;
+use crate::ids::Lsn;
+use crate::journal::{Appendfsync, Compaction, Options};
+use crate::kafka::Outgoing;
+use crate::settings::CatchUpFrom;
+
+/// Steps and crashes of one seed, at least.
+pub const STEPS: u64 = 500;
+/// See [`STEPS`].
+pub const CRASHES: u64 = 3;
+
+/// What came of a seed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// The same for the same story.
+    pub trace: u64,
+    /// Steps taken.
+    pub steps: u64,
+    /// Kills and power cuts.
+    pub crashes: u64,
+    /// Answers judged.
+    pub answers: u64,
+    /// Changes that recovery kept.
+    pub changes: u64,
+}
+
+/// What is likely in this world: each seed has its own.
+#[derive(Clone, Copy, Debug)]
+struct Habits {
+    claims: u64,
+    pipeline: u64,
+    writer: u64,
+    maker: u64,
+    clock: u64,
+    line: u64,
+    faults: bool,
+    trouble: bool,
+    compactor: u64,
+    keys: u64,
+    users: u64,
+}
+
+/// A world and what was noticed in it.
+pub struct World<'t> {
+    chance: Chance,
+    trace: &'t mut Trace,
+    disk: SimDisk,
+    outside: Outside,
+    /// Another gate filled the topic first: nothing of this one's goes there.
+    foreign: bool,
+    /// Nothing has happened that would put a record into the topic twice.
+    is_calm: bool,
+    /// The data directory as it once was.
+    kept: Option<Copy>,
+    /// The database as it once was.
+    copy: Option<Tables>,
+    /// Cluster and database are well again then.
+    well_at: u64,
+    oracle: Oracle,
+    setting: Setting,
+    habits: Habits,
+    process: Option<Process>,
+    crashes: u64,
+    /// What the clocks showed at the last tick of this process.
+    clock: Option<(i64, i64)>,
+    /// When the next crash is armed, in steps.
+    crash_at: u64,
+    /// The room on the disk is to come back then.
+    room_at: Option<u64>,
+    /// The highest position that was durable when the process ended.
+    durable: Lsn,
+    /// The highest of those that the journal itself tells of.
+    named: u64,
+    /// What answers told of must be found; not so after a power cut without syncs.
+    all_answered: bool,
+}
+
+/// Lives through `seed`.
+///
+/// # Errors
+/// What was promised and not kept, in words.
+pub fn live(seed: u64, trace: &mut Trace) -> Result<Told, String> {
+    let mut chance = Chance::new(seed);
+    simulated::begin(DAWN, chance.next());
+    let told = World::new(chance, trace).and_then(World::run);
+    simulated::end();
+    told
+}
+
+impl<'t> World<'t> {
+    fn new(mut chance: Chance, trace: &'t mut Trace) -> Result<World<'t>, String> {
+        let appendfsync = match chance.below(10) {
+            0 => Appendfsync::No,
+            1 | 2 => Appendfsync::Everysec,
+            _ => Appendfsync::Always,
+        };
+        let journal = Options {
+            segment_bytes: 4096,
+            block_bytes: 128,
+            batch_bytes_max: 640,
+            appendfsync,
+            known_durable: Lsn::ZERO,
+        };
+        let route = [Route::Both, Route::Both, Route::Ledger, Route::Nowhere][chance.below(4) as usize];
+        // Who forgets cannot fill again what others have lost.
+        let forgets = chance.one_in(4);
+        let setting = Setting {
+            journal,
+            connections: chance.range(1, 4) as usize,
+            route,
+            compaction: Compaction {
+                when_journal_exceeds: if chance.one_in(3) { 0 } else { chance.range(1, 20_000) },
+                keep_ms: if forgets { chance.range(1, 5_000) as i64 } else { i64::MAX / 2 },
+                keep_bytes: 0,
+                publishes: route == Route::Both,
+                stores: route != Route::Nowhere,
+            },
+        };
+        let outside = Outside { broker: Broker::new(), database: Database::default(), route: setting.route };
+        let habits = Habits {
+            claims: chance.range(20, 90),
+            pipeline: chance.range(1, 6),
+            writer: chance.range(5, 40),
+            maker: chance.range(2, 20),
+            clock: chance.range(2, 20),
+            line: if setting.route == Route::Nowhere { 0 } else { chance.range(10, 90) },
+            faults: chance.one_in(3),
+            trouble: !forgets,
+            compactor: chance.range(1, 12),
+            keys: chance.range(1, u64::from(KEYS)),
+            users: chance.range(3, 30),
+        };
+        let crash_at = chance.range(20, 200);
+        let oracle = Oracle::new(setting.connections);
+        let mut world = World {
+            chance,
+            trace,
+            disk: SimDisk::default(),
+            outside,
+            foreign: false,
+            is_calm: true,
+            kept: None,
+            copy: None,
+            well_at: u64::MAX,
+            oracle,
+            setting,
+            habits,
+            process: None,
+            crashes: 0,
+            clock: None,
+            crash_at,
+            room_at: None,
+            durable: Lsn::ZERO,
+            named: 0,
+            all_answered: true,
+        };
+        world.trace.remark(|| format!("{setting:?} {habits:?}"));
+        if setting.route == Route::Both && world.chance.one_in(40) {
+            world.foreign = true;
+            let headers = vec![("cg-log", vec![b'f'; 32]), ("cg-seq", b"5".to_vec()), ("cg-prev", b"0".to_vec())];
+            let headers = [headers, vec![("cg-seat", b"1".to_vec())]].concat();
+            let (key, value) = (Some(b"c0".to_vec()), 7_777_i64.to_be_bytes().to_vec());
+            world.outside.broker.fill_by_another(Outgoing { partition: 0, at: DAWN, key, value, headers });
+        }
+        world.start()?;
+        Ok(world)
+    }
+
+    fn run(mut self) -> Result<Told, String> {
+        while self.trace.steps < STEPS || self.crashes < CRASHES {
+            self.step()?;
+            let failed = self.disk.has_crashed() || self.process.as_ref().is_some_and(Process::has_failed);
+            if failed || self.trace.steps >= self.crash_at + 40 {
+                self.crash()?;
+            }
+        }
+        self.settle()?;
+        self.end()
+    }
+
+    fn process(&mut self) -> &mut Process {
+        self.process.as_mut().expect("a process runs between crashes")
+    }
+
+    /// One thing happens.
+    fn step(&mut self) -> Result<(), String> {
+        self.trace.steps += 1;
+        if self.trace.steps == self.crash_at {
+            let left = self.chance.below(12);
+            self.disk.faults(|faults| faults.changes_left = Some(left));
+            self.trace.note("armed", &[left]);
+        }
+        if self.room_at.is_some_and(|at| self.trace.steps >= at) {
+            self.room_at = None;
+            self.disk.faults(|faults| faults.room = None);
+            self.trace.note("room", &[]);
+        }
+        if self.trace.steps >= self.well_at {
+            self.well_at = u64::MAX;
+            self.outside.broker.set_down(false);
+            self.outside.database.faults(|faults| *faults = database::Faults::default());
+            self.trace.note("outside is well", &[]);
+        }
+        let Habits { writer, maker, clock, faults, line, compactor, .. } = self.habits;
+        let mut draw = self.chance.below(60 + writer + maker + clock + 8 + line + compactor);
+        let mut is = |weight: u64| {
+            let yes = draw < weight;
+            draw = draw.wrapping_sub(weight);
+            yes
+        };
+        if is(30) {
+            self.ask()
+        } else if is(30) {
+            self.turn()
+        } else if is(writer) {
+            let wrote = self.process().hands.write();
+            self.trace.note("write", &[u64::from(wrote)]);
+            Ok(())
+        } else if is(maker) {
+            let made = self.process().hands.make();
+            self.trace.note("make", &[u64::from(made)]);
+            Ok(())
+        } else if is(clock) {
+            self.pass();
+            Ok(())
+        } else if is(compactor) {
+            let made = self.process().compact();
+            self.trace.note("compact", &[made]);
+            Ok(())
+        } else if is(4) {
+            // What begins a turn reads the clock.
+            self.process().turn();
+            self.process().tick();
+            self.trace.note("tick", &[]);
+            self.check_clock()
+        } else if is(2) {
+            let synced = self.process().hands.sync();
+            self.trace.note("sync", &[u64::from(synced)]);
+            Ok(())
+        } else if is(2) {
+            if faults {
+                self.trouble();
+            }
+            Ok(())
+        } else {
+            self.line()
+        }
+    }
+
+    /// Something happens behind the gate.
+    fn line(&mut self) -> Result<(), String> {
+        let World { process, outside, chance, trace, .. } = self;
+        let line = &mut process.as_mut().expect("a process runs").line;
+        match chance.below(20) {
+            0..=6 => {
+                if let Some(stream) = &mut line.stream {
+                    trace.note("stream", &[u64::from(stream.turn())]);
+                    trace.remark(|| outside.broker.told());
+                }
+            }
+            7..=12 => {
+                if let Some(sink) = &mut line.sink {
+                    trace.note("sink", &[u64::from(sink.turn())]);
+                    trace.remark(|| outside.database.told());
+                }
+            }
+            13..=18 => {
+                let moved = outside.broker.work(chance);
+                trace.note("broker", &[moved]);
+                trace.remark(|| outside.broker.told());
+            }
+            _ if self.habits.trouble => self.trouble_outside(),
+            _ => {}
+        }
+        self.outside.broker.noticed().map_or(Ok(()), Err)
+    }
+
+    fn trouble_outside(&mut self) {
+        let World { outside, chance, trace, copy, foreign, .. } = self;
+        let partition = chance.below(u64::from(PARTITIONS)) as u32;
+        let kind = chance.below(14);
+        if *foreign && matches!(kind, 3..=5) {
+            return;
+        }
+        match kind {
+            0 => outside.broker.set_down(true),
+            1 => outside.broker.set_calls_left(chance.range(0, 12)),
+            2 => outside.broker.fail_writers(),
+            3 => outside.broker.lose_tail(partition, chance.range(1, 4)),
+            4 => outside.broker.retain(partition, chance.range(1, 6)),
+            5 if chance.one_in(3) => outside.broker.delete_topic(chance.one_in(2)),
+            6 | 7 => drop(outside.broker.late(chance)),
+            8 => outside.database.faults(|faults| faults.down = true),
+            9 => outside.database.faults(|faults| faults.roll_back = true),
+            10 | 11 => outside.database.faults(|faults| faults.lose_answer = true),
+            12 => *copy = Some(outside.database.tables()),
+            13 => {
+                if let Some(copy) = copy.take() {
+                    outside.database.bring_back(copy);
+                }
+            }
+            _ => {}
+        }
+        self.is_calm &= !(1..=7).contains(&kind);
+        trace.note("outside", &[kind]);
+        if matches!(kind, 0 | 1 | 8) {
+            self.well_at = self.trace.steps + self.chance.range(5, 80);
+        }
+    }
+
+    /// A client says something, perhaps several things at once.
+    fn ask(&mut self) -> Result<(), String> {
+        let number = self.chance.below(self.setting.connections as u64) as usize;
+        if self.chance.one_in(60) {
+            self.trace.note("reconnect", &[number as u64]);
+            let World { process, oracle, .. } = self;
+            process.as_mut().expect("a process runs").reconnect(number, oracle);
+            return Ok(());
+        }
+        let count = self.chance.range(1, self.habits.pipeline);
+        for at in 0..count {
+            let ask = self.any_ask();
+            let keep = if at + 1 == count && self.chance.one_in(8) { self.chance.range(1, 30) as usize } else { 0 };
+            self.trace.remark(|| format!("{number}: {ask:?}"));
+            let World { process, oracle, .. } = self;
+            let any = |campaign| oracle.model().campaign(campaign).is_some_and(Campaign::any);
+            process.as_mut().expect("a process runs").ask(number, ask, any, keep);
+        }
+        if self.chance.one_in(10) {
+            let takes = if self.chance.one_in(2) { usize::MAX } else { self.chance.range(1, 9) as usize };
+            self.process().set_takes(number, takes);
+        }
+        self.trace.note("ask", &[number as u64, count]);
+        self.poll(number)
+    }
+
+    fn poll(&mut self, number: usize) -> Result<(), String> {
+        let World { process, oracle, .. } = self;
+        let process = process.as_mut().expect("a process runs");
+        if process.poll(number, oracle)? {
+            let (heard, count, answered) = (oracle.heard, oracle.count(), oracle.answered());
+            self.trace.note("heard", &[number as u64, heard, count, answered]);
+        }
+        Ok(())
+    }
+
+    /// Everybody who was woken is heard, then the turn ends, as in the loop.
+    fn turn(&mut self) -> Result<(), String> {
+        for number in 0..self.setting.connections {
+            self.poll(number)?;
+        }
+        let ended = self.process().turn();
+        let durable = self.process().watermarks.durable.get().get();
+        self.trace.note("turn", &[u64::from(ended), durable]);
+        Ok(())
+    }
+
+    /// The gate's time neither steps nor stands still.
+    fn check_clock(&mut self) -> Result<(), String> {
+        let (elapsed, now) = (simulated::elapsed().as_millis() as i64, self.process().now());
+        let (then, before) = self.clock.replace((elapsed, now)).unwrap_or((elapsed, now));
+        let (went, should) = (now - before, elapsed - then);
+        let slack = should / 50 + 250;
+        match went < 0 || (went - should).abs() > slack {
+            true => Err(format!("the gate's clock went {went} ms in {should} ms")),
+            false => Ok(()),
+        }
+    }
+
+    fn pass(&mut self) {
+        let ms = match self.chance.below(10) {
+            0..=5 => self.chance.range(0, 3),
+            6..=8 => self.chance.range(10, 200),
+            _ => self.chance.range(500, 5_000),
+        };
+        simulated::pass(Duration::from_millis(ms));
+        let mut jump = 0;
+        if self.habits.faults && self.chance.one_in(12) {
+            jump = self.chance.range(0, 7_200_000) as i64 - 3_600_000;
+            simulated::jump(jump);
+        }
+        self.trace.note("pass", &[ms, jump as u64]);
+    }
+
+    fn trouble(&mut self) {
+        match self.chance.below(12) {
+            0 => {
+                self.disk.faults(|faults| faults.fail_sync = true);
+                self.trace.note("fail sync", &[]);
+            }
+            1 => {
+                self.disk.faults(|faults| faults.fail_write = true);
+                self.trace.note("fail write", &[]);
+            }
+            2..=5 => {
+                let room = self.disk.used() + self.chance.below(6_000) as usize;
+                self.disk.faults(|faults| faults.room = Some(room));
+                self.room_at = Some(self.trace.steps + self.chance.range(5, 60));
+                self.trace.note("no room", &[room as u64]);
+            }
+            _ => {}
+        }
+    }
+
+    fn any_ask(&mut self) -> Ask {
+        if self.chance.percent(self.habits.claims) { self.campaign_ask() } else { self.key_ask() }
+    }
+
+    fn campaign_ask(&mut self) -> Ask {
+        let campaign = self.chance.below(u64::from(CAMPAIGNS)) as u8;
+        let is_there = self.oracle.model().campaign(campaign).is_some();
+        match self.chance.below(40) {
+            0 => Ask::Drop { campaign },
+            1 | 2 => Ask::Seats { campaign },
+            3 => self.create(campaign),
+            4..=20 if !is_there => self.create(campaign),
+            _ => {
+                Ask::Claim { campaign, user: self.chance.below(self.habits.users) as u32, flat: self.chance.one_in(4) }
+            }
+        }
+    }
+
+    fn create(&mut self, campaign: u8) -> Ask {
+        let now = self.process().now().max(DAWN.0);
+        let soon = |chance: &mut Chance| now + chance.range(1, 4_000) as i64;
+        let open = self.chance.one_in(5).then(|| soon(&mut self.chance));
+        let close = self.chance.one_in(5).then(|| open.unwrap_or(now) + self.chance.range(1, 6_000) as i64);
+        Ask::Create {
+            campaign,
+            limit: self.chance.range(0, 12) as u32,
+            open,
+            close,
+            any: false,
+            shadow: self.chance.one_in(8),
+        }
+    }
+
+    fn key_ask(&mut self) -> Ask {
+        let keys = self.habits.keys;
+        let mut key = || self.chance.below(keys) as u8;
+        let (key, other) = (key(), key());
+        let value = match self.chance.below(3) {
+            0 => Text::Letters(self.chance.next() as u32, self.chance.range(1, 12) as u8),
+            _ => Text::Number(self.chance.below(100) as i64 - 20),
+        };
+        match self.chance.below(30) {
+            0..=9 => Ask::Add { key, step: [1, 1, 1, 1, -1, 17][self.chance.below(6) as usize] },
+            10..=12 => Ask::Get { key },
+            13..=15 => Ask::Set { key, value, px: self.chance.one_in(3).then(|| self.chance.range(1, 3_000) as i64) },
+            16 => Ask::SetIfNone { key, value },
+            17 | 18 => Ask::Append { key, value },
+            19 | 20 => Ask::Delete { key },
+            21 | 22 => Ask::Expire { key, ms: self.chance.range(0, 3_000) as i64 - 200 },
+            23 => Ask::TimeToLive { key },
+            24 => Ask::Persist { key },
+            25 => Ask::Exists { key },
+            26 if key != other => Ask::SetTwo { keys: [key, other], values: [value, Text::Number(7)] },
+            27 => Ask::GetTwo { keys: [key, other] },
+            28 => Ask::Rename { from: key, to: other },
+            29 => Ask::Save,
+            _ => Ask::Ping,
+        }
+    }
+
+    /// The process ends, in one way or another, and another one begins.
+    fn crash(&mut self) -> Result<(), String> {
+        if let Some(process) = self.process.take() {
+            self.durable = self.durable.max(process.watermarks.durable.get());
+            self.named = process.hands.named();
+        }
+        let mut unsynced = false;
+        loop {
+            self.crashes += 1;
+            let killed = self.chance.one_in(2);
+            if killed {
+                self.disk.after_kill();
+            } else {
+                let percent = [0, 20, 50, 80, 100][self.chance.below(5) as usize];
+                self.disk.after_power_cut(&mut self.chance, percent);
+                if self.setting.journal.appendfsync != Appendfsync::Always {
+                    unsynced = true;
+                    self.all_answered = false;
+                }
+            }
+            simulated::pass(Duration::from_millis(self.chance.below(3_000)));
+            if self.chance.one_in(6) {
+                self.bring_back()?;
+            }
+            self.trace.note("crash", &[u64::from(killed), self.oracle.answered(), self.durable.get()]);
+            if self.chance.one_in(4) {
+                // What says so may have gone with what it says it of, where nothing was synced.
+                let named = if unsynced { 0 } else { self.named };
+                rot::try_one(&self.disk, &self.setting.journal, &mut self.chance, named)?;
+            }
+            if self.chance.one_in(3) {
+                let left = self.chance.below(14);
+                self.disk.faults(|faults| faults.changes_left = Some(left));
+            }
+            if self.start()? {
+                break;
+            }
+        }
+        self.crash_at = self.trace.steps + self.chance.range(60, 240);
+        self.room_at = None;
+        Ok(())
+    }
+
+    /// Somebody brings an older copy of the data directory back. Where the world knows more, no claim is decided before
+    /// that is brought in.
+    fn bring_back(&mut self) -> Result<(), String> {
+        let Some(copy) = self.kept.clone() else { return Ok(()) };
+        self.outside.broker.set_down(false);
+        self.outside.database.faults(|faults| *faults = database::Faults::default());
+        // That is long after the last request of the lost process has arrived, or not.
+        self.outside.broker.late(&mut self.chance);
+        self.outside.broker.lose_travelling();
+        self.is_calm = false;
+        if !copy.is_behind(&self.outside) {
+            return Ok(());
+        }
+        let both = self.outside.route == Route::Both;
+        let from = if both && self.chance.one_in(2) { CatchUpFrom::Kafka } else { CatchUpFrom::Ledger };
+        let disk = copy.disk.copy();
+        self.trace.note("copy", &[]);
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            if !self.refuses_claims(&disk, &copy)? {
+                break;
+            }
+            if self.chance.one_in(2) && tries < 4 {
+                let left = self.chance.below(30);
+                disk.faults(|faults| faults.changes_left = Some(left));
+            }
+            let done = Copy::catch_up(&disk, self.setting.journal, &self.outside, from);
+            let ended = disk.has_crashed();
+            disk.faults(|faults| faults.changes_left = None);
+            self.trace.note("catch up", &[u64::from(done.is_ok()), u64::from(ended)]);
+            match done {
+                _ if ended => {
+                    self.crashes += 1;
+                    match self.chance.one_in(2) {
+                        true => disk.after_kill(),
+                        false => disk.after_power_cut(&mut self.chance, 50),
+                    }
+                }
+                Ok(_) => break,
+                // What the world has lost itself nobody can bring in: the newest directory stays.
+                Err(CatchUpError::Differs(_)) => return Ok(()),
+                Err(error) => return Err(format!("catching up fails: {error}")),
+            }
+        }
+        let Some(model) = copy.caught_up(&self.outside, from) else {
+            return Err("what contradicts was brought in".to_owned());
+        };
+        self.disk = disk;
+        self.kept = None;
+        self.oracle.brought_back(model);
+        let model = self.oracle.model();
+        self.outside.broker.forget(|grant| {
+            let campaign = grant.campaign.get(1).and_then(|digit| model.campaign(digit.wrapping_sub(b'0')));
+            let there = campaign.and_then(|campaign| campaign.seats.get(grant.seat as usize - 1));
+            there.is_some_and(|(user, _)| i64::from(*user) == grant.user)
+        });
+        self.durable = Lsn::ZERO;
+        self.named = 0;
+        self.all_answered = true;
+        Ok(())
+    }
+
+    /// A gate over `disk` decides no claim: true. It may where its journal holds all that the world knows: false.
+    fn refuses_claims(&mut self, disk: &SimDisk, copy: &Copy) -> Result<bool, String> {
+        let mut process = match Process::start(disk, &self.setting, &self.outside) {
+            Ok(process) => process,
+            // The ledger says how far the journal was durable: what is torn below that is refused.
+            Err(error) if error.is_damage() => return Ok(true),
+            Err(error) => return Err(format!("the gate does not start over a copy: {error}")),
+        };
+        // Whatever would be written: any event takes a position that the lost part has used.
+        let said = process.probe(Ask::Set { key: 0, value: Text::Number(1), px: None });
+        match process.is_stale() && said.starts_with(b"-STALE ") {
+            true => Ok(true),
+            false if process.replayed.last_lsn >= copy.highest(&self.outside) => Ok(false),
+            false => {
+                Err(format!("the gate decides over a journal that is older than the world: {}", said.escape_ascii()))
+            }
+        }
+    }
+
+    /// Starts a process over the disk as it is, and holds it against what was promised; false where the disk ended it.
+    fn start(&mut self) -> Result<bool, String> {
+        self.trace.steps += 1;
+        let started = Process::start(&self.disk, &self.setting, &self.outside);
+        let ended = self.disk.has_crashed();
+        self.disk.faults(|faults| faults.changes_left = None);
+        let mut process = match started {
+            Err(_) if ended => return Ok(false),
+            Err(error) => return Err(format!("the gate does not start: {error}")),
+            Ok(_) if ended => return Ok(false),
+            Ok(process) => process,
+        };
+        let last = process.replayed.last_lsn;
+        if last < self.durable {
+            return Err(format!("the journal ends at {last}, it was durable up to {}", self.durable));
+        }
+        process.tick();
+        self.clock = None;
+        let told = process.tell(&self.oracle)?;
+        self.trace.note("start", &[last.get(), u64::from(process.replayed.torn.is_some())]);
+        if process.is_stale() {
+            return Err(format!("the journal is taken for an old one: {}", process.figures.stale_because.get()));
+        }
+        self.oracle.recovered(last.get(), &told, process.now(), self.all_answered)?;
+        self.all_answered = true;
+        self.compare(false)?;
+        self.durable = last;
+        if self.setting.route != Route::Nowhere && !self.foreign && self.chance.one_in(8) {
+            self.kept = Some(Copy::take(&self.disk, &self.oracle, last.get(), process.log));
+        }
+        self.process = Some(process);
+        Ok(true)
+    }
+
+    /// Nothing goes wrong any more: all that was asked is answered.
+    fn settle(&mut self) -> Result<(), String> {
+        self.disk.faults(|faults| *faults = super::disk::Faults::default());
+        self.outside.broker.set_down(false);
+        self.outside.database.faults(|faults| *faults = database::Faults::default());
+        for round in 0..300 {
+            simulated::pass(Duration::from_millis(if round < 30 { 100 } else { 1_000 }));
+            self.process().tick();
+            let hands = self.process().hands.clone();
+            while hands.make() | hands.write() {}
+            hands.sync();
+            self.process().compact();
+            self.turn()?;
+            for number in 0..self.setting.connections {
+                self.process().set_takes(number, usize::MAX);
+                self.process().complete(number);
+            }
+            let World { process, oracle, .. } = self;
+            let conns = &process.as_ref().expect("a process runs").conns;
+            let quiet = conns.iter().all(|conn| conn.asked.is_empty());
+            let quiet = quiet && (0..conns.len()).all(|number| oracle.waits_for(number) == 0);
+            if self.drain()? && quiet {
+                return Ok(());
+            }
+        }
+        let process = self.process();
+        let troubles = [&process.figures.kafka_trouble, &process.figures.ledger_trouble].map(|trouble| trouble.get());
+        let marks = &process.watermarks;
+        let [durable, published, stored] = [&marks.durable, &marks.published, &marks.stored].map(|mark| mark.get());
+        Err(format!(
+            "something never comes, though nothing is wrong any more: {durable} durable, {published} published, {stored} stored; \
+             {troubles:?} {} {:?}",
+            self.outside.database.told(),
+            self.outside.broker.counts(),
+        ))
+    }
+
+    /// Stream, cluster and sink do what there is; whether all is where it belongs.
+    fn drain(&mut self) -> Result<bool, String> {
+        let World { process, outside, .. } = self;
+        let process = process.as_mut().expect("a process runs");
+        if let Some(stream) = &mut process.line.stream {
+            stream.turn();
+            outside.broker.settle();
+            stream.turn();
+        }
+        if let Some(sink) = &mut process.line.sink {
+            while sink.turn() {}
+        }
+        let marks = &process.watermarks;
+        let durable = marks.durable.get();
+        let done = match outside.route {
+            Route::Nowhere => true,
+            Route::Ledger => marks.stored.get() == durable,
+            Route::Both if self.foreign => true,
+            Route::Both => marks.stored.get() == durable && marks.published.get() == durable,
+        };
+        outside.broker.noticed().map_or(Ok(done), Err)
+    }
+
+    /// What left the gate is what it granted: some of it, or all.
+    fn compare(&mut self, all: bool) -> Result<(), String> {
+        let World { outside, oracle, foreign, is_calm, .. } = self;
+        if outside.route == Route::Nowhere {
+            return Ok(());
+        }
+        let (rows, dead) = outside.database.counts();
+        let (there, duplicates) = outside.broker.counts();
+        if *foreign {
+            let ours = there > 1 || rows > 1;
+            return if ours { Err("grants were sent among those of another gate".to_owned()) } else { Ok(()) };
+        }
+        if *is_calm && duplicates > 0 {
+            return Err(format!("a record was sent twice, and there was no reason: {}", outside.broker.duplicate()));
+        }
+        let mut told = Ok(());
+        let mut judge = |place: &str, campaign: &[u8], seat: u32, user: i64| {
+            let number = campaign.get(1).map_or(u8::MAX, |digit| digit.wrapping_sub(b'0')) % CAMPAIGNS;
+            let ours = oracle.model().campaign(number).filter(|campaign| !campaign.shadow());
+            let ours = ours.and_then(|campaign| campaign.seats.get(seat as usize - 1));
+            if ours.map(|(user, _)| i64::from(*user)) != Some(user) {
+                told = Err(format!("{place} says c{number} seat {seat} user {user}, the gate says {ours:?}"));
+            }
+        };
+        outside.broker.for_each(|grant| judge("the topic", &grant.campaign, grant.seat, grant.user));
+        outside.database.for_each(|row| {
+            let user = if let GrantUser::Int(user) = row.user { user } else { -1 };
+            judge("the ledger", row.campaign.as_bytes(), row.seat, user);
+        });
+        told?;
+        let seats = oracle.seats();
+        let there = if outside.route == Route::Both { there } else { seats };
+        if dead > 0 || all && (rows, there) != (seats, seats) {
+            return Err(format!("{seats} seats, {there} in the topic, {rows} rows, {dead} dead letters"));
+        }
+        Ok(())
+    }
+
+    /// A clean stop, and what is found after it.
+    fn end(mut self) -> Result<Told, String> {
+        let process = self.process.take().expect("a process runs");
+        process.hands.set_at_once(true);
+        process.finish().map_err(|error| format!("the gate does not stop: {error}"))?;
+        self.durable = Lsn::ZERO;
+        self.disk.after_power_cut(&mut self.chance, 50);
+        if !self.start()? {
+            return Err("nothing ends a start after a clean stop".to_owned());
+        }
+        if self.process().replayed.torn.is_some() {
+            return Err("a clean stop left a torn batch".to_owned());
+        }
+        self.settle()?;
+        self.compare(true)?;
+        Ok(Told {
+            trace: self.trace.hash(),
+            steps: self.trace.steps,
+            crashes: self.crashes,
+            answers: self.oracle.heard,
+            changes: self.oracle.count(),
+        })
+    }
+}
