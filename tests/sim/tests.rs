@@ -31,7 +31,7 @@ fn seeds(from: u64, count: u64) -> Result<Told, (u64, String)> {
 #[test]
 fn whatever_happens_no_promise_is_broken() {
     let _calm = peace::keep();
-    let all = seeds(1, 300).unwrap_or_else(|(seed, noticed)| panic!("seed {seed}: {noticed}"));
+    let all = seeds(1, 2_000).unwrap_or_else(|(seed, noticed)| panic!("seed {seed}: {noticed}"));
     println!("{all:?}");
 }
 
