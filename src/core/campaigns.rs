@@ -200,14 +200,30 @@ impl Campaigns {
         }
     }
 
-    /// All seats of the last campaign are there.
-    pub(super) fn index_last(&mut self, scatter: Scatter) -> Result<(), Contradiction> {
+    /// All seats of the last campaign are there; `found`: its users are to be found.
+    pub(super) fn close_last(&mut self, scatter: Scatter, found: bool) -> Result<(), Contradiction> {
         let Some(Slot::Live(campaign)) = self.slots.last_mut() else { return Ok(()) };
-        campaign.roster.index(scatter).map_err(|_| Contradiction("one grant per user"))?;
+        if found {
+            campaign.roster.index(scatter).map_err(|_| Contradiction("one grant per user"))?;
+        }
         if campaign.roster.len() > campaign.terms.limit {
             return Err(Contradiction("never more than N"));
         }
         Ok(())
+    }
+
+    /// Makes all users found.
+    pub(super) fn index(&mut self, scatter: Scatter) {
+        for slot in &mut self.slots {
+            if let Slot::Live(campaign) = slot {
+                campaign.roster.index(scatter).unwrap_or_else(|seat| {
+                    panic!(
+                        "one grant per user: who has seat {seat} of {} has another one",
+                        campaign.name.escape_ascii()
+                    )
+                });
+            }
+        }
     }
 
     /// Keeps the name of a campaign that is gone.
@@ -298,10 +314,15 @@ impl Core {
             Event::CampaignCreated { id, name, terms, at } => self.create(lsn, *id, name, *terms, *at),
             Event::CampaignDropped { id, at } => self.drop_campaign(lsn, *id, *at),
             Event::Granted { campaign, seat, user, at } | Event::Imported { campaign, seat, user, at, seq: _ } => {
-                let scatter = self.scatter;
+                let (scatter, deferred) = (self.scatter, self.users_deferred);
                 let campaign = self.campaigns.live_mut(*campaign);
                 assert!(seat.get() <= campaign.terms.limit, "never more than N");
-                campaign.roster.give(scatter, *seat, *user, *at, lsn);
+                if deferred {
+                    assert!(seat.get() == campaign.roster.len() + 1, "seats are given lowest first, each once");
+                    assert!(campaign.roster.fill(*user, *at, lsn), "a user is of the kind that his campaign takes");
+                } else {
+                    campaign.roster.give(scatter, *seat, *user, *at, lsn);
+                }
                 campaign.lsn = lsn;
                 self.newest_at = self.newest_at.max(*at);
             }

@@ -90,9 +90,10 @@ impl Core {
     }
 
     /// Nothing yet, to be put together from pieces: under the secret of this state, which need not be the one of the
-    /// state that was taken apart.
+    /// state that was taken apart. Where this one defers its users, so does that one.
     pub fn restoring(&self) -> Restoring {
-        Restoring { core: Core { scatter: self.scatter, ..Core::new(0) }, unindexed: false }
+        let Core { scatter, users_deferred, .. } = *self;
+        Restoring { core: Core { scatter, users_deferred, ..Core::new(0) }, unindexed: false }
     }
 
     /// Shows the whole state piece by piece.
@@ -188,7 +189,7 @@ impl Restoring {
     /// The seats of the last campaign are all there.
     fn settle(&mut self) -> Result<(), Contradiction> {
         if std::mem::take(&mut self.unindexed) {
-            self.core.campaigns.index_last(self.core.scatter)?;
+            self.core.campaigns.close_last(self.core.scatter, !self.core.users_deferred)?;
         }
         Ok(())
     }

@@ -66,6 +66,8 @@ pub struct Core {
     spaces: [Keyspace; limits::DATABASES],
     campaigns: Campaigns,
     discarded: Discarded,
+    /// See [`Core::defer_users`].
+    users_deferred: bool,
 }
 
 impl Core {
@@ -80,7 +82,23 @@ impl Core {
             spaces: Default::default(),
             campaigns: Campaigns::default(),
             discarded: Discarded::default(),
+            users_deferred: false,
         }
+    }
+
+    /// From here on the users of new seats are neither looked for nor found: for who puts a state together out of many
+    /// events and asks it nothing meanwhile. A snapshot can be taken of it.
+    pub fn defer_users(&mut self) {
+        self.users_deferred = true;
+    }
+
+    /// Makes all users found, after [`Core::defer_users`].
+    ///
+    /// # Panics
+    /// Where one has two seats.
+    pub fn index_users(&mut self) {
+        self.users_deferred = false;
+        self.campaigns.index(self.scatter);
     }
 
     /// What `command` comes to. Reads only.
@@ -214,6 +232,7 @@ impl Scatter {
         self.0.hash(bytes)
     }
 
+    #[inline]
     fn of<T: Hash + ?Sized>(self, what: &T) -> u64 {
         let mut hasher = self.0;
         what.hash(&mut hasher);

@@ -13,6 +13,9 @@ use crate::ids::{Lsn, Millis, Seat, User};
 /// Rows of a chunk. A chunk is never copied once it is full; the first one starts small.
 const CHUNK_ROWS: usize = 2048;
 
+/// An index is built anew where a larger part of the rows than one in so many is not in it.
+const REBUILD_PART: u32 = 8;
+
 /// The seats of a campaign.
 #[derive(Debug)]
 pub(super) enum Roster {
@@ -100,7 +103,7 @@ impl Roster {
     }
 
     /// Gives the next seat without looking whether the user has one: [`Roster::index`] does that for all of them at
-    /// once, and before it nobody is found. False for a user of the other kind.
+    /// once, and before it those users are not found. False for a user of the other kind.
     pub(super) fn fill(&mut self, user: User<'_>, at: Millis, lsn: Lsn) -> bool {
         let stamp = Stamp::new(at, lsn);
         match (self, user) {
@@ -145,7 +148,9 @@ impl Roster {
 pub(super) struct Rows<U> {
     /// Seat s is row s - 1; all chunks but the last are full.
     chunks: Vec<Chunk<U>>,
-    /// Seat numbers, found by the hash of the user in the row.
+    len: u32,
+    /// Seat numbers, found by the hash of the user in the row; of the first rows, where the others wait for
+    /// [`Rows::index`].
     seats: Table<u32>,
 }
 
@@ -157,13 +162,13 @@ struct Chunk<U> {
 
 impl<U> Default for Rows<U> {
     fn default() -> Self {
-        Rows { chunks: Vec::new(), seats: Table::default() }
+        Rows { chunks: Vec::new(), len: 0, seats: Table::default() }
     }
 }
 
 impl<U: Hash + Eq> Rows<U> {
     fn len(&self) -> u32 {
-        u32::try_from(self.seats.len()).expect("a limit is 32 bits wide, and seats end there")
+        self.len
     }
 
     fn user(&self, seat: Seat) -> &U {
@@ -182,7 +187,7 @@ impl<U: Hash + Eq> Rows<U> {
     }
 
     fn give(&mut self, scatter: Scatter, seat: Seat, user: U, stamp: Stamp) {
-        assert!(seat.index() == self.seats.len(), "seats are given lowest first, each once");
+        assert!(seat.index() == self.len as usize, "seats are given lowest first, each once");
         assert!(self.seat_of(scatter, &user).is_none(), "one grant per user");
         let hash = scatter.of(&user);
         self.push(user, stamp);
@@ -199,15 +204,20 @@ impl<U: Hash + Eq> Rows<U> {
         let chunk = self.chunks.last_mut().expect("a chunk was made for the first row of each");
         chunk.users.push(user);
         chunk.stamps.push(stamp);
+        self.len = self.len.checked_add(1).expect("a limit is 32 bits wide, and seats end there");
     }
 
     fn index(&mut self, scatter: Scatter) -> Result<(), Seat> {
-        let chunks = &self.chunks;
-        let rows = chunks.len().saturating_sub(1) * CHUNK_ROWS + chunks.last().map_or(0, |chunk| chunk.users.len());
-        let last = u32::try_from(rows).expect("a limit is 32 bits wide, and seats end there");
+        let (chunks, found) = (&self.chunks, self.seats.len() as u32);
         let hash_of = |seat: &u32| scatter.of(user_of(chunks, *seat));
         let same = |one, other| user_of(chunks, one) == user_of(chunks, other);
-        self.seats = Table::of_numbers(1..=last, hash_of, same).map_err(Seat::new)?;
+        if (self.len - found).saturating_mul(REBUILD_PART) < found {
+            return (found + 1..=self.len)
+                .try_for_each(|seat| self.seats.insert_new(seat, hash_of, same))
+                .map_err(Seat::new);
+        }
+        self.seats = Table::default();
+        self.seats = Table::of_numbers(1..=self.len, hash_of, same).map_err(Seat::new)?;
         Ok(())
     }
 
@@ -218,6 +228,7 @@ impl<U: Hash + Eq> Rows<U> {
         {
             freed += chunk.users.len();
         }
+        self.len = 0;
         freed
     }
 

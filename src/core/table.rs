@@ -203,7 +203,8 @@ impl<T> Table<T> {
 }
 
 impl Table<u32> {
-    /// The table of `numbers`, built at once: each segment is filled while the processor's cache holds it.
+    /// The table of `numbers`, built at once: each segment is filled while the processor's cache holds it. Takes about 9
+    /// bytes a number meanwhile.
     ///
     /// # Errors
     /// A number that is the `same` as one before it.
@@ -213,37 +214,38 @@ impl Table<u32> {
         same: impl Fn(u32, u32) -> bool,
     ) -> Result<Table<u32>, u32> {
         let mut table = Table::default();
-        if numbers.is_empty() {
+        let count = numbers.clone().count();
+        if count == 0 {
             return Ok(table);
         }
-        while numbers.clone().count() >> table.depth > BUILD_ENTRIES && table.depth < DEPTH_MAX {
+        while count >> table.depth > BUILD_ENTRIES && table.depth < DEPTH_MAX {
             table.depth += 1;
         }
-        // Where the numbers of each slot begin; moved to where they end while each number is put in its place.
-        let mut ends = vec![0u32; (1 << table.depth) + 1];
-        numbers.clone().for_each(|number| ends[table.slot(hash_of(&number)) + 1] += 1);
-        for slot in 1..ends.len() {
-            ends[slot] += ends[slot - 1];
-        }
-        let mut sorted = vec![0u32; numbers.clone().count()];
-        for number in numbers {
-            let place = &mut ends[table.slot(hash_of(&number))];
-            sorted[*place as usize] = number;
-            *place += 1;
-        }
+        // Hashes spread evenly: each slot gets the room that it most likely needs, and a number that finds none comes last.
+        let slots = 1 << table.depth;
+        let mean = count / slots;
+        let room = (mean + 6 * mean.isqrt() + 8).min(SEGMENT_ENTRIES_MAX);
+        let mut planned = vec![Planned::default(); slots * room];
+        let mut ends: Vec<usize> = (0..slots).map(|slot| slot * room).collect();
         let mut overflow: Vec<u32> = Vec::new();
-        let mut begin = 0;
-        for (slot, end) in (0..1 << table.depth).zip(ends) {
-            let here = &sorted[begin..end as usize];
-            begin = end as usize;
-            let (fit, rest) = here.split_at(here.len().min(SEGMENT_ENTRIES_MAX));
-            overflow.extend_from_slice(rest);
+        for number in numbers {
+            let hash = hash_of(&number);
+            let slot = table.slot(hash);
+            if ends[slot] == (slot + 1) * room {
+                overflow.push(number);
+                continue;
+            }
+            planned[ends[slot]] = Planned::new(number, hash);
+            ends[slot] += 1;
+        }
+        for (slot, end) in (0..).zip(ends) {
+            let fit = &planned[slot as usize * room..end];
             let mut entries = HashTable::with_capacity(fit.len());
-            for number in fit {
-                let hash = inner(hash_of(number));
-                match entries.entry(hash, |there| same(*there, *number), |there| inner(hash_of(there))) {
-                    Entry::Occupied(_) => return Err(*number),
-                    Entry::Vacant(place) => place.insert(*number),
+            for one in fit {
+                let number = one.number;
+                match entries.entry(one.inner(), |there| same(*there, number), |there| inner(hash_of(there))) {
+                    Entry::Occupied(_) => return Err(number),
+                    Entry::Vacant(place) => place.insert(number),
                 };
             }
             table.directory.push(slot);
@@ -251,15 +253,51 @@ impl Table<u32> {
             table.len += fit.len();
         }
         for number in overflow {
-            let hash = hash_of(&number);
-            if table.find(hash, |there| same(*there, number)).is_some() {
-                return Err(number);
-            }
-            table.insert_unique(hash, number, &hash_of);
+            table.insert_new(number, &hash_of, &same)?;
         }
         Ok(table)
     }
+
+    /// Adds a number.
+    ///
+    /// # Errors
+    /// It is the `same` as one that is there.
+    pub(super) fn insert_new(
+        &mut self,
+        number: u32,
+        hash_of: impl Fn(&u32) -> u64,
+        same: impl Fn(u32, u32) -> bool,
+    ) -> Result<(), u32> {
+        let hash = hash_of(&number);
+        if self.find(hash, |there| same(*there, number)).is_some() {
+            return Err(number);
+        }
+        self.insert_unique(hash, number, hash_of);
+        Ok(())
+    }
 }
+
+/// A number on its way into a segment, with what a segment needs of its hash: reading what it was computed from again,
+/// here and there in memory, takes longer than all the rest.
+#[derive(Clone, Copy, Default)]
+struct Planned {
+    number: u32,
+    /// Bits 25 to 56.
+    hash: u32,
+}
+
+impl Planned {
+    fn new(number: u32, hash: u64) -> Planned {
+        Planned { number, hash: (hash >> 25) as u32 }
+    }
+
+    /// The hash within a segment, as far as places and tags of a segment go: see [`inner`].
+    fn inner(self) -> u64 {
+        inner(u64::from(self.hash) << 25)
+    }
+}
+
+const _: () = assert!(SEGMENT_BUCKETS <= 1 << 25, "the place is among the bits that are kept");
 
 impl<T> Segment<T> {
     /// Forgets the marks that removed entries left. `HashTable` by itself would double instead.

@@ -34,6 +34,9 @@ use crate::watermark::Watermarks;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two attempts that nobody asked for, while they fail.
 const RETRY_MS: i64 = 60_000;
+/// Bytes a second that it reads of segments to reduce them, and writes: a disk that is kept busy with more lets the
+/// journal's own syncs wait.
+const BYTES_PER_SECOND: u64 = 32 << 20;
 /// How little the scheduler is to give it while others want to work.
 const NICE: i32 = 19;
 
@@ -62,6 +65,8 @@ pub struct Compactor {
     stop: Arc<AtomicBool>,
     /// Nothing is tried again by itself before this.
     not_before: Millis,
+    /// It has a thread of its own, and time; turned by hand it has none.
+    is_thread: bool,
 }
 
 impl fmt::Debug for Compactor {
@@ -93,7 +98,7 @@ impl Journal<Open> {
     pub fn compactor(&self, options: Compaction) -> Compactor {
         let (disk, dir, log, shared) = self.state.parts();
         let stop = Arc::new(AtomicBool::new(false));
-        Compactor { disk, dir, log, options, shared, stop, not_before: Millis(0) }
+        Compactor { disk, dir, log, options, shared, stop, not_before: Millis(0), is_thread: false }
     }
 }
 
@@ -104,6 +109,7 @@ impl Compactor {
     /// The system gives no thread.
     pub fn start(mut self) -> Result<CompactorHandle, JournalError> {
         let (stop, watermarks, dir) = (Arc::clone(&self.stop), Arc::clone(self.watermarks()), self.dir.clone());
+        self.is_thread = true;
         let thread = std::thread::Builder::new()
             .name("compactor".into())
             .spawn(move || {
@@ -174,6 +180,8 @@ impl Compactor {
         }
         let secret = u128::from_le_bytes(random()?);
         let mut core = Core::new(secret);
+        // Nobody asks it for anybody's seat: that takes a third less memory, and most of the time.
+        core.defer_users();
         let base = base::restore(self.disk.as_ref(), &self.dir, self.log, &mut core, &mut |_| ())?;
         let covered = self.covered_by(sealed)?;
         let lsn = covered.next.prev();
@@ -182,7 +190,7 @@ impl Compactor {
         }
         let upto = if on(Sabotage::SnapshotOneShort) { lsn.prev() } else { lsn };
         self.replay(&mut core, base.covered.map_or(Lsn::new(1), |covered| covered.next), upto)?;
-        let mut pace = |_| self.pace();
+        let mut pace = |bytes| self.pace(bytes);
         let size = snapshot::write(self.disk.as_ref(), &self.dir, &covered, clock(), &core, &mut pace)?;
         // A second state is as large as the first: it goes before anything else is done.
         drop(core);
@@ -219,7 +227,7 @@ impl Compactor {
                     event.map_err(|what| JournalError::Senseless { path: self.dir.clone(), offset: 0, what })?;
                 core.evolve(lsn, &event);
             }
-            self.pace()?;
+            self.go_on()?;
         }
         Ok(())
     }
@@ -231,7 +239,7 @@ impl Compactor {
         let covered = if on(Sabotage::FreeEarly) { sealed } else { covered };
         if let Some(older) = older {
             let block = Found::look(disk, dir, sealed)?.header.map_or(0, |header| header.block_bytes);
-            history::reduce(&self.disk, dir, older, block, &mut |_| self.pace())?;
+            history::reduce(&self.disk, dir, older, block, &mut |bytes| self.pace(bytes))?;
         }
         for left in history::merged_away(disk, dir)? {
             self.remove(&left)?;
@@ -296,7 +304,7 @@ impl Compactor {
             if batch.events().any(|event| matches!(event, Ok((_, Event::Imported { .. })) | Err(_))) {
                 return Ok(true);
             }
-            self.pace()?;
+            self.go_on()?;
         }
         Ok(false)
     }
@@ -311,8 +319,17 @@ impl Compactor {
     }
 
     /// Between two pieces of work: whether to go on.
-    fn pace(&self) -> Result<(), JournalError> {
+    fn go_on(&self) -> Result<(), JournalError> {
         if self.stopped() { Err(JournalError::Stopped) } else { Ok(()) }
+    }
+
+    /// The same after `bytes` of them, when their time is over.
+    fn pace(&self, bytes: u64) -> Result<(), JournalError> {
+        let time = Duration::from_nanos(bytes * 1_000_000_000 / BYTES_PER_SECOND);
+        if self.is_thread {
+            std::thread::park_timeout(time);
+        }
+        self.go_on()
     }
 
     fn stopped(&self) -> bool {

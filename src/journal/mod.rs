@@ -63,7 +63,7 @@ pub use cut::{cut, forget};
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use grants::{Campaign, Campaigns, NoSuchCampaign};
 #[cfg(any(test, feature = "sim"))]
-pub(crate) use hands::Hands;
+pub(crate) use hands::{Hands, exchange_batch};
 pub use hold::{held_because, hold, let_go};
 pub use inspect::{Aside, Damage, FileFacts, FileKind, Gap, Inspection, Inspector, Place, Visit, inspect, place_of};
 pub use lock::{DirectoryLock, LockError};
@@ -212,8 +212,10 @@ impl Journal<Closed> {
     ) -> Result<(Journal<Open>, Replayed), JournalError> {
         let Closed { disk, dir, options, log } = self.state;
         let base = base::restore(disk.as_ref(), &dir, log, core, progress)?;
+        core.defer_users();
         let mut visit = |lsn, event: &Event<'_>| core.evolve(lsn, event);
         let (start, replayed) = recover::recover(&disk, &dir, &options, log, &base, &mut visit, progress)?;
+        core.index_users();
         if let Some(covered) = base.covered {
             let (lsn, bytes, at) = (covered.next.prev(), base.bytes, base.made_at);
             hooks.watermarks.snapshots.found(Snapshot { lsn, bytes, at });
@@ -256,8 +258,11 @@ pub fn look(
         return recover::check_never_begun(disk, &dir).map(|()| None);
     };
     let base = base::restore(disk, &dir, log, core, progress)?;
+    core.defer_users();
     let mut visit = |lsn, event: &Event<'_>| core.evolve(lsn, event);
-    recover::look(disk, &dir, options, log, &base, &mut visit, progress).map(|replayed| Some((log, replayed)))
+    let replayed = recover::look(disk, &dir, options, log, &base, &mut visit, progress)?;
+    core.index_users();
+    Ok(Some((log, replayed)))
 }
 
 /// Makes a directory in a data directory, for good.

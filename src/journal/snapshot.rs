@@ -37,7 +37,7 @@ pub(super) const FOOT_BYTES: usize = BLOCK_HEAD_BYTES + 20;
 /// What waits in the disk's queue stays short, for the batches of the journal's own thread.
 const SYNC_BYTES: u64 = 1 << 20;
 /// A block is closed when it is this long; a longer one holds a single piece.
-const BLOCK_BYTES: usize = 256 << 10;
+const BLOCK_BYTES: usize = 64 << 10;
 /// The longest piece there can be: a key and a value, both as long as a request.
 const BLOCK_BYTES_MAX: usize = crate::limits::REQUEST_BYTES_MAX + BLOCK_BYTES;
 
