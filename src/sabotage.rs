@@ -75,6 +75,19 @@ impl Sabotage {
         Sabotage::PublishedTakenForGranted,
         Sabotage::IgnoreTheWorld,
         Sabotage::CatchUpUnheld,
+        Sabotage::SnapshotOneShort,
+        Sabotage::FreeEarly,
+        Sabotage::ForgetUnstored,
+        Sabotage::ReadsUnheld,
+        Sabotage::WrongSeat,
+        Sabotage::ClockSteps,
+        Sabotage::SkipSyncDir,
+        Sabotage::IgnoreChecksum,
+        Sabotage::DropLastBatch,
+        Sabotage::StreamOneLate,
+        Sabotage::StreamOneEarly,
+        Sabotage::SinkOneLate,
+        Sabotage::AcceptForeignLog,
     ];
 }
 

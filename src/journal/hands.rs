@@ -4,10 +4,14 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::batch::{BATCH_HEADER_BYTES, BatchHeader, SegmentHeader};
 use super::maker::Helper;
+use super::record::{self, Records};
 use super::sync::Shared;
 use super::writer::Writer;
 use super::{Disk, Hooks, Journal, Open};
+use crate::core::Event;
+use crate::ids::User;
 
 /// What writer, maker and background sync of one journal do when they are told to. Clones are the same hands.
 #[derive(Clone)]
@@ -69,4 +73,50 @@ impl Journal<Open> {
     pub(crate) fn hands(&self) -> Hands {
         self.state.hands.clone().expect("a journal of a simulation")
     }
+}
+
+/// Exchanges a batch of a segment, the first behind `from`, for another one that is sound by itself: it gives one of its
+/// seats to somebody else. False where none of them gives a seat, but for the last one: nothing tells what that was.
+pub(crate) fn exchange_batch(segment: &mut [u8], from: usize) -> bool {
+    let Ok(header) = SegmentHeader::read(segment) else { return false };
+    let block = u64::from(header.block_bytes);
+    let mut offset = header.block_bytes as usize;
+    while let Some(batch) = segment.get(offset..).and_then(BatchHeader::peek) {
+        let next = offset + batch.padded(block) as usize;
+        let is_followed = segment.get(next..).is_some_and(|next| BatchHeader::read(next, header.salt, block).is_ok());
+        let (body, end) = (offset + BATCH_HEADER_BYTES, offset + BATCH_HEADER_BYTES + batch.body_len as usize);
+        if offset >= from
+            && is_followed
+            && end <= segment.len()
+            && let Some((at, record)) = another_grant(&segment[body..end], &batch)
+        {
+            segment[body + at..body + at + record.len()].copy_from_slice(&record);
+            batch.write(&mut segment[offset..end], header.salt);
+            return true;
+        }
+        offset = next;
+    }
+    false
+}
+
+/// Where the first grant of a batch stands, and what it would be for another user.
+fn another_grant(body: &[u8], batch: &BatchHeader) -> Option<(usize, Vec<u8>)> {
+    let events = Records::new(body, batch.first_lsn, batch.count).filter_map(Result::ok);
+    let grants = events.filter_map(|(_, event)| {
+        let Event::Granted { campaign, seat, user: User::Int(user), at } = event else { return None };
+        let of = |user| Event::Granted { campaign, seat, user: User::Int(user), at };
+        Some([of(user), of(user + 1_000)])
+    });
+    let mut places = grants.flat_map(|[this, other]| {
+        [false, true].map(|more| {
+            let [this, other] = [&this, &other].map(|event| {
+                let mut record = Vec::new();
+                record::encode(event, more, &mut record);
+                record
+            });
+            let at = body.windows(this.len()).position(|there| there == this);
+            at.filter(|_| this.len() == other.len()).map(|at| (at, other))
+        })
+    });
+    places.find_map(|place| place)
 }

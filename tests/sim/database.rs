@@ -224,23 +224,19 @@ impl Ledger for Database {
     fn store(&mut self, batch: &Batch<'_>) -> Result<(), LedgerError> {
         let mut state = self.asked()?;
         let faults = std::mem::take(&mut state.faults);
-        if faults.roll_back && !on(Sabotage::PositionOutsideTransaction) {
+        let tables = &mut state.tables;
+        tables.check_moves(batch)?;
+        if on(Sabotage::PositionOutsideTransaction) {
+            tables.shift(batch);
+        }
+        if faults.roll_back {
             return Err(away("the connection broke"));
         }
-        let tables = &mut state.tables;
-        if on(Sabotage::PositionOutsideTransaction) {
-            tables.check_rows(batch)?;
-            tables.put(batch);
-            if faults.roll_back {
-                return Err(away("the connection broke"));
-            }
-            tables.check_moves(batch)?;
-        } else {
-            tables.check_moves(batch)?;
-            tables.check_rows(batch)?;
-            tables.put(batch);
+        tables.check_rows(batch)?;
+        tables.put(batch);
+        if !on(Sabotage::PositionOutsideTransaction) {
+            tables.shift(batch);
         }
-        tables.shift(batch);
         if faults.lose_answer { Err(away("the answer to COMMIT was lost")) } else { Ok(()) }
     }
 

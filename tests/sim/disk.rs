@@ -127,13 +127,11 @@ impl SimDisk {
         self.state().names.iter().map(|(name, _)| name.clone()).collect()
     }
 
-    /// Flips one bit of a file, on the platter and in the cache; false where the file is shorter.
-    pub fn flip(&self, name: &[u8], byte: usize, bit: u32) -> bool {
+    /// Changes what is in a file, as an accident does.
+    pub fn change<T>(&self, name: &[u8], change: impl FnOnce(&mut [u8]) -> T) -> Option<T> {
         let mut state = self.state();
-        let Some(node) = find(&state.names, name) else { return false };
-        let Some(there) = state.nodes[node].cached.get_mut(byte) else { return false };
-        *there ^= 1 << bit;
-        true
+        let node = find(&state.names, name)?;
+        Some(change(&mut state.nodes[node].cached))
     }
 
     /// Cuts a file, as an accident does.

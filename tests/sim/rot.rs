@@ -1,4 +1,4 @@
-//! A bit flips, a file is cut or lost: a start refuses, or finds exactly what was there, but for a last batch that no later
+//! A bit flips, a file is cut or lost, a batch is another than it was: a start refuses, or finds exactly what was there, but for a last batch that no later
 //! word says was ever durable.
 
 use std::path::Path;
@@ -73,9 +73,16 @@ pub fn try_one(disk: &SimDisk, options: &Options, chance: &mut Chance, named: u6
             damaged.cut(name, kept);
             format!("a cut at {kept}")
         }
+        2 | 3 if len > 0 && name.ends_with(b".seg") => {
+            let from = chance.below(len) as usize;
+            if damaged.change(name, |bytes| journal::exchange_batch(bytes, from)) != Some(true) {
+                return Ok(());
+            }
+            format!("an exchange of the batch behind {from}")
+        }
         _ if len > 0 => {
             let (byte, bit) = (chance.below(len) as usize, chance.below(8) as u32);
-            damaged.flip(name, byte, bit);
+            damaged.change(name, |bytes| bytes[byte] ^= 1 << bit);
             format!("a flip of bit {bit} at {byte}")
         }
         _ => return Ok(()),

@@ -14,6 +14,7 @@ thread_local! {
 }
 
 fn main() {
+    coupon_gate::sabotage::arm_from_environment();
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     std::panic::set_hook(Box::new(|panic| {

@@ -74,7 +74,7 @@ mod sabotaged {
         a_skipped_sync_of_a_directory_is_found: SkipSyncDir within 200;
         a_trusted_page_cache_is_found: TrustPageCache within 500;
         an_ignored_mark_is_found: IgnoreMark within 500;
-        an_ignored_chain_is_found: IgnoreChain within 2000;
+        an_ignored_chain_is_found: IgnoreChain within 500;
         an_ignored_checksum_is_found: IgnoreChecksum within 200;
         a_snapshot_one_event_short_is_found: SnapshotOneShort within 300;
         a_segment_freed_early_is_found: FreeEarly within 500;
@@ -87,9 +87,8 @@ mod sabotaged {
         a_stream_one_early_is_found: StreamOneEarly within 200;
         a_sink_one_late_is_found: SinkOneLate within 200;
         a_foreign_log_is_found: AcceptForeignLog within 300;
-        a_position_outside_of_its_transaction_is_found: PositionOutsideTransaction within 3000;
+        a_position_outside_of_its_transaction_is_found: PositionOutsideTransaction within 500;
         a_hole_that_is_ignored_is_found: HoleIgnored within 500;
-        a_sink_that_resumes_unchecked_is_found: ResumeUnchecked within 2000;
         a_tail_that_is_not_read_back_is_found: NoTailReadBack within 300;
         published_taken_for_granted_is_found: PublishedTakenForGranted within 300;
     }
