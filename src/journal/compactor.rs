@@ -10,12 +10,13 @@
 //! history ... 4 |  5.seg  6.seg  7.seg  |  8.seg  9.seg (open)
 //! ```
 
+use std::cell::Cell;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::base;
 use super::snapshot::{self, Covered};
@@ -37,6 +38,10 @@ const RETRY_MS: i64 = 60_000;
 /// Bytes a second that it reads of segments to reduce them, and writes: a disk that is kept busy with more lets the
 /// journal's own syncs wait.
 const BYTES_PER_SECOND: u64 = 32 << 20;
+/// How long it works at a stretch, and rests then: a scheduler lets even the least important thread finish its slice, which
+/// is some milliseconds, while the loop waits for that processor.
+const STRETCH: Duration = Duration::from_micros(250);
+const BREATH: Duration = Duration::from_micros(500);
 /// How little the scheduler is to give it while others want to work.
 const NICE: i32 = 19;
 
@@ -65,8 +70,8 @@ pub struct Compactor {
     stop: Arc<AtomicBool>,
     /// Nothing is tried again by itself before this.
     not_before: Millis,
-    /// It has a thread of its own, and time; turned by hand it has none.
-    is_thread: bool,
+    /// When it breathed last, on a thread of its own; turned by hand it has no time for that.
+    breathed: Option<Cell<Instant>>,
 }
 
 impl fmt::Debug for Compactor {
@@ -98,7 +103,7 @@ impl Journal<Open> {
     pub fn compactor(&self, options: Compaction) -> Compactor {
         let (disk, dir, log, shared) = self.state.parts();
         let stop = Arc::new(AtomicBool::new(false));
-        Compactor { disk, dir, log, options, shared, stop, not_before: Millis(0), is_thread: false }
+        Compactor { disk, dir, log, options, shared, stop, not_before: Millis(0), breathed: None }
     }
 }
 
@@ -109,7 +114,7 @@ impl Compactor {
     /// The system gives no thread.
     pub fn start(mut self) -> Result<CompactorHandle, JournalError> {
         let (stop, watermarks, dir) = (Arc::clone(&self.stop), Arc::clone(self.watermarks()), self.dir.clone());
-        self.is_thread = true;
+        self.breathed = Some(Cell::new(edge::now()));
         let thread = std::thread::Builder::new()
             .name("compactor".into())
             .spawn(move || {
@@ -182,7 +187,9 @@ impl Compactor {
         let mut core = Core::new(secret);
         // Nobody asks it for anybody's seat: that takes a third less memory, and most of the time.
         core.defer_users();
-        let base = base::restore(self.disk.as_ref(), &self.dir, self.log, &mut core, &mut |_| ())?;
+        // Where it is to stop, the next piece of work tells.
+        let mut progress = |_| drop(self.go_on());
+        let base = base::restore(self.disk.as_ref(), &self.dir, self.log, &mut core, &mut progress)?;
         let covered = self.covered_by(sealed)?;
         let lsn = covered.next.prev();
         if base.segment() == sealed {
@@ -318,18 +325,25 @@ impl Compactor {
         self.not_before = Millis(now.0 + RETRY_MS);
     }
 
-    /// Between two pieces of work: whether to go on.
+    /// Between two pieces of work: whether to go on, and when.
     fn go_on(&self) -> Result<(), JournalError> {
+        if self.breathed.as_ref().is_some_and(|breathed| edge::now() - breathed.get() > STRETCH) {
+            self.rest(BREATH);
+        }
         if self.stopped() { Err(JournalError::Stopped) } else { Ok(()) }
     }
 
     /// The same after `bytes` of them, when their time is over.
     fn pace(&self, bytes: u64) -> Result<(), JournalError> {
-        let time = Duration::from_nanos(bytes * 1_000_000_000 / BYTES_PER_SECOND);
-        if self.is_thread {
-            std::thread::park_timeout(time);
-        }
+        self.rest(Duration::from_nanos(bytes * 1_000_000_000 / BYTES_PER_SECOND));
         self.go_on()
+    }
+
+    fn rest(&self, time: Duration) {
+        if let Some(breathed) = &self.breathed {
+            std::thread::park_timeout(time);
+            breathed.set(edge::now());
+        }
     }
 
     fn stopped(&self) -> bool {
