@@ -29,7 +29,8 @@ pub fn serves_and_says(options: &[&str], words: &[&str]) {
     let mut info = String::new();
     let told = || {
         info = client.call("INFO").text()?;
-        words.iter().all(|word| info.contains(word)).then_some(())
+        let line = info.lines().find(|line| line.starts_with(words[0]))?;
+        words.iter().all(|word| line.contains(word)).then_some(())
     };
     let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| until("INFO tells", told)));
     assert!(told.is_ok(), "INFO does not say {words:?}:\n{info}\n{}", gate.said());

@@ -373,11 +373,9 @@ fn every_flipped_bit_and_every_cut_gives_the_same_state_or_is_refused() {
     };
     for (path, bytes) in &files {
         for byte in 0..bytes.len() {
-            // All bits of some bytes and one bit of each: the checksum does not tell bits apart.
-            let bits = if byte % 16 == 0 { 0..8 } else { byte % 8..byte % 8 + 1 };
-            bits.for_each(|bit| check(path, &|bytes| bytes[byte] ^= 1 << bit));
+            (0..8).for_each(|bit| check(path, &|bytes| bytes[byte] ^= 1 << bit));
         }
-        (0..bytes.len()).step_by(7).for_each(|len| check(path, &|bytes| bytes.truncate(len)));
+        (0..bytes.len()).for_each(|len| check(path, &|bytes| bytes.truncate(len)));
     }
     assert!(refused > 100, "{refused}");
 }
