@@ -119,8 +119,13 @@ proptest! {
             again.evolve(*lsn, &owned.event());
         }
         prop_assert_eq!(seen(&again, &gate.view), seen(&gate.core, &gate.view));
-        let due = again.due(gate.view.now, 100);
-        prop_assert_eq!(&due, &gate.core.due(gate.view.now, 100));
+        // Among those of one deadline the secret decides.
+        let [again, first] = [&again, &gate.core].map(|core| {
+            let mut due = core.due(gate.view.now, 100);
+            due.sort();
+            due
+        });
+        prop_assert_eq!(again, first);
     }
 
     #[test]
