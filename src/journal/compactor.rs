@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const RETRY_MS: i64 = 60_000;
 /// Bytes a second that it reads of segments to reduce them, and writes: a disk that is kept busy with more lets the
 /// journal's own syncs wait.
-const BYTES_PER_SECOND: u64 = 32 << 20;
+const BYTES_PER_SECOND: u64 = 8 << 20;
 /// How long it works at a stretch, and rests then: a scheduler lets even the least important thread finish its slice, which
 /// is some milliseconds, while the loop waits for that processor.
 const STRETCH: Duration = Duration::from_micros(250);
