@@ -93,6 +93,7 @@ impl Drop for CompactorHandle {
         self.stop.store(true, Ordering::Release);
         self.watermarks.snapshots.nudge();
         if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
             let _ = thread.join();
         }
     }

@@ -10,13 +10,12 @@
 
 use std::ops::ControlFlow;
 
-use crate::grant::Grant;
 use crate::ids::{LogId, Lsn};
 use crate::kafka::{Bounds, Cluster, KafkaError};
 use crate::sabotage::{Sabotage, on};
 use crate::stream::checkpoint::{Anchor, Checkpoint, Remembered};
 use crate::stream::scan::Scan;
-use crate::wire::kafka::{GrantRecord, Key};
+use crate::wire::kafka::GrantRecord;
 
 /// The first stretch at the end of a partition that is searched for a record of ours; ten times more each time.
 const FIRST_STRETCH: u64 = 10;
@@ -47,24 +46,17 @@ pub(super) struct Resume {
     pub found: Vec<Found>,
     /// Every grant up to here is in the topic; the journal is read from behind it.
     pub published: Lsn,
-    /// Where the topic had another number of partitions: those, and up to where each holds what was dealt to it then.
-    pub dealt_before: Option<Dealt>,
+    /// Where the topic had another number of partitions and that is not over yet.
+    pub old_rule: Option<OldRule>,
 }
 
-/// What was dealt to another number of partitions.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Dealt {
-    partitions: u32,
-    /// By partition, of those that are still there.
-    upto: Vec<Lsn>,
-}
-
-impl Dealt {
-    /// Whether this grant is in the topic, in the partition that was its own.
-    pub(super) fn holds(&self, grant: &Grant, key: Key) -> bool {
-        let partition = key.partition(grant, self.partitions) as usize;
-        self.upto.get(partition).is_some_and(|upto| grant.seq <= *upto)
-    }
+/// Some of what was dealt to another number of partitions may be missing, while later grants are there: up to here it is
+/// dealt as before, and nothing else until that is acknowledged. A grant that goes to a partition that holds later ones
+/// would be taken for sent, here and by readers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct OldRule {
+    pub partitions: u32,
+    pub upto: Lsn,
 }
 
 /// What is to be resumed.
@@ -133,11 +125,11 @@ pub(super) fn examine(
         found.push(one);
     }
     let published = found.iter().map(|found| found.covered).min().unwrap_or(Lsn::ZERO);
-    let dealt_before = known.filter(|known| known.partitions != aim.partitions).map(|known| Dealt {
-        partitions: known.partitions,
-        upto: found.iter().take(known.partitions as usize).map(|found| found.there.acked).collect(),
+    let old_rule = known.filter(|known| known.partitions < aim.partitions).and_then(|known| {
+        let upto = found.iter().take(known.partitions as usize).map(|found| found.there.acked).max()?;
+        (upto > published).then_some(OldRule { partitions: known.partitions, upto })
     });
-    Ok(Resume { found, published, dealt_before })
+    Ok(Resume { found, published, old_rule })
 }
 
 /// What the topic knows beyond the journal, which ends at `durable`: then the journal is older than the world.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::checkpoint::{Anchor, Remembered};
 use super::records::{Grants, JournalFiles, Unreadable};
-use super::resume::{Dealt, Resume};
+use super::resume::{OldRule, Resume};
 use crate::grant::Grant;
 use crate::ids::{Lsn, Millis};
 use crate::journal::Campaigns;
@@ -70,7 +70,8 @@ pub(super) struct Session {
     _cluster: Box<dyn Cluster>,
     writer: Box<dyn Writer>,
     lanes: Vec<Lane>,
-    dealt_before: Option<Dealt>,
+    /// How grants are dealt until it is over.
+    pub(super) old_rule: Option<OldRule>,
     /// What was sent, in order, until it and all before it is acknowledged. The tag of the first one is `first_tag`.
     sent: VecDeque<Outstanding>,
     first_tag: u64,
@@ -125,7 +126,7 @@ impl Session {
             _cluster: cluster,
             writer,
             lanes: lanes.collect(),
-            dealt_before: resume.dealt_before.clone(),
+            old_rule: resume.old_rule,
             sent: VecDeque::new(),
             first_tag: 0,
             bytes: 0,
@@ -158,6 +159,16 @@ impl Session {
     /// Nothing is on the way.
     pub(super) fn is_settled(&self) -> bool {
         self.sent.is_empty() && self.again.is_empty()
+    }
+
+    /// All that the old rule is for is acknowledged.
+    pub(super) fn has_old_rule_ended(&self) -> bool {
+        self.old_rule.is_some_and(|rule| self.published() >= rule.upto)
+    }
+
+    /// The number of partitions that grants are dealt to.
+    pub(super) fn partitions(&self) -> u32 {
+        self.old_rule.map_or(self.lanes.len() as u32, |rule| rule.partitions)
     }
 
     /// The time of the oldest grant that was read and is not acknowledged.
@@ -263,10 +274,14 @@ impl Session {
         let Some((lsn, grant)) = self.grants.front(campaigns, durable)? else {
             return Ok(self.grants.passed() > before);
         };
-        let partition = form.key.partition(grant, self.lanes.len() as u32);
+        let partitions = match self.old_rule {
+            Some(rule) if grant.seq > rule.upto => return Ok(false),
+            Some(rule) => rule.partitions,
+            None => self.lanes.len() as u32,
+        };
+        let partition = form.key.partition(grant, partitions);
         let lane = &self.lanes[partition as usize];
-        let is_there = self.dealt_before.as_ref().is_some_and(|before| before.holds(grant, form.key));
-        if grant.seq > lane.sent && !is_there {
+        if grant.seq > lane.sent {
             let (grant, prev) = (grant.clone(), lane.sent);
             if !self.give(lsn, &grant, prev, partition, form)? {
                 return Ok(false);

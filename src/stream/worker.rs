@@ -211,6 +211,13 @@ impl Worker {
         if !missing.is_empty() {
             session.send_again(missing, &self.files)?;
         }
+        if session.has_old_rule_ended() {
+            session.old_rule = None;
+            let known = self.known.clone();
+            self.remember(false);
+            self.change_rule(known)?;
+        }
+        let session = self.session.as_mut().expect("a turn begins with its place");
         let durable = self.watermarks.durable.get();
         let form = Form { key: self.settings.key, value: self.settings.value, wall: wall() };
         let sent = session.send(&mut self.campaigns, durable, form);
@@ -263,10 +270,24 @@ impl Worker {
         let next = if on(Sabotage::StreamOneEarly) { next.prev() } else { next };
         let grants = Grants::from(&self.files, next)?;
         self.session = Some(Session::new(cluster, writer, &resume, grants));
-        self.known = Some(self.checkpoint(id, partitions, false).expect("there is a session"));
+        let before = self.known.replace(self.checkpoint(id, false).expect("there is a session"));
         self.follow();
-        self.save();
-        Ok(())
+        self.change_rule(before)
+    }
+
+    /// Writes `known` down. Where grants are dealt to another number of partitions than `before`, nothing is sent until
+    /// that stands there: a crash would deal by the old rule what went out by the new one.
+    fn change_rule(&mut self, before: Option<Checkpoint>) -> Result<(), Fault> {
+        let same =
+            before.as_ref().is_none_or(|before| Some(before.partitions) == self.known.as_ref().map(|is| is.partitions));
+        if same {
+            self.save();
+            return Ok(());
+        }
+        self.write_down().map_err(|line| {
+            self.known = before;
+            Fault::Journal(line)
+        })
     }
 
     /// Looks at the tails, and whether this is the journal that they were written from.
@@ -410,13 +431,13 @@ impl Worker {
     }
 
     /// The checkpoint as the session has it.
-    fn checkpoint(&self, cluster: String, partitions: u32, clean: bool) -> Option<Checkpoint> {
+    fn checkpoint(&self, cluster: String, clean: bool) -> Option<Checkpoint> {
         let session = self.session.as_ref()?;
         Some(Checkpoint {
             log: self.settings.log,
             cluster,
             topic: self.settings.topic.name.clone(),
-            partitions,
+            partitions: session.partitions(),
             published: session.published(),
             clean: clean && session.is_settled(),
             acked: session.there().collect(),
@@ -425,8 +446,8 @@ impl Worker {
 
     /// Brings `known` up to the session.
     pub(super) fn remember(&mut self, clean: bool) {
-        if let Some(Checkpoint { cluster, partitions, .. }) = &self.known
-            && let Some(checkpoint) = self.checkpoint(cluster.clone(), *partitions, clean)
+        if let Some(Checkpoint { cluster, .. }) = &self.known
+            && let Some(checkpoint) = self.checkpoint(cluster.clone(), clean)
         {
             self.known = Some(checkpoint);
         }
@@ -443,16 +464,22 @@ impl Worker {
 
     /// Writes `known` down. Without it nothing is lost but time.
     pub(super) fn save(&mut self) {
-        let Some(known) = &self.known else { return };
+        if let Err(line) = self.write_down()
+            && self.save_trouble.due(now(), &line)
+        {
+            tracing::warn!("{line}; after a crash the topic itself is searched for what was published");
+        }
+    }
+
+    fn write_down(&mut self) -> Result<(), String> {
+        let Some(known) = &self.known else { return Ok(()) };
         self.saved = (now(), known.published);
         match checkpoint::save(self.files.disk.as_ref(), &self.files.data, known) {
-            Ok(()) => drop(self.save_trouble.over()),
-            Err(error) => {
-                let line = format!("kafka: cannot write {}: {error}", checkpoint::path(&self.files.data).display());
-                if self.save_trouble.due(now(), &line) {
-                    tracing::warn!("{line}; after a crash the topic itself is searched for what was published");
-                }
+            Ok(()) => {
+                self.save_trouble.over();
+                Ok(())
             }
+            Err(error) => Err(format!("kafka: cannot write {}: {error}", checkpoint::path(&self.files.data).display())),
         }
     }
 

@@ -90,6 +90,38 @@ fn what_was_dealt_to_the_old_number_behind_the_checkpoint_is_not_sent_again() {
 }
 
 #[test]
+fn what_is_missing_in_an_old_partition_comes_though_another_holds_later_grants() {
+    let bench = Bench::new();
+    bench.grant(50);
+    bench.published_once();
+    bench.grant(50);
+    // Of what was on the way only the requests for one partition arrived.
+    let busiest = (0..3).max_by_key(|partition| bench.expected(*partition, 3).len()).expect("three");
+    let there = bench.ours(busiest).len();
+    let mut prev = bench.ours(busiest).last().expect("some are there").grant.seq;
+    for grant in bench.expected(busiest, 3).into_iter().skip(there) {
+        let seq = grant.seq;
+        bench.add(busiest, &GrantRecord { grant, prev, after: Lsn::ZERO });
+        prev = seq;
+    }
+    bench.cluster.grow_topic(TOPIC, 6);
+    bench.accept_partitions.set(Some(6));
+    bench.grant(50);
+    // Killed once on the way, before and after the rule has changed.
+    bench.process().publish(&bench).unwrap();
+    bench.grant(50);
+    bench.process().publish(&bench).unwrap();
+    bench.check_count(200);
+    for partition in 0..6 {
+        let mut last = 0;
+        for (seq, prev) in bench.places(partition) {
+            assert!(prev == last && seq > prev, "partition {partition}: {seq} behind {last} says {prev}");
+            last = seq;
+        }
+    }
+}
+
+#[test]
 fn a_topic_beyond_the_journal_is_told_and_nothing_is_published() {
     let bench = Bench::new();
     bench.grant(10);
