@@ -3,7 +3,6 @@
 //! Recovery knows that nobody writes; here a gate may. It only ever adds: a batch behind the last one, a segment behind
 //! the last one. So a verdict of damage on the tail is believed only when a second look finds nothing new there: what
 //! was half written at the first look is whole at the second.
-
 //!
 //! What was reduced is read from history; what even history gave up is told as far as the newest snapshot knows it.
 
@@ -18,7 +17,7 @@ use super::{Disk, JournalError, Reader, history, segment};
 use crate::core::{Event, Piece};
 use crate::ids::{CampaignId, LogId, Lsn, Seat};
 
-/// Looks that each found something new before a verdict on the tail is believed all the same.
+/// Looks that each found something new behind a doubtful tail before what they read is taken for all there was.
 const LOOKS_MAX: u32 = 100;
 
 /// A journal for who only reads: of a running gate, of a stopped one, of one that was killed.
@@ -79,7 +78,8 @@ impl ReadOnly {
         self.kept_from
     }
 
-    /// Hands every event that was written since the last call to `visit`, the first time from the beginning. Of what
+    /// Hands every event that was written since the last call to `visit`, the first time from the beginning; if more is
+    /// written than it can follow, as much as it saw in [`LOOKS_MAX`] looks. Of what
     /// history left out there is nothing; of what it gave up, `visit` sees the campaigns and the grants that
     /// still stand, campaign by campaign.
     ///
@@ -90,17 +90,19 @@ impl ReadOnly {
         visit: &mut dyn FnMut(Lsn, &Event<'_>),
         progress: &mut dyn FnMut(ReplayProgress),
     ) -> Result<(), JournalError> {
-        let mut doubted = false;
-        for _ in 1..LOOKS_MAX {
+        let (mut doubted, mut looks) = (false, 0);
+        loop {
+            looks += 1;
             let before = (self.state.next, self.done, self.stop.offset);
             let looked = self.look(visit, progress);
             let moved = before != (self.state.next, self.done, self.stop.offset);
             match looked {
+                // Somebody writes faster than this reads. Nothing gets past damage, so none was read past.
+                Err(error) if error.is_damage() && moved && looks == LOOKS_MAX => return Ok(()),
                 Err(error) if error.is_damage() && (moved || !doubted) => doubted = true,
                 Err(_) | Ok(()) => return looked,
             }
         }
-        self.look(visit, progress)
     }
 
     fn look(
