@@ -33,6 +33,8 @@ pub enum Sabotage {
     CatchUpUnheld,
     /// A snapshot lacks the last event that it says it covers.
     SnapshotOneShort,
+    /// A snapshot has campaigns as they were created, not as they were altered.
+    ForgetAltered,
     /// Segments go as soon as a snapshot covers them, before they are history.
     FreeEarly,
     /// History goes when its time is over, whoever still needs it.
@@ -76,6 +78,7 @@ impl Sabotage {
         Sabotage::IgnoreTheWorld,
         Sabotage::CatchUpUnheld,
         Sabotage::SnapshotOneShort,
+        Sabotage::ForgetAltered,
         Sabotage::FreeEarly,
         Sabotage::ForgetUnstored,
         Sabotage::ReadsUnheld,

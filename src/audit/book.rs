@@ -276,6 +276,11 @@ impl Turn<'_> {
                 self.by_id.resize(self.by_id.len().max(id.index() + 1), None);
                 self.by_id[id.index()] = index;
             }
+            Event::CampaignAltered { id, to, .. } => {
+                if let Some(index) = self.by_id.get(id.index()).copied().flatten() {
+                    self.pages[index].limit = to.limit;
+                }
+            }
             Event::CampaignDropped { id, .. } => {
                 if let Some(index) = self.by_id.get(id.index()).copied().flatten() {
                     self.pages[index].dropped = true;

@@ -88,7 +88,8 @@ impl Known {
                 self.add(*seq, *campaign, seat.get(), (*user).into());
             }
             Event::Skipped { upto } => self.skipped.push((lsn, *upto)),
-            Event::CampaignDropped { .. }
+            Event::CampaignAltered { .. }
+            | Event::CampaignDropped { .. }
             | Event::KeySet { .. }
             | Event::KeyCounted { .. }
             | Event::KeyPatched { .. }

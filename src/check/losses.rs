@@ -33,6 +33,8 @@ pub struct Losses {
     pub grants: Vec<LostGrant>,
     /// Campaigns that were created.
     pub created: Vec<String>,
+    /// Campaigns that were altered, and would have their terms from before again.
+    pub altered: Vec<String>,
     /// Campaigns that were dropped, and would be there again.
     pub dropped: Vec<String>,
     /// Changes of keys.
@@ -62,6 +64,7 @@ impl Losses {
                 self.grants.push(LostGrant { lsn, campaign, seat, user });
             }
             Event::CampaignCreated { id, .. } => self.created.push(name(id)),
+            Event::CampaignAltered { id, .. } => self.altered.push(name(id)),
             Event::CampaignDropped { id, .. } => self.dropped.push(name(id)),
             Event::Skipped { .. } => {}
             Event::KeySet { .. }
@@ -90,6 +93,9 @@ impl Losses {
         for name in &self.created {
             writeln!(into, "{indent}campaign {name}, which was created there").expect("text grows");
         }
+        for name in &self.altered {
+            writeln!(into, "{indent}other terms of campaign {name}").expect("text grows");
+        }
         for name in &self.dropped {
             writeln!(into, "{indent}that campaign {name} was dropped").expect("text grows");
         }
@@ -115,6 +121,7 @@ impl Losses {
         json!({
             "grants": grants.collect::<Vec<_>>(),
             "created": self.created,
+            "altered": self.altered,
             "dropped": self.dropped,
             "key_changes": self.keys,
         })
@@ -122,6 +129,7 @@ impl Losses {
 
     /// Whether there is nothing.
     pub fn is_empty(&self) -> bool {
-        self.grants.is_empty() && self.created.is_empty() && self.dropped.is_empty() && self.keys == 0
+        let campaigns = self.created.is_empty() && self.altered.is_empty() && self.dropped.is_empty();
+        self.grants.is_empty() && campaigns && self.keys == 0
     }
 }

@@ -232,6 +232,15 @@ fn a_broken_promise_is_named_without_an_end_of_the_process() {
         (granted(2, User::Int(5)), "seats are given lowest first"),
         (granted(4, User::Int(5)), "never more than N"),
         (granted(3, User::Int(1001)), "one grant per user"),
+        (
+            Event::CampaignAltered {
+                id: CampaignId(0),
+                to: crate::core::Alterable { limit: 1, open: None, close: None },
+                at: NOW,
+                by: b"ops".into(),
+            },
+            "a limit is never below a seat that is out",
+        ),
         (Event::CampaignDropped { id: CampaignId(7), at: NOW }, "created before it is used"),
         (Event::KeyRemoved { db: Db(0), key: b"none", expired: false }, "only a key that exists"),
     ] {

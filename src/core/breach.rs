@@ -19,6 +19,10 @@ impl Core {
         }
         match event {
             Event::CampaignCreated { id, name, terms: _, at: _ } => self.breach_of_creation(*id, name),
+            Event::CampaignAltered { id, to, at: _, by: _ } => self.breach_of_absence(*id).or_else(|| {
+                let below = to.limit < self.campaigns.get(*id).roster.len();
+                below.then_some("a limit is never below a seat that is out")
+            }),
             Event::CampaignDropped { id, at: _ } => self.breach_of_absence(*id),
             Event::Granted { campaign, seat, user, at } | Event::Imported { campaign, seat, user, at, seq: _ } => {
                 self.breach_of_grant(lsn, *campaign, *seat, *user, *at)

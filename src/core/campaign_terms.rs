@@ -1,8 +1,11 @@
-//! How campaigns come and go.
+//! How campaigns come, change and go.
+
+use std::borrow::Cow;
 
 use crate::core::campaign_claims::no_campaign;
 use crate::core::campaigns::{Absent, Campaign, HOME};
-use crate::core::event::{Event, Group, Terms, Users};
+use crate::core::command::{Alteration, AlteredTime};
+use crate::core::event::{Alterable, Event, Group, Terms, Users};
 use crate::core::reply::{Decision, Refusal, Reply};
 use crate::core::{Core, View, answer, record, refuse, shown};
 use crate::ids::Lsn;
@@ -18,7 +21,7 @@ impl Core {
             return refuse(Refusal::ErrText(text), Lsn::ZERO);
         }
         let stale = match self.find_campaign(name, view.now) {
-            Ok((_, campaign)) if campaign.terms == terms => {
+            Ok((_, campaign)) if campaign.created_with == terms => {
                 return answer(Reply::Status("EXISTS"), campaign.lsn);
             }
             Ok((_, campaign)) => return differs(campaign, terms),
@@ -44,6 +47,39 @@ impl Core {
             false => Group::One(created),
         };
         Decision::Record { group, reply: Reply::Status("CREATED") }
+    }
+
+    /// `GATE.ALTER`. Closing now is never refused: it is what stops a campaign in an emergency.
+    pub(super) fn alter<'s, 'a>(
+        &'s self,
+        name: &[u8],
+        change: Alteration,
+        by: Cow<'a, [u8]>,
+        view: &View,
+    ) -> Decision<'s, 'a> {
+        let (id, campaign) = match self.find_campaign(name, view.now) {
+            Ok(found) => found,
+            Err(absent) => return no_campaign(name, &absent),
+        };
+        let there = campaign.terms.alterable();
+        let to = altered(there, change, view);
+        let given = campaign.roster.len();
+        if to.limit < given {
+            let name = shown(name);
+            let text = format!("campaign '{name}' has given seat {given}; LIMIT {} would be below it", to.limit);
+            return refuse(Refusal::Conflict(text), campaign.lsn);
+        }
+        if let (Some(open), Some(close)) = (to.open, to.close)
+            && open >= close
+            && change.close != Some(AlteredTime::Now)
+        {
+            let text = format!("OPEN {} would not be before CLOSE {}", open.0, close.0);
+            return refuse(Refusal::Conflict(text), campaign.lsn);
+        }
+        if to == there {
+            return answer(Reply::Ok, campaign.lsn);
+        }
+        record(Event::CampaignAltered { id, to, at: view.now, by }, Reply::Ok)
     }
 
     /// `GATE.DROP`
@@ -74,9 +110,24 @@ impl Core {
     }
 }
 
+/// The terms that `change` makes of those that are `there`.
+fn altered(there: Alterable, change: Alteration, view: &View) -> Alterable {
+    let time = |to, there| match to {
+        None => there,
+        Some(AlteredTime::None) => None,
+        Some(AlteredTime::Now) => Some(view.now),
+        Some(AlteredTime::At(at)) => Some(at),
+    };
+    Alterable {
+        limit: change.limit.unwrap_or(there.limit),
+        open: time(change.open, there.open),
+        close: time(change.close, there.close),
+    }
+}
+
 fn differs<'s, 'a>(there: &Campaign, asked: Terms) -> Decision<'s, 'a> {
     let name = shown(&there.name);
-    let text = format!("campaign '{name}' is there with {}; asked for {}", words(there.terms), words(asked));
+    let text = format!("campaign '{name}' was created with {}; asked for {}", words(there.created_with), words(asked));
     refuse(Refusal::Conflict(text), there.lsn)
 }
 

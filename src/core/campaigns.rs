@@ -1,6 +1,6 @@
 //! The campaigns: their terms, who got what, and the names of those that are gone.
 
-use crate::core::event::{Event, Terms};
+use crate::core::event::{Alterable, Event, Terms};
 use crate::core::image::{Contradiction, Piece, RetiredSeats};
 use crate::core::keys::Look;
 use crate::core::roster::{Roster, Row};
@@ -19,7 +19,7 @@ pub struct CampaignFacts<'s> {
     pub id: CampaignId,
     /// Its name.
     pub name: &'s [u8],
-    /// What it was created with.
+    /// What holds now.
     pub terms: Terms,
     /// When it was created.
     pub created: Millis,
@@ -39,9 +39,13 @@ pub struct CampaignFacts<'s> {
 #[derive(Debug)]
 pub(super) struct Campaign {
     pub(super) name: Box<[u8]>,
+    /// What holds now.
     pub(super) terms: Terms,
     pub(super) created: Millis,
+    pub(super) created_with: Terms,
     pub(super) created_lsn: Lsn,
+    /// When and where its terms were altered last, if they were.
+    pub(super) altered: Option<(Millis, Lsn)>,
     /// The last change.
     pub(super) lsn: Lsn,
     pub(super) roster: Roster,
@@ -141,8 +145,12 @@ impl Campaigns {
                     show(Piece::Campaign { id, name, terms, created, created_lsn, lsn, retired })?;
                 }
                 Slot::Live(campaign) => {
-                    let Campaign { ref name, terms, created, created_lsn, lsn, ref roster } = **campaign;
+                    let Campaign { ref name, created_with, created, created_lsn, lsn, ref roster, .. } = **campaign;
+                    let terms = created_with;
                     show(Piece::Campaign { id, name, terms, created, created_lsn, lsn, retired: None })?;
+                    if let Some((at, lsn)) = campaign.altered {
+                        show(Piece::Altered { to: campaign.terms.alterable(), at, lsn })?;
+                    }
                     for seat in (1..=roster.len()).map(Seat::new) {
                         let Row { user, at, lsn, .. } = roster.row(seat);
                         show(Piece::Seat { user, at, lsn })?;
@@ -187,6 +195,20 @@ impl Campaigns {
 
     fn expect_next(&self, id: CampaignId) -> Result<(), Contradiction> {
         if self.next_id() == Some(id) { Ok(()) } else { Err(Contradiction("campaigns are numbered without holes")) }
+    }
+
+    /// The last campaign, which has no seat yet, was altered.
+    pub(super) fn alter_last(&mut self, to: Alterable, at: Millis, lsn: Lsn) -> Result<(), Contradiction> {
+        match self.slots.last_mut() {
+            Some(Slot::Live(campaign)) if campaign.roster.len() == 0 && campaign.altered.is_none() => {
+                campaign.terms = campaign.terms.with(to);
+                campaign.altered = Some((at, lsn));
+                Ok(())
+            }
+            Some(Slot::Live(_) | Slot::Retired(_) | Slot::Gone) | None => {
+                Err(Contradiction("altered terms follow their campaign"))
+            }
+        }
     }
 
     /// Gives the next seat of the last campaign; see [`Roster::fill`].
@@ -312,6 +334,7 @@ impl Core {
     pub(super) fn evolve_campaigns(&mut self, lsn: Lsn, event: &Event<'_>) {
         match event {
             Event::CampaignCreated { id, name, terms, at } => self.create(lsn, *id, name, *terms, *at),
+            Event::CampaignAltered { id, to, at, by: _ } => self.alter_campaign(lsn, *id, *to, *at),
             Event::CampaignDropped { id, at } => self.drop_campaign(lsn, *id, *at),
             Event::Granted { campaign, seat, user, at } | Event::Imported { campaign, seat, user, at, seq: _ } => {
                 let (scatter, deferred) = (self.scatter, self.users_deferred);
@@ -343,9 +366,27 @@ impl Core {
         assert!(self.campaigns.retired(self.scatter, name).is_none(), "the name of a dropped campaign is kept");
         self.spaces[usize::from(HOME.0)].add_campaign(self.scatter, lsn, name, id);
         let roster = Roster::new(terms.users);
-        let campaign = Campaign { name: name.into(), terms, created: at, created_lsn: lsn, lsn, roster };
+        let campaign = Campaign {
+            name: name.into(),
+            terms,
+            created: at,
+            created_with: terms,
+            created_lsn: lsn,
+            altered: None,
+            lsn,
+            roster,
+        };
         self.campaigns.slots.push(Slot::Live(Box::new(campaign)));
         self.campaigns.live += 1;
+        self.newest_at = self.newest_at.max(at);
+    }
+
+    fn alter_campaign(&mut self, lsn: Lsn, id: CampaignId, to: Alterable, at: Millis) {
+        let campaign = self.campaigns.live_mut(id);
+        assert!(to.limit >= campaign.roster.len(), "a limit is never below a seat that is out");
+        campaign.terms = campaign.terms.with(to);
+        campaign.altered = Some((at, lsn));
+        campaign.lsn = lsn;
         self.newest_at = self.newest_at.max(at);
     }
 

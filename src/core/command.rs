@@ -1,7 +1,9 @@
 //! What can be asked of the core, parsed and checked for form.
 
+use std::borrow::Cow;
+
 use crate::core::event::Terms;
-use crate::ids::Db;
+use crate::ids::{Db, Millis};
 
 /// A request to the core. Borrows from the client's bytes.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +21,8 @@ pub enum Command<'a> {
     Campaigns,
     /// `GATE.SEATS`
     Seats { campaign: &'a [u8], first: u32, count: u32 },
+    /// `GATE.ALTER`; `by` is who asks, for people.
+    Alter { campaign: &'a [u8], change: Alteration, by: Cow<'a, [u8]> },
     /// `GATE.DROP`
     Drop { campaign: &'a [u8], force: bool },
 
@@ -71,6 +75,28 @@ pub enum Command<'a> {
     Size { db: Db },
     /// `FLUSHDB`, `FLUSHALL` (`None`)
     Flush { db: Option<Db> },
+}
+
+/// What `GATE.ALTER` makes of a campaign's terms; none stays as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Alteration {
+    /// Seats.
+    pub limit: Option<u32>,
+    /// `OPEN`
+    pub open: Option<AlteredTime>,
+    /// `CLOSE`
+    pub close: Option<AlteredTime>,
+}
+
+/// The end of a window that is given another place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AlteredTime {
+    /// No end.
+    None,
+    /// The moment of the decision: `CLOSE NOW`.
+    Now,
+    /// This moment.
+    At(Millis),
 }
 
 /// `SET` and its relatives.

@@ -21,6 +21,17 @@ pub enum Event<'a> {
         /// When.
         at: Millis,
     },
+    /// A campaign's terms are others from here on.
+    CampaignAltered {
+        /// Which.
+        id: CampaignId,
+        /// What they are now.
+        to: Alterable,
+        /// When.
+        at: Millis,
+        /// By whom: the client's address and name, for people.
+        by: Cow<'a, [u8]>,
+    },
     /// A campaign is gone; its name is kept if it ever granted a seat.
     CampaignDropped {
         /// Which.
@@ -136,6 +147,29 @@ pub struct Terms {
     pub users: Users,
     /// Journalled like any other, never published, never stored: a rehearsal.
     pub shadow: bool,
+}
+
+impl Terms {
+    /// These terms with others in the place of what can be altered.
+    pub fn with(self, to: Alterable) -> Terms {
+        let Alterable { limit, open, close } = to;
+        Terms { limit, open, close, ..self }
+    }
+
+    /// What of them can be altered.
+    pub fn alterable(self) -> Alterable {
+        let Terms { limit, open, close, .. } = self;
+        Alterable { limit, open, close }
+    }
+}
+
+/// Terms that a live campaign can be given in the place of its own; as in [`Terms`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are those of Terms")]
+pub struct Alterable {
+    pub limit: u32,
+    pub open: Option<Millis>,
+    pub close: Option<Millis>,
 }
 
 /// What a user of a campaign looks like.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::core::Core;
 use crate::core::campaigns::{Campaign, HOME};
-use crate::core::event::Terms;
+use crate::core::event::{Alterable, Terms};
 use crate::core::roster::Roster;
 use crate::ids::{CampaignId, Db, Lsn, Millis, User};
 use crate::limits;
@@ -20,7 +20,8 @@ pub struct Marks {
     pub newest_at: Millis,
 }
 
-/// A piece of the state. Campaigns come by number; the seats of one follow it at once, from the first to the last.
+/// A piece of the state. Campaigns come by number; what one was altered to and its seats, from the first to the last,
+/// follow it at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece<'p> {
     /// A campaign of which something is known.
@@ -29,7 +30,7 @@ pub enum Piece<'p> {
         id: CampaignId,
         /// Its name.
         name: &'p [u8],
-        /// What it was created with.
+        /// What it was created with; of one that was dropped, what held last.
         terms: Terms,
         /// When it was created.
         created: Millis,
@@ -39,6 +40,15 @@ pub enum Piece<'p> {
         lsn: Lsn,
         /// What is left of it, if it was dropped.
         retired: Option<RetiredSeats>,
+    },
+    /// The last campaign has other terms than it was created with, or had.
+    Altered {
+        /// What they are now.
+        to: Alterable,
+        /// When.
+        at: Millis,
+        /// Where.
+        lsn: Lsn,
     },
     /// The number of a campaign that was dropped before it gave a seat.
     Gone(CampaignId),
@@ -133,6 +143,7 @@ impl Restoring {
                 self.unindexed = true;
                 core.campaigns.fill_last(*user, *at, *lsn)
             }
+            Piece::Altered { to, at, lsn } => core.campaigns.alter_last(*to, *at, *lsn),
             Piece::Gone(id) => {
                 self.settle()?;
                 self.core.campaigns.restore_gone(*id)
@@ -151,7 +162,9 @@ impl Restoring {
                     name: (*name).into(),
                     terms: *terms,
                     created: *created,
+                    created_with: *terms,
                     created_lsn: *created_lsn,
+                    altered: None,
                     lsn: *lsn,
                     roster: Roster::new(terms.users),
                 };

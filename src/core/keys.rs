@@ -317,6 +317,7 @@ impl Core {
                 self.removed = lsn;
             }
             Event::CampaignCreated { .. }
+            | Event::CampaignAltered { .. }
             | Event::CampaignDropped { .. }
             | Event::Granted { .. }
             | Event::Imported { .. }

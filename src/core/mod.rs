@@ -24,8 +24,8 @@ mod table;
 mod tests;
 
 pub use campaigns::CampaignFacts;
-pub use command::{Command, Deadline, ExpireIf, Set, SetAnswer, SetIf, TtlForm};
-pub use event::{Event, Group, Terms, Users};
+pub use command::{Alteration, AlteredTime, Command, Deadline, ExpireIf, Set, SetAnswer, SetIf, TtlForm};
+pub use event::{Alterable, Event, Group, Terms, Users};
 pub use glob::glob_matches;
 pub use image::{Contradiction, Marks, Piece, Restoring, RetiredSeats};
 pub use numbers::{NOT_AN_INTEGER, parse_integer};
@@ -110,6 +110,7 @@ impl Core {
             Command::CampaignInfo { campaign } => self.campaign_info(campaign, view),
             Command::Campaigns => self.list_campaigns(),
             Command::Seats { campaign, first, count } => self.seats(campaign, first, count, view),
+            Command::Alter { campaign, change, by } => self.alter(campaign, change, by, view),
             Command::Drop { campaign, force } => self.drop_if_safe(campaign, force, view),
 
             Command::Get { db, key } => self.get(db, key, view),
@@ -151,6 +152,7 @@ impl Core {
         );
         match event {
             Event::CampaignCreated { .. }
+            | Event::CampaignAltered { .. }
             | Event::CampaignDropped { .. }
             | Event::Granted { .. }
             | Event::Imported { .. } => self.evolve_campaigns(lsn, event),

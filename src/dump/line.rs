@@ -7,7 +7,7 @@ use std::fmt::Write;
 use jiff::Timestamp;
 use serde_json::{Map, Value as Json, json};
 
-use crate::core::{Event, Terms, Users};
+use crate::core::{Alterable, Event, Terms, Users};
 use crate::grant::GrantUser;
 use crate::ids::{CampaignId, Db, Lsn, Millis, Seat, User};
 
@@ -62,7 +62,9 @@ impl Line<'_> {
     /// The campaign that it is about.
     pub fn campaign(&self) -> Option<CampaignId> {
         match self.event {
-            Event::CampaignCreated { id, .. } | Event::CampaignDropped { id, .. } => Some(*id),
+            Event::CampaignCreated { id, .. }
+            | Event::CampaignAltered { id, .. }
+            | Event::CampaignDropped { id, .. } => Some(*id),
             Event::Granted { campaign, .. } | Event::Imported { campaign, .. } => Some(*campaign),
             Event::Skipped { .. }
             | Event::KeySet { .. }
@@ -80,6 +82,7 @@ impl Line<'_> {
         match self.event {
             Event::Granted { user, .. } | Event::Imported { user, .. } => Some((*user).into()),
             Event::CampaignCreated { .. }
+            | Event::CampaignAltered { .. }
             | Event::CampaignDropped { .. }
             | Event::Skipped { .. }
             | Event::KeySet { .. }
@@ -151,6 +154,10 @@ impl Line<'_> {
             Event::CampaignCreated { id, terms, at, .. } => {
                 ("created", *at, std::iter::once(named(id)).chain(told_terms(terms)).collect())
             }
+            Event::CampaignAltered { id, to, at, by } => {
+                let fields = std::iter::once(named(id)).chain(told_alterable(*to));
+                ("altered", *at, fields.chain([("by", Field::Bytes(by))]).collect())
+            }
             Event::CampaignDropped { id, at } => ("dropped", *at, vec![named(id)]),
             Event::Granted { campaign, seat, user, at } => {
                 ("granted", *at, vec![named(campaign), ("seat", seat_of(seat)), ("user", user_of(user))])
@@ -192,10 +199,16 @@ fn told_terms(terms: &Terms) -> Vec<(&'static str, Field<'static>)> {
         Users::Int => "int",
         Users::Any => "any",
     };
-    let mut fields = vec![("limit", Field::Unsigned(terms.limit.into())), ("users", Field::Word(users))];
-    fields.extend(terms.open.map(|at| ("open", Field::Time(at))));
-    fields.extend(terms.close.map(|at| ("close", Field::Time(at))));
+    let mut fields = told_alterable(terms.alterable());
+    fields.insert(1, ("users", Field::Word(users)));
     fields.push(("shadow", Field::Flag(terms.shadow)));
+    fields
+}
+
+fn told_alterable(to: Alterable) -> Vec<(&'static str, Field<'static>)> {
+    let mut fields = vec![("limit", Field::Unsigned(to.limit.into()))];
+    fields.extend(to.open.map(|at| ("open", Field::Time(at))));
+    fields.extend(to.close.map(|at| ("close", Field::Time(at))));
     fields
 }
 

@@ -67,6 +67,12 @@ fn every_kind_of_event_has_its_line_and_its_object() {
     world.scribe.write(&[
         Event::Granted { campaign, seat, user: User::Int(-42), at: NOW },
         Event::Imported { campaign, seat, user: User::Any(b"a b"), at: NOW, seq: Lsn::new(77) },
+        Event::CampaignAltered {
+            id: campaign,
+            to: crate::core::Alterable { limit: 8, open: None, close: Some(NOW) },
+            at: NOW,
+            by: b"127.0.0.1:5 ops".into(),
+        },
         Event::CampaignDropped { id: campaign, at: NOW },
         Event::KeySet { db, key: b"k", value: Cow::Borrowed(&[b'v'; 70]), expires: Millis(0) },
         Event::KeySet { db, key: b"\xff", value: Cow::Borrowed(b"\xfe"), expires: Millis::NEVER },
@@ -85,6 +91,7 @@ fn every_kind_of_event_has_its_line_and_its_object() {
         "created campaign=spring limit=9 users=int shadow=no",
         "granted campaign=spring seat=1 user=-42",
         "imported campaign=spring seat=1 user=\"a b\" seq=77",
+        "altered campaign=spring limit=8 close=2024-11-22T04:33:20.123Z by=\"127.0.0.1:5 ops\"",
         "dropped campaign=spring",
         &format!("set db=3 key=\"k\" bytes=70 value=\"{}\"... expires=1970-01-01T00:00:00.000Z", "v".repeat(64)),
         "set db=3 key=\"\\xff\" bytes=1 value=\"\\xfe\"",
@@ -102,7 +109,7 @@ fn every_kind_of_event_has_its_line_and_its_object() {
     assert_eq!(world.dump(&Wanted::default()).unwrap(), expected);
 
     let objects = world.dump(&json()).unwrap();
-    assert_eq!(objects.len(), 15);
+    assert_eq!(objects.len(), 16);
     let at = NOW.0;
     for (index, object) in [
         (
@@ -112,9 +119,15 @@ fn every_kind_of_event_has_its_line_and_its_object() {
             ),
         ),
         (1, format!(r#"{{"at":{at},"campaign":"spring","lsn":2,"seat":1,"user":"-42","what":"granted"}}"#)),
-        (5, format!(r#"{{"at":{at},"db":3,"key":{{"hex":"ff"}},"lsn":6,"value":{{"hex":"fe"}},"what":"set"}}"#)),
-        (6, format!(r#"{{"at":{at},"db":3,"key":"n","lsn":7,"value":-7,"what":"counted"}}"#)),
-        (8, format!(r#"{{"at":{at},"db":3,"expires":{at},"key":"k","lsn":9,"what":"expires"}}"#)),
+        (
+            3,
+            format!(
+                r#"{{"at":{at},"by":"127.0.0.1:5 ops","campaign":"spring","close":{at},"limit":8,"lsn":4,"what":"altered"}}"#
+            ),
+        ),
+        (6, format!(r#"{{"at":{at},"db":3,"key":{{"hex":"ff"}},"lsn":7,"value":{{"hex":"fe"}},"what":"set"}}"#)),
+        (7, format!(r#"{{"at":{at},"db":3,"key":"n","lsn":8,"value":-7,"what":"counted"}}"#)),
+        (9, format!(r#"{{"at":{at},"db":3,"expires":{at},"key":"k","lsn":10,"what":"expires"}}"#)),
     ] {
         assert_eq!(objects[index], object);
     }

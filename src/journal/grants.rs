@@ -61,7 +61,8 @@ impl Campaigns {
                 self.add(*id, String::from_utf8_lossy(name).into(), terms.shadow);
                 return Ok(None);
             }
-            Event::CampaignDropped { .. }
+            Event::CampaignAltered { .. }
+            | Event::CampaignDropped { .. }
             | Event::Skipped { .. }
             | Event::KeySet { .. }
             | Event::KeyCounted { .. }

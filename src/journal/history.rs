@@ -72,6 +72,7 @@ pub(super) fn merged_away(disk: &dyn Disk, dir: &Path) -> Result<Vec<PathBuf>, J
 fn stays(event: &Event<'_>) -> bool {
     match event {
         Event::CampaignCreated { .. }
+        | Event::CampaignAltered { .. }
         | Event::CampaignDropped { .. }
         | Event::Granted { .. }
         | Event::Imported { .. }

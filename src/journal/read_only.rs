@@ -6,6 +6,7 @@
 //!
 //! What was reduced is read from history; what even history gave up is told as far as the newest snapshot knows it.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -207,6 +208,12 @@ fn tell(snapshot: &Snapshot, first: Lsn, visit: &mut dyn FnMut(Lsn, &Event<'_>))
                     && *lsn < first
                 {
                     visit(*lsn, &Event::CampaignDropped { id: *id, at: seats.last_grant });
+                }
+            }
+            Piece::Altered { to, at, lsn } => {
+                if *lsn < first {
+                    let by = Cow::Borrowed(&b"nobody remembers"[..]);
+                    visit(*lsn, &Event::CampaignAltered { id: campaign, to: *to, at: *at, by });
                 }
             }
             Piece::Seat { user, at, lsn } => {

@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::bytes::{Cut, put_i64, put_sized, put_u32, put_u64};
-use crate::core::{Event, Terms, Users};
+use crate::core::{Alterable, Event, Terms, Users};
 use crate::ids::{CampaignId, Db, Lsn, Millis, User};
 
 /// What a record takes beyond the bytes of its keys, values, names and users: at most this.
@@ -30,6 +30,7 @@ const GRANTED_ANY: u8 = 4;
 const IMPORTED_INT: u8 = 5;
 const IMPORTED_ANY: u8 = 6;
 const SKIPPED: u8 = 7;
+const ALTERED: u8 = 9;
 /// Positions up to one whose events history leaves out: no event of its own.
 const LEFT_OUT: u8 = 8;
 const KEY_SET: u8 = 32;
@@ -74,6 +75,12 @@ pub(super) fn encode(event: &Event<'_>, more: bool, into: &mut Vec<u8>) {
             put_i64(into, terms.open.map_or(0, |time| time.0));
             put_i64(into, terms.close.map_or(0, |time| time.0));
             into.extend_from_slice(name);
+        }
+        Event::CampaignAltered { id, to, at, by } => {
+            put_u32(into, id.0);
+            put_alterable(into, *to);
+            put_i64(into, at.0);
+            into.extend_from_slice(by);
         }
         Event::CampaignDropped { id, at } => {
             put_u32(into, id.0);
@@ -146,6 +153,7 @@ pub(super) fn encode(event: &Event<'_>, more: bool, into: &mut Vec<u8>) {
 pub fn record_bytes_max(event: &Event<'_>) -> usize {
     let borrowed = match event {
         Event::CampaignCreated { name, .. } => name.len(),
+        Event::CampaignAltered { by, .. } => by.len(),
         Event::Granted { user: User::Any(user), .. } | Event::Imported { user: User::Any(user), .. } => user.len(),
         Event::KeySet { key, value, .. } => key.len() + value.len(),
         Event::KeyPatched { key, bytes, .. } => key.len() + bytes.len(),
@@ -267,7 +275,7 @@ impl<'a> Iterator for Records<'a> {
 pub(super) fn decode(bytes: &[u8]) -> Result<(Event<'_>, bool, usize), BadRecord> {
     let [kind, version, flags, zero, a, b, c, d, rest @ ..] = bytes else { return Err(BadRecord::Count) };
     let (kind, version) = (*kind, *version);
-    let known = (CREATED..=SKIPPED).contains(&kind) || (KEY_SET..=FLUSHED).contains(&kind);
+    let known = (CREATED..=SKIPPED).contains(&kind) || kind == ALTERED || (KEY_SET..=FLUSHED).contains(&kind);
     if !known || version != VERSION || flags & !MORE != 0 || *zero != 0 {
         return Err(BadRecord::Newer { kind, version });
     }
@@ -284,6 +292,12 @@ fn payload_of<'a>(kind: u8, cut: &mut Cut<'a>) -> Option<Event<'a>> {
             let (open, close) = (Millis(cut.i64()?), Millis(cut.i64()?));
             Event::CampaignCreated { id, name: cut.rest(), terms: terms_of(limit, flags, open, close)?, at }
         }
+        ALTERED => Event::CampaignAltered {
+            id: CampaignId(cut.u32()?),
+            to: alterable_of(cut)?,
+            at: Millis(cut.i64()?),
+            by: Cow::Borrowed(cut.rest()),
+        },
         DROPPED => Event::CampaignDropped { id: CampaignId(cut.u32()?), at: Millis(cut.i64()?) },
         GRANTED_INT => Event::Granted {
             campaign: CampaignId(cut.u32()?),
@@ -322,6 +336,7 @@ fn payload_of<'a>(kind: u8, cut: &mut Cut<'a>) -> Option<Event<'a>> {
 fn kind_of(event: &Event<'_>) -> u8 {
     match event {
         Event::CampaignCreated { .. } => CREATED,
+        Event::CampaignAltered { .. } => ALTERED,
         Event::CampaignDropped { .. } => DROPPED,
         Event::Granted { user: User::Int(_), .. } => GRANTED_INT,
         Event::Granted { user: User::Any(_), .. } => GRANTED_ANY,
@@ -341,18 +356,42 @@ fn kind_of(event: &Event<'_>) -> u8 {
 /// Terms from their fields; none where they are not what `terms_flags` and its writer made.
 pub(super) fn terms_of(limit: u32, flags: u8, open: Millis, close: Millis) -> Option<Terms> {
     let known = flags & !(HAS_OPEN | HAS_CLOSE | USERS_ANY | SHADOW) == 0;
-    let time = |flag: u8, time: Millis| match flags & flag {
-        0 => (time == Millis(0)).then_some(None),
-        _ => Some(Some(time)),
-    };
     Some(Terms {
         limit,
-        open: time(HAS_OPEN, open)?,
-        close: time(HAS_CLOSE, close)?,
+        open: flagged(flags & HAS_OPEN, open)?,
+        close: flagged(flags & HAS_CLOSE, close)?,
         users: if flags & USERS_ANY != 0 { Users::Any } else { Users::Int },
         shadow: flags & SHADOW != 0,
     })
     .filter(|_| known)
+}
+
+/// A time that is there where its flag says so, and zero elsewhere.
+fn flagged(flag: u8, time: Millis) -> Option<Option<Millis>> {
+    match flag {
+        0 => (time == Millis(0)).then_some(None),
+        _ => Some(Some(time)),
+    }
+}
+
+/// limit u32, flags u8 (bit 0: has OPEN, bit 1: has CLOSE), open i64, close i64
+pub(super) fn put_alterable(into: &mut Vec<u8>, to: Alterable) {
+    let Alterable { limit, open, close } = to;
+    put_u32(into, limit);
+    let flag = |time: Option<Millis>, bit| if time.is_some() { bit } else { 0 };
+    into.push(flag(open, HAS_OPEN) | flag(close, HAS_CLOSE));
+    for time in [open, close] {
+        put_i64(into, time.map_or(0, |time| time.0));
+    }
+}
+
+/// What `put_alterable` wrote.
+pub(super) fn alterable_of(cut: &mut Cut<'_>) -> Option<Alterable> {
+    let (limit, flags) = (cut.u32()?, cut.u8()?);
+    let (open, close) = (Millis(cut.i64()?), Millis(cut.i64()?));
+    let known = flags & !(HAS_OPEN | HAS_CLOSE) == 0;
+    let (open, close) = (flagged(flags & HAS_OPEN, open)?, flagged(flags & HAS_CLOSE, close)?);
+    known.then_some(Alterable { limit, open, close })
 }
 
 pub(super) fn terms_flags(terms: &Terms) -> u8 {
@@ -378,6 +417,15 @@ mod tests {
             (
                 Event::CampaignCreated { id: CampaignId(7), name: b"spring", terms, at: Millis(1) },
                 "0101000027000000 07000000 64000000 0d 0100000000000000 0200000000000000 0000000000000000 737072696e67",
+            ),
+            (
+                Event::CampaignAltered {
+                    id: CampaignId(7),
+                    to: Alterable { limit: 100, open: None, close: Some(Millis(2)) },
+                    at: Millis(9),
+                    by: b"ops".into(),
+                },
+                "0901000024000000 07000000 64000000 02 0000000000000000 0200000000000000 0900000000000000 6f7073",
             ),
             (Event::CampaignDropped { id: CampaignId(7), at: Millis(9) }, "020100000c000000 07000000 0900000000000000"),
             (

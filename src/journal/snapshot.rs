@@ -14,6 +14,7 @@
 //!   2 dropped   as 1, before the name: granted u32  first_grant i64  last_grant i64  last_lsn u64
 //!   3 gone      id u32
 //!   4 seat      user i64  at u48  lsn u48          5 seat   at u48  lsn u48  user
+//!   7 altered   limit u32  flags u8  open i64  close i64  at i64  lsn u64          since format 2
 //!   6 key       db u8  expires i64  lsn u64  key  value          names, users, keys, values: len u32, bytes
 //! ```
 //!
@@ -24,12 +25,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::bytes::{Cut, put_i64, put_sized, put_u32, put_u48, put_u64};
-use super::record::{terms_flags, terms_of};
+use super::record::{alterable_of, put_alterable, terms_flags, terms_of};
 use super::{Disk, DiskFile, JournalError, segment};
 use crate::core::{Contradiction, Core, Marks, Piece, Restoring, RetiredSeats};
 use crate::ids::{CampaignId, Db, LogId, Lsn, Millis, User};
+use crate::sabotage::{Sabotage, on};
 
-const FORMAT: u16 = 1;
+const FORMAT: u16 = 2;
+/// Has no altered campaigns.
+const FORMAT_OLDEST: u16 = 1;
 const MAGIC: &[u8; 8] = b"CGSNAPS1";
 pub(super) const HEAD_BYTES: usize = 98;
 pub(super) const BLOCK_HEAD_BYTES: usize = 12;
@@ -47,6 +51,7 @@ const GONE: u8 = 3;
 const SEAT_INT: u8 = 4;
 const SEAT_ANY: u8 = 5;
 const KEY: u8 = 6;
+const ALTERED: u8 = 7;
 
 /// What a snapshot covers: where reading the journal goes on behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,6 +172,9 @@ struct Pen<'a> {
 
 impl Pen<'_> {
     fn piece(&mut self, piece: &Piece<'_>) -> Result<(), JournalError> {
+        if matches!(piece, Piece::Altered { .. }) && on(Sabotage::ForgetAltered) {
+            return Ok(());
+        }
         encode(piece, &mut self.block);
         self.pieces += 1;
         self.size.pieces += 1;
@@ -243,6 +251,12 @@ pub(super) fn encode(piece: &Piece<'_>, into: &mut Vec<u8>) {
             }
             put_sized(into, name);
         }
+        Piece::Altered { to, at, lsn } => {
+            into.push(ALTERED);
+            put_alterable(into, *to);
+            put_i64(into, at.0);
+            put_u64(into, lsn.get());
+        }
         Piece::Gone(id) => {
             into.push(GONE);
             put_u32(into, id.0);
@@ -291,6 +305,7 @@ fn decode<'a>(cut: &mut Cut<'a>) -> Option<Piece<'a>> {
             };
             Piece::Campaign { id, name: cut.sized()?, terms, created, created_lsn, lsn, retired }
         }
+        ALTERED => Piece::Altered { to: alterable_of(cut)?, at: Millis(cut.i64()?), lsn: Lsn::new(cut.u64()?) },
         GONE => Piece::Gone(CampaignId(cut.u32()?)),
         SEAT_INT => Piece::Seat { user: User::Int(cut.i64()?), at: millis(cut.u48()?), lsn: Lsn::new(cut.u48()?) },
         SEAT_ANY => {
@@ -337,7 +352,7 @@ impl Snapshot {
             return Err(damaged());
         }
         let format = u16::from_le_bytes([body[8], body[9]]);
-        if format != FORMAT {
+        if !(FORMAT_OLDEST..=FORMAT).contains(&format) {
             let what = format!("snapshot format {format}, written by a newer release");
             return Err(JournalError::Newer { path, offset: 0, what });
         }
@@ -447,7 +462,7 @@ fn rot(path: &Path, offset: u64, lsn: Lsn, what: &'static str) -> JournalError {
 mod tests {
     use super::super::memory::MemoryDisk;
     use super::*;
-    use crate::core::{Event, Terms, Users};
+    use crate::core::{Alterable, Event, Terms, Users};
     use crate::ids::Seat;
 
     fn hex(bytes: &[u8]) -> String {
@@ -458,12 +473,14 @@ mod tests {
         let mut core = Core::new(7);
         let terms = Terms { limit: 9, open: Some(Millis(2)), close: None, users: Users::Int, shadow: true };
         let any = Terms { users: Users::Any, shadow: false, open: None, ..terms };
+        let altered = Alterable { limit: 5, open: None, close: Some(Millis(6)) };
         let granted = |campaign, seat, user| Event::Granted { campaign, seat: Seat::new(seat), user, at: Millis(3) };
         let created = |id, name, terms| Event::CampaignCreated { id: CampaignId(id), name, terms, at: Millis(1) };
         for (lsn, event) in (1..).map(Lsn::new).zip([
             created(0, b"a", terms),
             granted(CampaignId(0), 1, User::Int(-2)),
             created(1, b"b", any),
+            Event::CampaignAltered { id: CampaignId(1), to: altered, at: Millis(6), by: b"ops".into() },
             granted(CampaignId(1), 1, User::Any(b"ann")),
             created(2, b"gone", any),
             Event::CampaignDropped { id: CampaignId(2), at: Millis(4) },
@@ -475,7 +492,7 @@ mod tests {
             core.evolve(lsn, &event);
         }
         let log = LogId([0xbb; 16]);
-        let covered = Covered { log, segment: 3, next: Lsn::new(11), chain: 0x0102_0304, term: 2, owner: [0xaa; 16] };
+        let covered = Covered { log, segment: 3, next: Lsn::new(12), chain: 0x0102_0304, term: 2, owner: [0xaa; 16] };
         (core, covered)
     }
 
@@ -486,20 +503,21 @@ mod tests {
         let (core, covered) = small();
         let size = write(&disk, dir, &covered, Millis(8), &core, &mut |_| Ok(())).expect("written");
         let golden = [
-            "4347534e41505331 0100 bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb 0300000000000000 0b00000000000000 04030201",
-            "0200000000000000 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa 0900000000000000 0500000000000000 0800000000000000",
+            "4347534e41505331 0200 bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb 0300000000000000 0c00000000000000 04030201",
+            "0200000000000000 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa 0a00000000000000 0600000000000000 0800000000000000",
             "CRC",
-            "0c010000 07000000 CRC",
+            "32010000 08000000 CRC",
             "01 00000000 09000000 09 0100000000000000 0200000000000000 0000000000000000 0100000000000000 0200000000000000 01000000 61",
             "04 feffffffffffffff 030000000000 020000000000",
-            "01 01000000 09000000 04 0100000000000000 0000000000000000 0000000000000000 0300000000000000 0400000000000000 01000000 62",
-            "05 030000000000 040000000000 03000000 616e6e",
+            "01 01000000 09000000 04 0100000000000000 0000000000000000 0000000000000000 0300000000000000 0500000000000000 01000000 62",
+            "07 05000000 02 0000000000000000 0600000000000000 0600000000000000 0400000000000000",
+            "05 030000000000 050000000000 03000000 616e6e",
             "03 02000000",
-            "02 03000000 09000000 04 0100000000000000 0000000000000000 0000000000000000 0700000000000000",
-            "0900000000000000",
-            "01000000 0300000000000000 0300000000000000 0800000000000000 01000000 63",
-            "06 02 4d00000000000000 0a00000000000000 01000000 6b 02000000 7676",
-            "00000000 00000000 CRC 0700000000000000 0200000000000000 CRC",
+            "02 03000000 09000000 04 0100000000000000 0000000000000000 0000000000000000 0800000000000000",
+            "0a00000000000000",
+            "01000000 0300000000000000 0300000000000000 0900000000000000 01000000 63",
+            "06 02 4d00000000000000 0b00000000000000 01000000 6b 02000000 7676",
+            "00000000 00000000 CRC 0800000000000000 0200000000000000 CRC",
         ];
         let bytes = disk.files().remove(&path(dir, 3)).expect("it is there");
         let (mut at, golden) = (0, golden.join(" "));
@@ -509,7 +527,7 @@ mod tests {
             assert!(field == "CRC" || here == field, "at {at}: {here}, not {field}");
             at += len;
         }
-        assert_eq!((at as u64, size), (size.bytes, SnapshotSize { bytes: bytes.len() as u64, pieces: 7, seats: 2 }));
+        assert_eq!((at as u64, size), (size.bytes, SnapshotSize { bytes: bytes.len() as u64, pieces: 8, seats: 2 }));
         let crc = u32::from_le_bytes(bytes[94..98].try_into().expect("four bytes"));
         assert_eq!(crc, crc32c::crc32c(&bytes[..94]));
     }
@@ -529,7 +547,7 @@ mod tests {
             all.sort();
             all
         };
-        for lsn in 11..20_000 {
+        for lsn in 12..20_000 {
             let value = vec![b'v'; lsn as usize % 99];
             let key = lsn.to_string();
             let event = Event::KeySet { db: Db(0), key: key.as_bytes(), value: value.into(), expires: Millis::NEVER };

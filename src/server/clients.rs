@@ -55,7 +55,16 @@ pub struct Client {
     pub waker: RefCell<Option<Waker>>,
 }
 
+/// Letters of a client's name that are told of him.
+const NAME_TOLD: usize = 64;
+
 impl Client {
+    /// Who it is, for people: the address and, where it has one, the name.
+    pub fn told(&self) -> String {
+        let name: String = self.name.borrow().chars().take(NAME_TOLD).collect();
+        if name.is_empty() { self.addr.clone() } else { format!("{} {name}", self.addr) }
+    }
+
     /// Ends the connection at its task's next turn.
     pub fn kill(&self) {
         self.killed.set(true);

@@ -334,7 +334,10 @@ impl Gate {
         for (index, event) in events.iter().enumerate() {
             lsn = journal.append(event, index + 1 < events.len());
             self.core.evolve(lsn, event);
-            if let Event::CampaignCreated { id, .. } | Event::CampaignDropped { id, .. } = event {
+            if let Event::CampaignCreated { id, .. }
+            | Event::CampaignAltered { id, .. }
+            | Event::CampaignDropped { id, .. } = event
+            {
                 self.tally.touch(*id);
             }
         }
@@ -449,6 +452,7 @@ fn tells_of_grants(command: &Command<'_>) -> bool {
             | Command::CampaignInfo { .. }
             | Command::Campaigns
             | Command::Seats { .. }
+            | Command::Alter { .. }
             | Command::Drop { .. }
     )
 }

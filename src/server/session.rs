@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::core::Refusal;
+use crate::core::{Command, Refusal};
 use crate::ids::Db;
 use crate::limits;
 use crate::server::clients::Client;
@@ -231,7 +231,12 @@ impl Session {
         self.client.last_at.set(gate.now());
         let ran = match spec.handler {
             Handler::Core(parse) => match parse(&Request { db: self.db, args: *args, draw: gate.draw() }) {
-                Ok(command) => gate.run(command, self.protocol, self.held.buffer()),
+                Ok(mut command) => {
+                    if let Command::Alter { by, .. } = &mut command {
+                        *by = self.client.told().into_bytes().into();
+                    }
+                    gate.run(command, self.protocol, self.held.buffer())
+                }
                 Err(refusal) => refuse(refusal, self.protocol, self.held.buffer()),
             },
             Handler::Connection(command) => commands::run(self, gate, command, args),

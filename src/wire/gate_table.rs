@@ -67,6 +67,16 @@ pub(super) const ROWS: &[CommandSpec] = &[
             "Returns who has the seats from one number on.",
             &[CAMPAIGN, Arg::integer("first"), Arg::integer("count")],
         ),
+    gate("gate.alter", -2, parse::alter).flags(&[WRITE]).keys(&[key(&["RW", "update"])]).doc(
+        SINCE,
+        "Gives a campaign another number of seats or another window; CLOSE NOW stops it.",
+        &[
+            CAMPAIGN,
+            Arg::integer("limit").after("LIMIT").optional(),
+            Arg::string("open").after("OPEN").optional(),
+            Arg::string("close").after("CLOSE").optional(),
+        ],
+    ),
     gate("gate.drop", -2, parse::drop).flags(&[WRITE]).keys(&[key(&["RM", "delete"])]).doc(
         SINCE,
         "Removes a campaign whose grants are published and stored; with FORCE, any.",

@@ -86,6 +86,8 @@ pub(super) const GATE: &[&str] = &[
     "    The names of all campaigns.",
     "GATE.SEATS <campaign> <first> <count>",
     "    Who has the seats from <first> on: [seat, user, at-unix-ms, GRANTED].",
+    "GATE.ALTER <campaign> [LIMIT <n>] [OPEN <t>|NONE] [CLOSE <t>|NOW|NONE]",
+    "    Give a campaign other terms, at once. Never fewer seats than are out. CLOSE NOW stops it.",
     "GATE.DROP <campaign> [FORCE]",
     "    Remove a campaign; without FORCE only once its grants are published and stored.",
     "GATE.HELP",

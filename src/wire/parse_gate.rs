@@ -1,6 +1,8 @@
 //! Requests on campaigns, as commands of the core. An error names what was given and what would be right.
 
-use crate::core::{Command, Refusal, Terms, Users};
+use std::borrow::Cow;
+
+use crate::core::{Alteration, AlteredTime, Command, Refusal, Terms, Users};
 use crate::ids::Millis;
 use crate::limits::{CAMPAIGN_NAME_BYTES_MAX, SEATS_ROWS_MAX};
 use crate::wire::numbers;
@@ -17,12 +19,25 @@ pub(super) fn create<'a>(request: &Request<'a>) -> Parsed<'a> {
         return Err(bad_name(campaign));
     }
     let mut given = Given::default();
+    let takes = "LIMIT n [OPEN t] [CLOSE t] [USERS INT|ANY] [SHADOW]";
+    options(request, &CREATE_OPTIONS, "GATE.CREATE", takes, &mut given)?;
+    Ok(Command::Create { campaign, terms: given.terms()? })
+}
+
+/// Takes the options behind the campaign, each at most once.
+fn options<T>(
+    request: &Request<'_>,
+    known: &[TakenOption<T>],
+    command: &str,
+    takes: &str,
+    given: &mut T,
+) -> Result<(), Refusal> {
+    let args = request.args;
     let mut at = 2;
     while at < args.len() {
         let word = args.get(at);
-        let Some(option) = CREATE_OPTIONS.iter().find(|option| word.eq_ignore_ascii_case(option.word.as_bytes()))
-        else {
-            return Err(unknown_option(word, "GATE.CREATE", "LIMIT n [OPEN t] [CLOSE t] [USERS INT|ANY] [SHADOW]"));
+        let Some(option) = known.iter().find(|option| word.eq_ignore_ascii_case(option.word.as_bytes())) else {
+            return Err(unknown_option(word, command, takes));
         };
         let value = match (option.has_value, at + 1 < args.len()) {
             (true, true) => args.get(at + 1),
@@ -30,9 +45,9 @@ pub(super) fn create<'a>(request: &Request<'a>) -> Parsed<'a> {
             (false, _) => b"",
         };
         at += 1 + usize::from(option.has_value);
-        (option.take)(&mut given, value)?;
+        (option.take)(given, value)?;
     }
-    Ok(Command::Create { campaign, terms: given.terms()? })
+    Ok(())
 }
 
 /// What `GATE.CREATE` was given.
@@ -61,34 +76,30 @@ impl Given {
     }
 }
 
-struct CreateOption {
+struct TakenOption<T> {
     word: &'static str,
     has_value: bool,
-    take: fn(&mut Given, &[u8]) -> Result<(), Refusal>,
+    take: fn(&mut T, &[u8]) -> Result<(), Refusal>,
 }
 
-const CREATE_OPTIONS: [CreateOption; 5] = [
-    CreateOption {
+const CREATE_OPTIONS: [TakenOption<Given>; 5] = [
+    TakenOption {
         word: "LIMIT",
         has_value: true,
         take: |given, value| once("LIMIT", &mut given.limit, whole("LIMIT", value, 0, u32::MAX)?),
     },
-    CreateOption {
+    TakenOption {
         word: "OPEN",
         has_value: true,
         take: |given, value| once("OPEN", &mut given.open, time("OPEN", value)?),
     },
-    CreateOption {
+    TakenOption {
         word: "CLOSE",
         has_value: true,
         take: |given, value| once("CLOSE", &mut given.close, time("CLOSE", value)?),
     },
-    CreateOption {
-        word: "USERS",
-        has_value: true,
-        take: |given, value| once("USERS", &mut given.users, users(value)?),
-    },
-    CreateOption { word: "SHADOW", has_value: false, take: |given, _| once("SHADOW", &mut given.shadow, ()) },
+    TakenOption { word: "USERS", has_value: true, take: |given, value| once("USERS", &mut given.users, users(value)?) },
+    TakenOption { word: "SHADOW", has_value: false, take: |given, _| once("SHADOW", &mut given.shadow, ()) },
 ];
 
 fn users(value: &[u8]) -> Result<Users, Refusal> {
@@ -103,6 +114,47 @@ fn once<T>(word: &str, slot: &mut Option<T>, value: T) -> Result<(), Refusal> {
     match slot.replace(value) {
         None => Ok(()),
         Some(_) => Err(syntax(format!("{word} is given twice"))),
+    }
+}
+
+/// `GATE.ALTER campaign [LIMIT n] [OPEN t|NONE] [CLOSE t|NOW|NONE]`
+pub(super) fn alter<'a>(request: &Request<'a>) -> Parsed<'a> {
+    let campaign = known_length(request.args.get(1))?;
+    let mut change = Alteration::default();
+    let takes = "[LIMIT n] [OPEN t|NONE] [CLOSE t|NOW|NONE]";
+    options(request, &ALTER_OPTIONS, "GATE.ALTER", takes, &mut change)?;
+    if change == Alteration::default() {
+        return Err(syntax(format!("GATE.ALTER says nothing to alter; it takes {takes}")));
+    }
+    // Who asks is not in the request.
+    Ok(Command::Alter { campaign, change, by: Cow::Borrowed(b"") })
+}
+
+const ALTER_OPTIONS: [TakenOption<Alteration>; 3] = [
+    TakenOption {
+        word: "LIMIT",
+        has_value: true,
+        take: |change, value| once("LIMIT", &mut change.limit, whole("LIMIT", value, 0, u32::MAX)?),
+    },
+    TakenOption {
+        word: "OPEN",
+        has_value: true,
+        take: |change, value| once("OPEN", &mut change.open, time_or_none("OPEN", value)?),
+    },
+    TakenOption {
+        word: "CLOSE",
+        has_value: true,
+        take: |change, value| {
+            let now = value.eq_ignore_ascii_case(b"NOW").then_some(Ok(AlteredTime::Now));
+            once("CLOSE", &mut change.close, now.unwrap_or_else(|| time_or_none("CLOSE", value))?)
+        },
+    },
+];
+
+fn time_or_none(option: &str, value: &[u8]) -> Result<AlteredTime, Refusal> {
+    match value.eq_ignore_ascii_case(b"NONE") {
+        true => Ok(AlteredTime::None),
+        false => time(option, value).map(AlteredTime::At),
     }
 }
 

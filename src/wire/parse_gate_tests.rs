@@ -1,6 +1,6 @@
 //! Tests of parsing: campaigns.
 
-use crate::core::{Command, Terms, Users};
+use crate::core::{Alteration, AlteredTime, Command, Terms, Users};
 use crate::ids::Millis;
 use crate::wire::parse_tests::{parsed, parsed_words};
 
@@ -107,7 +107,8 @@ fn campaign_names_are_short_and_plain() {
         assert_eq!(error, Err(format!("ERR '{name}' {right}")));
     }
     let long = "n".repeat(65);
-    let lines = ["GATE.CLAIM N 1", "GATE.STATUS N 1", "GATE.INFO N", "GATE.SEATS N 1 1", "GATE.DROP N"];
+    let lines =
+        ["GATE.CLAIM N 1", "GATE.STATUS N 1", "GATE.INFO N", "GATE.SEATS N 1 1", "GATE.ALTER N LIMIT 1", "GATE.DROP N"];
     for line in lines {
         refused(&line.replace(" N", &format!(" {long}")), &format!("ERR '{long}' {right}"));
     }
@@ -164,6 +165,31 @@ fn seats_are_asked_for_within_bounds() {
             &format!("ERR count '{count}' is not an integer from 1 to 10000"),
         );
     }
+}
+
+#[test]
+fn an_alteration_keeps_what_it_does_not_name() {
+    let alter = |change| Command::Alter { campaign: SPRING, change, by: b"".into() };
+    let keep = Alteration::default();
+    same("GATE.ALTER spring LIMIT 7", alter(Alteration { limit: Some(7), ..keep }));
+    same("gate.alter spring close now", alter(Alteration { close: Some(AlteredTime::Now), ..keep }));
+    let (open, close) = (Some(AlteredTime::At(Millis(1_767_225_600_000))), Some(AlteredTime::None));
+    same(
+        "GATE.ALTER spring OPEN 2026-01-01T00:00:00Z CLOSE none LIMIT 0",
+        alter(Alteration { limit: Some(0), open, close }),
+    );
+    same("GATE.ALTER spring OPEN NONE", alter(Alteration { open: Some(AlteredTime::None), ..keep }));
+    refused("GATE.ALTER spring LIMIT 1 CLOSE", "ERR syntax error: CLOSE needs a value");
+    refused("GATE.ALTER spring CLOSE NOW CLOSE NOW", "ERR syntax error: CLOSE is given twice");
+    assert!(parsed("GATE.ALTER spring OPEN NOW").expect_err("it is no time").contains("OPEN 'NOW' is not a time"));
+    let takes = "it takes [LIMIT n] [OPEN t|NONE] [CLOSE t|NOW|NONE]";
+    refused("GATE.ALTER spring SHADOW 1", &format!("ERR syntax error: 'SHADOW' is no option of GATE.ALTER; {takes}"));
+    refused("GATE.ALTER spring", &format!("ERR syntax error: GATE.ALTER says nothing to alter; {takes}"));
+    refused("GATE.ALTER", "ERR wrong number of arguments for 'gate.alter' command");
+    refused(
+        "GATE.ALTER spring PERUSER 2",
+        &format!("ERR syntax error: GATE.ALTER has no PERUSER in this release; {takes}"),
+    );
 }
 
 #[test]

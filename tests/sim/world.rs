@@ -127,8 +127,13 @@ impl<'t> World<'t> {
             connections: chance.range(1, 4) as usize,
             route,
             compaction: Compaction {
-                when_journal_exceeds: if chance.one_in(3) { 0 } else { chance.range(1, 20_000) },
-                keep_ms: if forgets { chance.range(1, 5_000) as i64 } else { i64::MAX / 2 },
+                // Who forgets does so soon, while the line behind is slow: so what is forgotten too early is missed.
+                when_journal_exceeds: match forgets {
+                    true => chance.range(1, 8_000),
+                    false if chance.one_in(3) => 0,
+                    false => chance.range(1, 20_000),
+                },
+                keep_ms: if forgets { chance.range(1, 1_000) as i64 } else { i64::MAX / 2 },
                 keep_bytes: 0,
                 publishes: route == Route::Both,
                 stores: route != Route::Nowhere,
@@ -141,7 +146,11 @@ impl<'t> World<'t> {
             writer: chance.range(5, 40),
             maker: chance.range(2, 20),
             clock: chance.range(2, 20),
-            line: if setting.route == Route::Nowhere { 0 } else { chance.range(10, 90) },
+            line: match setting.route {
+                Route::Nowhere => 0,
+                Route::Both | Route::Ledger if forgets => chance.range(1, 20),
+                Route::Both | Route::Ledger => chance.range(10, 90),
+            },
             faults: chance.one_in(3),
             trouble: !forgets,
             compactor: chance.range(1, 12),
@@ -431,7 +440,8 @@ impl<'t> World<'t> {
             0 => Ask::Drop { campaign },
             1 | 2 => Ask::Seats { campaign },
             3 => self.create(campaign),
-            4..=20 if !is_there => self.create(campaign),
+            4 | 5 => self.alter(campaign),
+            6..=22 if !is_there => self.create(campaign),
             _ => {
                 Ask::Claim { campaign, user: self.chance.below(self.habits.users) as u32, flat: self.chance.one_in(4) }
             }
@@ -451,6 +461,22 @@ impl<'t> World<'t> {
             any: false,
             shadow: self.chance.one_in(8),
         }
+    }
+
+    fn alter(&mut self, campaign: u8) -> Ask {
+        let now = self.process().now().max(DAWN.0);
+        let limit = self.chance.one_in(2).then(|| self.chance.range(0, 14) as u32);
+        let open = self.chance.one_in(4).then(|| match self.chance.below(2) {
+            0 => -1,
+            _ => now + self.chance.range(1, 3_000) as i64,
+        });
+        let close =
+            (self.chance.one_in(3) || (limit.is_none() && open.is_none())).then(|| match self.chance.below(4) {
+                0 => 0,
+                1 | 2 => -1,
+                _ => now + self.chance.range(1, 6_000) as i64,
+            });
+        Ask::Alter { campaign, limit, open, close }
     }
 
     fn key_ask(&mut self) -> Ask {

@@ -29,6 +29,10 @@ fn event((kind, first, second, number): (u8, usize, usize, u32)) -> Event<'stati
         2..=5 => Event::Granted { campaign, seat, user, at },
         6 => Event::Imported { campaign, seat, user, at, seq: Lsn::new(1) },
         7 => Event::Skipped { upto: Lsn::new(u64::from(number % 40)) },
+        16 => {
+            let to = Terms { limit: number % 4, ..TERMS }.alterable();
+            Event::CampaignAltered { id: campaign, to, at: NOW, by: b"ops".into() }
+        }
         8 => Event::KeySet { db, key, value: NAMES[first].into(), expires },
         9 | 10 => Event::KeyCounted { db, key, value: 7 },
         11 => {
@@ -46,7 +50,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
     #[test]
     fn a_breach_is_named_exactly_where_evolve_would_end_the_process(
-        steps in prop::collection::vec((0u8..16, 0usize..5, 0usize..5, 0u32..60), 1..60),
+        steps in prop::collection::vec((0u8..17, 0usize..5, 0usize..5, 0u32..60), 1..60),
     ) {
         let mut core = Core::new(5);
         let mut accepted = Vec::new();

@@ -1,7 +1,7 @@
 //! Campaigns from the first claim to the drop.
 
 use super::{DB, Gate, NOW};
-use crate::core::{Command, Event, Set, SetAnswer, SetIf, Terms, Users};
+use crate::core::{Alteration, AlteredTime, Command, Event, Set, SetAnswer, SetIf, Terms, Users};
 use crate::ids::{CampaignId, Lsn, Millis, Seat, User};
 
 pub(super) const TERMS: Terms = Terms { limit: 0, open: None, close: None, users: Users::Int, shadow: false };
@@ -25,6 +25,10 @@ impl Gate {
 
     fn info(&mut self) -> String {
         self.ask(Command::CampaignInfo { campaign: b"spring" })
+    }
+
+    fn alter(&mut self, change: Alteration) -> String {
+        self.ask(Command::Alter { campaign: b"spring", change, by: b"ops".into() })
     }
 
     fn drop_spring(&mut self, force: bool) -> String {
@@ -112,18 +116,87 @@ fn users_of_any_kind_are_bytes() {
     assert_eq!(rows, format!("[[:2 '01' :{0} GRANTED] [:3 '1' :{0} GRANTED]]", NOW.0));
 }
 
+const KEEP: Alteration = Alteration { limit: None, open: None, close: None };
+
+fn limit(limit: u32) -> Alteration {
+    Alteration { limit: Some(limit), ..KEEP }
+}
+
+fn window(open: Option<AlteredTime>, close: Option<AlteredTime>) -> Alteration {
+    Alteration { open, close, ..KEEP }
+}
+
+#[test]
+fn a_limit_is_altered_at_once_but_never_below_a_seat_that_is_out() {
+    let mut gate = spring(Terms { limit: 2, ..TERMS });
+    gate.claim("1");
+    gate.claim("2");
+    assert_eq!(gate.claim("3"), "SOLDOUT 0 0");
+    assert_eq!(gate.alter(limit(3)), "OK");
+    assert_eq!(gate.claim("3"), "GRANTED 3 0");
+    let below = "CONFLICT campaign 'spring' has given seat 3; LIMIT 2 would be below it";
+    assert_eq!(gate.ask_fully(Command::Alter { campaign: b"spring", change: limit(2), by: b"".into() }).0, below);
+    assert_eq!(gate.alter(limit(u32::MAX)), "OK");
+    assert_eq!(gate.claim("4"), "GRANTED 4 4294967291");
+    assert_eq!(gate.alter(limit(4)), "OK", "the seats that are out stay");
+    assert_eq!(gate.claim("5"), "SOLDOUT 0 0");
+    assert!(gate.info().contains("limit=:4"), "{}", gate.info());
+}
+
+#[test]
+fn a_window_is_altered_at_once_and_closing_now_is_never_refused() {
+    let (at, none) = (|ms| Some(AlteredTime::At(Millis(NOW.0 + ms))), Some(AlteredTime::None));
+    let mut gate = spring(Terms { limit: 9, open: Some(Millis(NOW.0 + 50)), ..TERMS });
+    assert_eq!(gate.claim("1"), "NOTOPEN 50 9");
+    assert_eq!(gate.alter(window(at(20), None)), "OK");
+    assert_eq!(gate.claim("1"), "NOTOPEN 20 9");
+    let turned = "CONFLICT OPEN 1732250000020 would not be before CLOSE 1732250000020";
+    assert_eq!(gate.alter(window(None, at(20))), turned);
+    assert_eq!(gate.alter(window(None, Some(AlteredTime::Now))), "OK", "though it opens later");
+    assert_eq!(gate.alter(window(none, None)), "OK");
+    assert_eq!(gate.claim("1"), "CLOSED 0 9");
+    assert!(gate.info().contains("state=CLOSED"), "{}", gate.info());
+    assert_eq!(gate.alter(window(None, none)), "OK");
+    assert_eq!(gate.claim("1"), "GRANTED 1 8");
+    assert_eq!(gate.alter(window(at(-10), at(90))), "OK");
+    gate.wait(90);
+    assert_eq!(gate.claim("2"), "CLOSED 0 8");
+    assert_eq!(gate.claim("1"), "ALREADY 1 8");
+}
+
+#[test]
+fn what_changes_nothing_is_no_event_and_what_does_is_one_that_says_who() {
+    let mut gate = spring(Terms { limit: 2, ..TERMS });
+    let again = Command::Alter { campaign: b"spring", change: limit(2), by: b"ops".into() };
+    assert_eq!(gate.ask_fully(again), ("OK".into(), Lsn::new(1), 0));
+    let to = Terms { limit: 3, ..TERMS }.alterable();
+    let altered = Event::CampaignAltered { id: CampaignId(0), to, at: NOW, by: b"ops".into() };
+    assert_eq!(gate.events(Command::Alter { campaign: b"spring", change: limit(3), by: b"ops".into() }), [altered]);
+    let nobody = Command::Alter { campaign: b"autumn", change: limit(3), by: b"ops".into() };
+    assert_eq!(gate.ask(nobody), "NOCAMPAIGN no campaign 'autumn'; create it with GATE.CREATE");
+}
+
+#[test]
+fn an_altered_campaign_is_still_the_one_that_was_created() {
+    let mut gate = spring(Terms { limit: 2, ..TERMS });
+    assert_eq!(gate.alter(limit(5)), "OK");
+    assert_eq!(gate.ask(create("spring", 2)), "EXISTS", "a deployment that is run again does not alter it back");
+    let differs = "CONFLICT campaign 'spring' was created with LIMIT 2 USERS INT; asked for LIMIT 5 USERS INT";
+    assert_eq!(gate.ask(create("spring", 5)), differs);
+}
+
 #[test]
 fn creating_again_must_ask_for_the_same() {
     let mut gate = spring(Terms { limit: 2, ..TERMS });
     assert_eq!(gate.ask(create("spring", 2)), "EXISTS");
     assert_eq!(
         gate.ask(create("spring", 3)),
-        "CONFLICT campaign 'spring' is there with LIMIT 2 USERS INT; asked for LIMIT 3 USERS INT"
+        "CONFLICT campaign 'spring' was created with LIMIT 2 USERS INT; asked for LIMIT 3 USERS INT"
     );
     let terms = Terms { limit: 2, open: Some(Millis(5)), close: Some(Millis(9)), users: Users::Any, shadow: true };
     assert_eq!(
         gate.ask(Command::Create { campaign: b"spring", terms }),
-        "CONFLICT campaign 'spring' is there with LIMIT 2 USERS INT; \
+        "CONFLICT campaign 'spring' was created with LIMIT 2 USERS INT; \
          asked for LIMIT 2 OPEN 5 CLOSE 9 USERS ANY SHADOW"
     );
     let turned = Terms { open: Some(Millis(9)), close: Some(Millis(9)), ..TERMS };

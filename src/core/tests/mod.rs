@@ -116,6 +116,9 @@ impl Owned {
             Event::CampaignCreated { id, name, terms, at } => {
                 keep(name, none, Event::CampaignCreated { id, name: none, terms, at })
             }
+            Event::CampaignAltered { id, to, at, ref by } => {
+                keep(by, none, Event::CampaignAltered { id, to, at, by: Cow::Borrowed(none) })
+            }
             Event::CampaignDropped { id, at } => keep(none, none, Event::CampaignDropped { id, at }),
             Event::Granted { campaign, seat, user, at } => match user {
                 crate::ids::User::Int(number) => {
@@ -148,6 +151,7 @@ impl Owned {
         let mut event = self.event.clone();
         match &mut event {
             Event::CampaignCreated { name, .. } => *name = first,
+            Event::CampaignAltered { by, .. } => *by = first.into(),
             Event::Granted { user: crate::ids::User::Any(user), .. } => *user = first,
             Event::KeySet { key, value, .. } => (*key, *value) = (first, second.into()),
             Event::KeyPatched { key, bytes, .. } => (*key, *bytes) = (first, second),

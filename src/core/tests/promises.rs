@@ -30,6 +30,16 @@ fn a_seat_beyond_the_limit_ends_the_process() {
 }
 
 #[test]
+#[should_panic(expected = "a limit is never below a seat that is out")]
+fn a_limit_below_a_seat_that_is_out_ends_the_process() {
+    let mut core = spring(5, Users::Int);
+    grant(&mut core, 1, User::Int(1));
+    grant(&mut core, 2, User::Int(2));
+    let to = Terms { limit: 1, ..TERMS }.alterable();
+    core.evolve(Lsn::new(4), &Event::CampaignAltered { id: CampaignId(0), to, at: NOW, by: b"".into() });
+}
+
+#[test]
 #[should_panic(expected = "one grant per user")]
 fn a_second_seat_for_a_user_ends_the_process() {
     let mut core = spring(5, Users::Int);

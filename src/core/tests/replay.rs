@@ -6,7 +6,10 @@ use proptest::prelude::*;
 
 use super::campaigns::TERMS;
 use super::{Gate, told};
-use crate::core::{Command, Core, Deadline, Decision, ExpireIf, Set, SetAnswer, SetIf, Terms, TtlForm, Users, View};
+use crate::core::{
+    Alteration, AlteredTime, Command, Core, Deadline, Decision, ExpireIf, Set, SetAnswer, SetIf, Terms, TtlForm, Users,
+    View,
+};
 use crate::ids::Db;
 
 const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
@@ -41,6 +44,11 @@ fn command((action, first, second, number): Step) -> Command<'static> {
         10 => Command::GetAndExpire { db, key, deadline },
         11 if number == 5 => Command::Flush { db: Some(db) },
         11 | 12 => Command::Create { campaign: key, terms: Terms { limit: 3, users, ..TERMS } },
+        13 if number % 4 == 1 => {
+            let close = [Some(AlteredTime::Now), Some(AlteredTime::None), None][second % 3];
+            let change = Alteration { limit: Some(number.cast_unsigned() as u32 % 5), close, ..Alteration::default() };
+            Command::Alter { campaign: key, change, by: bytes.into() }
+        }
         13 if number == 5 => Command::Drop { campaign: key, force: true },
         13..=15 => Command::Claim { campaign: key, user: VALUES[second].as_bytes(), flat: false },
         _ => Command::GetAndRemove { db, key },

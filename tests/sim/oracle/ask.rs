@@ -11,23 +11,79 @@ pub const KEYS: u8 = 6;
 pub enum Ask {
     Ping,
     Save,
-    Create { campaign: u8, limit: u32, open: Option<i64>, close: Option<i64>, any: bool, shadow: bool },
-    Claim { campaign: u8, user: u32, flat: bool },
-    Seats { campaign: u8 },
-    Drop { campaign: u8 },
-    Get { key: u8 },
-    Set { key: u8, value: Text, px: Option<i64> },
-    SetIfNone { key: u8, value: Text },
-    Add { key: u8, step: i64 },
-    Append { key: u8, value: Text },
-    Delete { key: u8 },
-    Expire { key: u8, ms: i64 },
-    TimeToLive { key: u8 },
-    Persist { key: u8 },
-    Exists { key: u8 },
-    SetTwo { keys: [u8; 2], values: [Text; 2] },
-    GetTwo { keys: [u8; 2] },
-    Rename { from: u8, to: u8 },
+    Create {
+        campaign: u8,
+        limit: u32,
+        open: Option<i64>,
+        close: Option<i64>,
+        any: bool,
+        shadow: bool,
+    },
+    /// `CLOSE`: at a time, or 0 for now and -1 for never.
+    Alter {
+        campaign: u8,
+        limit: Option<u32>,
+        open: Option<i64>,
+        close: Option<i64>,
+    },
+    Claim {
+        campaign: u8,
+        user: u32,
+        flat: bool,
+    },
+    Seats {
+        campaign: u8,
+    },
+    Drop {
+        campaign: u8,
+    },
+    Get {
+        key: u8,
+    },
+    Set {
+        key: u8,
+        value: Text,
+        px: Option<i64>,
+    },
+    SetIfNone {
+        key: u8,
+        value: Text,
+    },
+    Add {
+        key: u8,
+        step: i64,
+    },
+    Append {
+        key: u8,
+        value: Text,
+    },
+    Delete {
+        key: u8,
+    },
+    Expire {
+        key: u8,
+        ms: i64,
+    },
+    TimeToLive {
+        key: u8,
+    },
+    Persist {
+        key: u8,
+    },
+    Exists {
+        key: u8,
+    },
+    SetTwo {
+        keys: [u8; 2],
+        values: [Text; 2],
+    },
+    GetTwo {
+        keys: [u8; 2],
+    },
+    Rename {
+        from: u8,
+        to: u8,
+    },
 }
 
 /// A short value: a number, or letters.
@@ -102,6 +158,23 @@ impl Ask {
                 }
                 if shadow {
                     line.word(b"SHADOW");
+                }
+            }
+            Ask::Alter { campaign, limit, open, close } => {
+                line.word(b"GATE.ALTER");
+                line.named(b'c', campaign);
+                if let Some(limit) = limit {
+                    line.word(b"LIMIT");
+                    line.number(i64::from(limit));
+                }
+                for (word, at) in [(b"OPEN".as_slice(), open), (b"CLOSE", close)] {
+                    let Some(at) = at else { continue };
+                    line.word(word);
+                    match at {
+                        0 => line.word(b"NOW"),
+                        -1 => line.word(b"NONE"),
+                        at => line.number(at),
+                    }
                 }
             }
             Ask::Claim { campaign, user, flat } => {

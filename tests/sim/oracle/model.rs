@@ -21,6 +21,8 @@ pub struct Model {
 #[derive(Clone, Debug)]
 pub struct Campaign {
     terms: (u32, Option<i64>, Option<i64>, bool, bool),
+    /// Those it was created with.
+    first: (u32, Option<i64>, Option<i64>, bool, bool),
     dropped: bool,
     /// Seat 1 first: the user, and when.
     pub seats: Vec<(u32, i64)>,
@@ -69,7 +71,8 @@ impl Model {
     /// A grant that the world knows and this state does not; false where it contradicts.
     pub fn bring_back(&mut self, name: u8, seat: u32, user: u32, at: i64) -> bool {
         let Some(slot) = self.campaigns.get_mut(usize::from(name)) else { return false };
-        let lost = || Campaign { terms: (u32::MAX, None, None, false, false), dropped: false, seats: Vec::new() };
+        let terms = (u32::MAX, None, None, false, false);
+        let lost = || Campaign { terms, first: terms, dropped: false, seats: Vec::new() };
         let campaign = slot.get_or_insert_with(lost);
         let out = campaign.seats.len() as u32;
         let fits = seat == out + 1 && seat <= campaign.terms.0 && !campaign.dropped;
@@ -84,6 +87,7 @@ impl Model {
     pub fn close_lost(&mut self) {
         for campaign in self.campaigns.iter_mut().flatten().filter(|campaign| campaign.terms.0 == u32::MAX) {
             campaign.terms = (campaign.seats.len() as u32, None, Some(0), false, false);
+            campaign.first = campaign.terms;
         }
     }
 
@@ -105,6 +109,7 @@ impl Model {
                 Effect::default()
             }
             Ask::Create { campaign, .. }
+            | Ask::Alter { campaign, .. }
             | Ask::Claim { campaign, .. }
             | Ask::Drop { campaign }
             | Ask::Seats { campaign } => {
@@ -112,6 +117,9 @@ impl Model {
                 let (changed, seat) = match ask {
                     Ask::Create { limit, open, close, any, shadow, .. } => {
                         (self.create(campaign, (limit, open, close, any, shadow), out), None)
+                    }
+                    Ask::Alter { limit, open, close, .. } => {
+                        (self.alter(campaign, limit, [open, close], now, out), None)
                     }
                     Ask::Claim { user, flat, .. } => self.claim(campaign, user, flat, now, out),
                     Ask::Drop { .. } => (self.drop(campaign, out), None),
@@ -275,12 +283,12 @@ impl Model {
         let slot = &mut self.campaigns[usize::from(name)];
         match slot {
             None => {
-                *slot = Some(Campaign { terms, dropped: false, seats: Vec::new() });
+                *slot = Some(Campaign { terms, first: terms, dropped: false, seats: Vec::new() });
                 out.extend_from_slice(b"+CREATED\r\n");
                 true
             }
             Some(there) => {
-                if !there.dropped && there.terms == terms {
+                if !there.dropped && there.first == terms {
                     out.extend_from_slice(b"+EXISTS\r\n");
                 } else {
                     error(out, b"CONFLICT ");
@@ -288,6 +296,29 @@ impl Model {
                 false
             }
         }
+    }
+
+    fn alter(&mut self, name: u8, limit: Option<u32>, window: [Option<i64>; 2], now: i64, out: &mut Vec<u8>) -> bool {
+        let Some(campaign) = self.live(name) else {
+            error(out, b"NOCAMPAIGN ");
+            return false;
+        };
+        let wanted = |asked: Option<i64>, there: Option<i64>| match asked {
+            None => there,
+            Some(-1) => None,
+            Some(0) => Some(now),
+            at => at,
+        };
+        let (before, open, close, any, shadow) = campaign.terms;
+        let (limit, open, close) = (limit.unwrap_or(before), wanted(window[0], open), wanted(window[1], close));
+        let crossed = open.zip(close).is_some_and(|(open, close)| open >= close) && window[1] != Some(0);
+        if limit < campaign.seats.len() as u32 || crossed {
+            error(out, b"CONFLICT ");
+            return false;
+        }
+        let terms = (limit, open, close, any, shadow);
+        out.extend_from_slice(b"+OK\r\n");
+        std::mem::replace(&mut campaign.terms, terms) != terms
     }
 
     fn drop(&mut self, name: u8, out: &mut Vec<u8>) -> bool {

@@ -144,7 +144,8 @@ pub(super) fn with_event<T>(chance: &mut Chance, look: &mut dyn FnMut(&Event<'_>
     let mut time = |odds| (!chance.one_in(odds)).then_some(at);
     let terms =
         crate::core::Terms { limit: 7, open: time(2), close: time(2), users: crate::core::Users::Int, shadow: false };
-    let event = match chance.below(12) {
+    let event = match chance.below(13) {
+        12 => Event::CampaignAltered { id: campaign, to: terms.alterable(), at, by: key.as_slice().into() },
         0 => Event::CampaignCreated { id: campaign, name: &more, terms, at },
         1 => Event::CampaignDropped { id: campaign, at },
         2 | 3 => Event::Granted { campaign, seat, user, at },
