@@ -16,8 +16,9 @@ use super::properties::{self, Role};
 use super::voice::Voice;
 use super::{Ack, KafkaError, KafkaSettings, Outgoing, Sent, Writer};
 
-/// Records sent whose acknowledgements were not taken: more of them only wait, and the journal is the place to wait.
-const IN_FLIGHT_MAX: u64 = 100_000;
+/// Records sent whose acknowledgements were not taken: more of them only wait, and the journal is the place to wait. So
+/// many stay in a processor's cache until they are acknowledged.
+const IN_FLIGHT_MAX: u64 = 20_000;
 
 // A tag travels through librdkafka as a pointer.
 const _: () = assert!(size_of::<usize>() == size_of::<u64>(), "a tag fits a pointer");
