@@ -14,6 +14,7 @@ pub mod dead_letters; // what could not be stored, for an operator to judge
 pub mod dump; //      the journal, one event a line
 pub mod check; //     every byte of a data directory, and what each remedy would lose
 pub mod backup; //    a consistent copy of a running gate
+pub mod apply; //     the campaigns of a file, at a running gate
 pub mod catch_up; //  a journal that is older than the world
 pub mod wiring; //    the settings as the rooms' own options
 pub mod banner; //    what the first start says
@@ -22,6 +23,7 @@ pub mod stream; //    every grant in the Kafka topic, in order
 pub mod sink; //      every grant in the SQL ledger, once
 pub mod admin; //     metrics and health over HTTP
 pub mod rehearse; //  a crowd of our own, and the truth of every answer
+pub mod remote; //    a running gate, seen from another process
 pub mod kafka; //     the topic, as the stream writes it and others read it
 pub mod ledger; //    the SQL tables, and the databases that hold them
 pub mod journal; //   every change on disk, in order, before its answer

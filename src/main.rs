@@ -8,7 +8,9 @@ use coupon_gate::exit::Exit;
 use coupon_gate::ledger::{ddl, ddl_mysql};
 use coupon_gate::rehearse::{RehearseError, RehearseOptions, Report, Target};
 use coupon_gate::settings::{self, Command, Database, DdlSettings, RehearseSettings};
-use coupon_gate::{audit, backup, catch_up, check, dead_letters, dump, logging, rehearse, serve, sink_process, wiring};
+use coupon_gate::{
+    apply, audit, backup, catch_up, check, dead_letters, dump, logging, rehearse, serve, sink_process, wiring,
+};
 
 /// Gives memory back when large answers are gone, whatever small pieces lie between them.
 #[global_allocator]
@@ -40,6 +42,14 @@ fn main() -> ExitCode {
             logging::start(&settings.log, settings.log_format);
             match backup::command(&settings) {
                 Ok(report) => print(&report.to_string(), Exit::Done),
+                Err(error) => failed(&error, error.exit()),
+            }
+        }
+        Ok(Command::Apply(settings)) => {
+            let mut told = Exit::Done;
+            match apply::command(&settings, &mut |text| told = print(text, told)) {
+                Ok(found) if told == Exit::Done => found,
+                Ok(_) => told,
                 Err(error) => failed(&error, error.exit()),
             }
         }

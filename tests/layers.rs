@@ -32,6 +32,7 @@ const ROOMS: &[Room] = &[
             "dump",
             "check",
             "backup",
+            "apply",
             "catch_up",
             "wiring",
             "rehearse",
@@ -75,7 +76,8 @@ const ROOMS: &[Room] = &[
     room("dead_letters", &["wiring", "ledger", "wire", "core", "grant", "ids", "exit", "settings"]),
     room("dump", &["settings", "journal", "core", "grant", "ids", "exit", "sabotage"]),
     room("check", &["settings", "journal", "core", "grant", "limits", "ids", "exit", "sabotage"]),
-    room("backup", &["settings", "rehearse", "ledger", "journal", "core", "limits", "ids", "exit", "sabotage"]),
+    room("backup", &["settings", "remote", "ledger", "journal", "core", "limits", "ids", "exit", "sabotage"]),
+    room("apply", &["settings", "remote", "exit"]),
     room(
         "catch_up",
         &[
@@ -124,7 +126,8 @@ const ROOMS: &[Room] = &[
         ],
     ),
     room("admin", &["metrics", "watermark", "snapshots", "limits", "ids"]),
-    room("rehearse", &["limits"]),
+    room("rehearse", &["remote", "limits"]),
+    room("remote", &[]),
     room("kafka", &["ids"]),
     room("ledger", &["core", "grant", "ids", "sabotage"]),
     room(

@@ -1,6 +1,6 @@
 //! # backup - a consistent copy of a data directory
 //! Copies the files of a running gate, or of a stopped one: a journal is consistent at every prefix, so a copy of one is.
-//! May use: `settings` (its own), `rehearse` (where a gate is), `ledger` (a copy of an SQLite file), `journal`, `ids`,
+//! May use: `settings` (its own), `remote` (a running gate), `ledger` (a copy of an SQLite file), `journal`, `ids`,
 //! `exit`.
 //! Promises: the copy holds all that was durable when the gate was asked, and nothing beyond; its ledger is never ahead of
 //! its journal; it is read back as a start would read it; no gate over it decides a claim before it has caught up with the
@@ -10,7 +10,6 @@
 //! hold -> ledger -> checkpoint -> snapshots, history -> ask durable -> segments up to there -> read it back -> hold, with what it is
 //! ```
 
-mod gate;
 #[cfg(test)]
 mod tests;
 
@@ -24,12 +23,11 @@ use jiff::Timestamp;
 
 use crate::core::Core;
 use crate::exit::Exit;
-use crate::ids::Lsn;
+use crate::ids::{LogId, Lsn};
 use crate::journal::{self, Copied, DirectoryLock, Disk, JournalError, LockError, RealDisk};
 use crate::ledger::{self, LedgerError};
-use crate::rehearse::RehearseError;
+use crate::remote::{BadTarget, Gate, RemoteError};
 use crate::settings::BackupSettings;
-use gate::{Gate, GateError};
 
 /// The ledger that lies in a data directory, unless it was put elsewhere.
 const LEDGER: &str = "ledger.db";
@@ -91,7 +89,7 @@ pub enum BackupError {
     /// The directory is in use, or cannot be locked.
     Lock(LockError),
     /// The gate cannot be asked.
-    Gate(GateError),
+    Gate(RemoteError),
     /// There is no journal.
     NoJournal(PathBuf),
     /// The gate's data directory is not on this machine: what it said, and what is wrong.
@@ -154,8 +152,8 @@ impl From<JournalError> for BackupError {
     }
 }
 
-impl From<GateError> for BackupError {
-    fn from(error: GateError) -> BackupError {
+impl From<RemoteError> for BackupError {
+    fn from(error: RemoteError) -> BackupError {
         BackupError::Gate(error)
     }
 }
@@ -203,17 +201,13 @@ pub fn command(settings: &BackupSettings) -> Result<Report, BackupError> {
 
 /// The running gate at `url`, and its data directory, which is here.
 fn running(url: &str, password: Option<&str>) -> Result<(PathBuf, Source), BackupError> {
-    let target = url.parse().map_err(|error| {
-        let words = if let RehearseError::Usage { what, right } = error {
-            format!("{what}; must be {right}")
-        } else {
-            error.to_string()
-        };
-        BackupError::Target(words)
-    })?;
+    let target = url.parse().map_err(|bad: BadTarget| BackupError::Target(bad.to_string()))?;
     let mut gate = Gate::connect(target, password)?;
-    let data = gate.data_directory()?;
-    let log = gate.log_id()?;
+    let data = match gate.ask(&["CONFIG", "GET", "dir"])?.as_slice() {
+        [name, dir] if name == "dir" => PathBuf::from(dir),
+        _ => return Err(gate.lacks("its data directory").into()),
+    };
+    let log: LogId = gate.field("log", "the name of its journal")?;
     let elsewhere = |why: String| BackupError::Elsewhere(data.clone(), why);
     let here = journal::log_id(&RealDisk, &data)?;
     match here {
@@ -270,7 +264,7 @@ fn copy_journal(disk: &dyn Disk, data: &Path, to: &Path, source: &mut Source) ->
     let (bytes, files) = journal::copy_bases(disk, data, to)?;
     // Asked behind them: a snapshot holds nothing that is not durable.
     let upto = match source {
-        Source::Running(gate) => Some(gate.durable()?),
+        Source::Running(gate) => Some(Lsn::new(gate.field("lsn_durable", "how far it is on disk")?)),
         Source::Stopped(_lock) => None,
     };
     let copied = journal::copy(disk, data, to, upto, &mut |_| ())?;

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::rehearse::RehearseError;
-use crate::rehearse::target::Target;
+use crate::remote::Target;
 
 /// A gate that says nothing for so long is gone: longer than any disk should take for one sync.
 const SILENCE_SECONDS: u64 = 30;

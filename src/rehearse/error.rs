@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use crate::remote::BadTarget;
+
 /// Why a rehearsal could not be held: what, where, what to do next.
 #[derive(Debug)]
 pub enum RehearseError {
@@ -13,6 +15,8 @@ pub enum RehearseError {
         /// What would be right.
         right: String,
     },
+    /// A URL that is none: exit code 2.
+    Target(BadTarget),
     /// Nobody answers there.
     Unreachable {
         /// Where.
@@ -74,7 +78,13 @@ pub enum RehearseError {
 impl RehearseError {
     /// Whether the operator asked for something that cannot be (exit code 2); otherwise the surroundings are at fault (4).
     pub fn is_usage(&self) -> bool {
-        matches!(self, RehearseError::Usage { .. })
+        matches!(self, RehearseError::Usage { .. } | RehearseError::Target(_))
+    }
+}
+
+impl From<BadTarget> for RehearseError {
+    fn from(bad: BadTarget) -> RehearseError {
+        RehearseError::Target(bad)
     }
 }
 
@@ -82,6 +92,7 @@ impl fmt::Display for RehearseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RehearseError::Usage { what, right } => write!(f, "rehearse: {what}; must be {right}"),
+            RehearseError::Target(bad) => write!(f, "rehearse: {bad}"),
             RehearseError::Unreachable { target, why } => write!(
                 f,
                 "rehearse: cannot reach {target}: {why}; start the gate there (`coupon-gate`), name another with \
@@ -133,6 +144,7 @@ impl std::error::Error for RehearseError {
             | RehearseError::Lost { why, .. }
             | RehearseError::Machine { why, .. } => Some(why),
             RehearseError::Usage { .. }
+            | RehearseError::Target(_)
             | RehearseError::Password { .. }
             | RehearseError::NotAGate { .. }
             | RehearseError::Refused { .. }

@@ -1,7 +1,7 @@
 //! # rehearse - a crowd at the door, and the truth of every answer
 //! Fires claims at a gate like any other client, over TCP, in a campaign of its own; then holds the answers against each
 //! other and against what the gate tells afterwards.
-//! May use: `limits`. Knows nothing of the gate's insides: it is the customers' side.
+//! May use: `limits`, `remote` (where the gate is). Knows nothing of the gate's insides: it is the customers' side.
 //! Promises: a gate that lies is found out; a rehearsal touches no campaign but its own and, unless asked with `through`,
 //! leaves nothing in Kafka or the ledger; memory of 5 bytes a user and 4 a winner.
 
@@ -11,7 +11,6 @@ mod error;
 mod fire;
 mod inquiry;
 mod report;
-mod target;
 mod truth;
 
 #[cfg(test)]
@@ -23,8 +22,9 @@ use tokio::task::{JoinSet, LocalSet};
 
 pub use error::RehearseError;
 pub use report::{Latency, Report, Stored};
-pub use target::Target;
 pub use truth::{Counts, Verdict};
+
+pub use crate::remote::Target;
 
 use crate::limits::{REHEARSE_CONNECTIONS_MAX, REHEARSE_PIPELINE_MAX, REHEARSE_USERS_MAX};
 use client::Client;

@@ -1,4 +1,4 @@
-//! The file that `--campaigns` names: what campaigns were created with.
+//! A file of campaigns and what they are created with: for `apply`, and for `catch-up --campaigns`.
 //!
 //! ```toml
 //! [campaigns.spring]
@@ -41,11 +41,11 @@ pub enum CampaignUsers {
 /// 2001-09-09: what is smaller was meant as seconds.
 const MILLIS_MIN: i64 = 1_000_000_000_000;
 
-/// Reads the file.
-pub(super) fn read(path: &Path) -> Result<Vec<CampaignTerms>, SettingsError> {
+/// Reads the file that setting `key` names.
+pub(super) fn read(key: &'static str, path: &Path) -> Result<Vec<CampaignTerms>, SettingsError> {
     let text = std::fs::read_to_string(path).map_err(|error| error.to_string());
     let campaigns = text.and_then(|text| parse(&text));
-    campaigns.map_err(|reason| SettingsError::File { key: "campaigns", path: path.to_owned(), reason })
+    campaigns.map_err(|reason| SettingsError::File { key, path: path.to_owned(), reason })
 }
 
 fn parse(text: &str) -> Result<Vec<CampaignTerms>, String> {

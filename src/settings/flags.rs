@@ -78,6 +78,16 @@ pub fn command() -> Command {
                 .args(some_args(BACKUP)),
         )
         .subcommand(
+            Command::new("apply")
+                .about("Creates the campaigns of a file at a running gate, reports those that differ, alters nothing")
+                .after_help(APPLY_AFTER_HELP)
+                .max_term_width(110)
+                .arg(Arg::new("file").value_name("FILE").required(true).help("A TOML file, [campaigns.NAME] each"))
+                .arg(target())
+                .arg(switch("dry-run").help("Say what would be created, and create nothing"))
+                .args(secrets()),
+        )
+        .subcommand(
             Command::new("catch-up")
                 .about("Brings a journal that is older than the world up to date, or makes one anew where it is gone")
                 .after_help(CATCH_UP_AFTER_HELP)
@@ -278,9 +288,8 @@ fn some_args(keys: &[&str]) -> Vec<Arg> {
 }
 
 fn rehearse_args() -> Vec<Arg> {
-    let secrets = settings().into_iter().filter(|arg| matches!(arg.get_id().as_str(), "password" | "password-file"));
     let options = [
-        option("target", "URL").default_value("redis://127.0.0.1:6379").help("The gate: redis://HOST:PORT"),
+        target(),
         option("users", "NUMBER").default_value("20000").help("How many users ask"),
         option("seats", "NUMBER").default_value("10000").help("How many seats there are"),
         option("connections", "NUMBER")
@@ -293,7 +302,15 @@ fn rehearse_args() -> Vec<Arg> {
         switch("through").help("Create a real campaign whose grants go through to the ledger, and time the last row"),
         switch("json").help("Print the result as JSON"),
     ];
-    options.into_iter().chain(secrets).collect()
+    options.into_iter().chain(secrets()).collect()
+}
+
+fn target() -> Arg {
+    option("target", "URL").default_value("redis://127.0.0.1:6379").help("The gate: redis://HOST:PORT")
+}
+
+fn secrets() -> impl Iterator<Item = Arg> {
+    settings().into_iter().filter(|arg| matches!(arg.get_id().as_str(), "password" | "password-file"))
 }
 
 fn setting(key: &'static str, value: &'static str) -> Arg {
@@ -315,6 +332,18 @@ Flags beat the environment, which beats the file, which beats the default.
 
 Exit codes: 0 done; 2 wrong usage or setting; 3 damaged data, refused; 4 the surroundings are at fault \
 (port taken, directory locked, no permission); 5 storage failed while running.";
+
+const APPLY_AFTER_HELP: &str = "\
+    [campaigns.spring]
+    limit = 10000
+    users = \"int\"                          # or \"any\"; int when it is missing
+    open = \"2026-05-01T12:00:00+09:00\"     # or unix milliseconds; may be missing, as close
+
+All campaigns are looked at before the first one is created. One that an operator altered since differs, and stays \
+as he made it.
+
+Exit codes: 0 all are there as the file says; 1 some differ, or with --dry-run are missing; 2 wrong usage or file; \
+4 the gate cannot be reached or refuses.";
 
 const AUDIT_AFTER_HELP: &str = "\
 Reads the data directory (of a running gate too), the topic and the ledger; what is not set or cannot be reached is not \

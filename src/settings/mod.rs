@@ -32,8 +32,8 @@ pub use operations::{BackupSettings, CheckSettings, DumpSettings};
 pub use rehearse::RehearseSettings;
 pub use serve::ServeSettings;
 pub use tools::{
-    AuditSettings, CatchUpFrom, CatchUpSettings, Database, DdlSettings, DeadLetterAction, DeadLetterSettings,
-    LedgerWriting, SinkSettings, World,
+    ApplySettings, AuditSettings, CatchUpFrom, CatchUpSettings, Database, DdlSettings, DeadLetterAction,
+    DeadLetterSettings, LedgerWriting, SinkSettings, World,
 };
 pub use value::{
     AnswerAfter, Appendfsync, KafkaKey, KafkaValue, Ledger, LedgerUsers, Listen, LogFormat, LogLevels, MysqlTls,
@@ -59,6 +59,8 @@ pub enum Command {
     Check(CheckSettings),
     /// Copy a data directory.
     Backup(Box<BackupSettings>),
+    /// Create the campaigns of a file.
+    Apply(Box<ApplySettings>),
     /// Bring a journal up to date.
     CatchUp(Box<CatchUpSettings>),
     /// See to what could not be stored.
@@ -91,6 +93,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, Settin
         Some(("backup", matches)) => Ok(Command::Backup(Box::new(BackupSettings::read(&Values::with_file(matches)?)?))),
         Some(("sink", matches)) => Ok(Command::Sink(Box::new(SinkSettings::with_topic(&Values::with_file(matches)?)?))),
         Some(("audit", matches)) => Ok(Command::Audit(Box::new(AuditSettings::read(&Values::with_file(matches)?)?))),
+        Some(("apply", matches)) => {
+            Ok(Command::Apply(Box::new(ApplySettings::read(&Values { matches: matches.clone(), file: None })?)))
+        }
         Some(("catch-up", matches)) => {
             Ok(Command::CatchUp(Box::new(CatchUpSettings::read(&Values::with_file(matches)?)?)))
         }

@@ -10,7 +10,7 @@ use crate::settings::Values;
 use crate::settings::campaigns::{self, CampaignTerms};
 use crate::settings::error::SettingsError;
 use crate::settings::kafka::Kafka;
-use crate::settings::value::{self, Ledger, LedgerUsers, LogFormat, LogLevels};
+use crate::settings::value::{self, Ledger, LedgerUsers, LogFormat, LogLevels, Secret};
 
 /// Where a command that only reads looks: the journal, the topic, the ledger.
 #[derive(Clone, Debug)]
@@ -129,6 +129,30 @@ impl AuditSettings {
     }
 }
 
+/// `coupon-gate apply`.
+#[derive(Clone, Debug)]
+pub struct ApplySettings {
+    /// The campaigns of the file, in its order.
+    pub campaigns: Vec<CampaignTerms>,
+    /// The gate: a URL, read by the room that connects.
+    pub target: String,
+    /// Its password, unless the URL has one.
+    pub password: Option<Secret>,
+    /// Create nothing.
+    pub dry_run: bool,
+}
+
+impl ApplySettings {
+    pub(super) fn read(values: &Values) -> Result<ApplySettings, SettingsError> {
+        Ok(ApplySettings {
+            campaigns: campaigns::read("file", &values.one("file", value::path)?)?,
+            target: values.one("target", value::url)?,
+            password: values.password()?,
+            dry_run: values.matches.get_flag("dry-run"),
+        })
+    }
+}
+
 /// Who knows the grants that a journal lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CatchUpFrom {
@@ -162,7 +186,7 @@ impl CatchUpSettings {
             from: values.one("from", value::catch_up_from)?,
             log_id: values.maybe("log-id", value::log_id)?.map(|(log, _)| log),
             campaigns: match values.maybe("campaigns", value::path)? {
-                Some((path, _)) => campaigns::read(&path)?,
+                Some((path, _)) => campaigns::read("campaigns", &path)?,
                 None => Vec::new(),
             },
             dry_run: values.matches.get_flag("dry-run"),

@@ -10,6 +10,7 @@
     reason = "a test looks at a real process from outside: it watches the clock, starts threads and stops at the first surprise"
 )]
 
+mod apply;
 mod audit;
 mod bad_input;
 mod bad_start;

@@ -1,60 +1,65 @@
-//! A running gate, asked over the Redis protocol how far it is safe: three questions, one at a time.
+//! A running gate, asked over the Redis protocol one question at a time.
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::ids::{LogId, Lsn};
-use crate::rehearse::Target;
+use crate::remote::Target;
 
 /// A gate that says nothing for so long is gone.
 const SILENCE: Duration = Duration::from_secs(30);
 
-/// `INFO` is the longest answer by far.
+/// `INFO` is the longest answer that is asked for by far.
 const REPLY_BYTES_MAX: usize = 1 << 20;
 
 /// A connection to it.
-pub(super) struct Gate {
+pub struct Gate {
     target: Target,
     stream: BufReader<TcpStream>,
 }
 
 /// Why a gate could not be asked.
 #[derive(Debug)]
-pub enum GateError {
+pub enum RemoteError {
     /// Nobody answers, or no more.
     Unreachable(String, io::Error),
-    /// It wants another password, or refuses the question.
+    /// It wants another password, or refuses the question: its own words.
     Refused(String, String),
     /// The answer has not what was asked for.
     NoAnswer(String, &'static str),
 }
 
-impl fmt::Display for GateError {
+impl fmt::Display for RemoteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            GateError::Unreachable(target, error) => {
-                write!(f, "cannot reach {target}: {error}; start the gate, or copy a stopped one with --data")
+            RemoteError::Unreachable(target, error) => {
+                write!(f, "cannot reach {target}: {error}; start the gate there, or name another with --target")
             }
-            GateError::Refused(target, reply) => write!(
-                f,
-                "{target} says: {reply}; a password stands in --target redis://:PASSWORD@HOST:PORT or in --password-file"
-            ),
-            GateError::NoAnswer(target, what) => {
+            RemoteError::Refused(target, reply) if reply.starts_with("NOAUTH") || reply.starts_with("WRONGPASS") => {
+                write!(
+                    f,
+                    "{target} says: {reply}; a password stands in --target redis://:PASSWORD@HOST:PORT or in \
+                     --password-file"
+                )
+            }
+            RemoteError::Refused(target, reply) => write!(f, "{target} says: {reply}"),
+            RemoteError::NoAnswer(target, what) => {
                 write!(f, "{target} does not tell {what}: it is no coupon-gate, or of another release")
             }
         }
     }
 }
 
-impl std::error::Error for GateError {}
+impl std::error::Error for RemoteError {}
 
 impl Gate {
     /// Connects, and shows the password of the URL, else `password`, if there is one.
-    pub fn connect(target: Target, password: Option<&str>) -> Result<Gate, GateError> {
-        let unreachable = |error| GateError::Unreachable(target.to_string(), error);
+    ///
+    /// # Errors
+    /// Nobody answers, or wants another password.
+    pub fn connect(target: Target, password: Option<&str>) -> Result<Gate, RemoteError> {
+        let unreachable = |error| RemoteError::Unreachable(target.to_string(), error);
         let stream = TcpStream::connect((target.host.as_str(), target.port)).map_err(unreachable)?;
         for set in [TcpStream::set_read_timeout, TcpStream::set_write_timeout] {
             set(&stream, Some(SILENCE)).map_err(unreachable)?;
@@ -70,37 +75,31 @@ impl Gate {
         Ok(gate)
     }
 
-    /// Where its data lies, as it sees it.
-    pub fn data_directory(&mut self) -> Result<PathBuf, GateError> {
-        match self.ask(&["CONFIG", "GET", "dir"])?.as_slice() {
-            [name, dir] if name == "dir" => Ok(dir.into()),
-            _ => Err(GateError::NoAnswer(self.target.to_string(), "its data directory")),
-        }
-    }
-
-    /// The name of its journal.
-    pub fn log_id(&mut self) -> Result<LogId, GateError> {
-        self.field("log", "the name of its journal")
-    }
-
-    /// Everything up to here is on disk.
-    pub fn durable(&mut self) -> Result<Lsn, GateError> {
-        self.field("lsn_durable", "how far it is on disk").map(Lsn::new)
-    }
-
-    fn field<T: std::str::FromStr>(&mut self, name: &str, what: &'static str) -> Result<T, GateError> {
+    /// A field of `INFO gate`; `what` it is, for an error.
+    ///
+    /// # Errors
+    /// As [`Gate::ask`]; it is not told, or is none.
+    pub fn field<T: std::str::FromStr>(&mut self, name: &str, what: &'static str) -> Result<T, RemoteError> {
         let info = self.ask(&["INFO", "gate"])?.concat();
         let values = info.lines().filter_map(|line| line.split_once(':'));
         let value = values.filter(|(field, _)| *field == name).find_map(|(_, value)| value.trim().parse().ok());
-        value.ok_or_else(|| GateError::NoAnswer(self.target.to_string(), what))
+        value.ok_or_else(|| self.lacks(what))
     }
 
-    /// Asks, and answers the strings of the reply.
-    fn ask(&mut self, words: &[&str]) -> Result<Vec<String>, GateError> {
+    /// That its answer lacks `what`.
+    pub fn lacks(&self, what: &'static str) -> RemoteError {
+        RemoteError::NoAnswer(self.target.to_string(), what)
+    }
+
+    /// Asks, and answers the strings of the reply in their order, nested or not; a null is an empty one.
+    ///
+    /// # Errors
+    /// Nobody answers, or with an error line.
+    pub fn ask(&mut self, words: &[&str]) -> Result<Vec<String>, RemoteError> {
         let asked = self.send(words).and_then(|()| self.reply());
-        match asked.map_err(|error| GateError::Unreachable(self.target.to_string(), error))? {
+        match asked.map_err(|error| RemoteError::Unreachable(self.target.to_string(), error))? {
             Ok(strings) => Ok(strings),
-            Err(refusal) => Err(GateError::Refused(self.target.to_string(), refusal)),
+            Err(refusal) => Err(RemoteError::Refused(self.target.to_string(), refusal)),
         }
     }
 
@@ -126,6 +125,7 @@ impl Gate {
             match kind {
                 "-" => return Ok(Err(rest.to_owned())),
                 "+" | ":" => strings.push(rest.to_owned()),
+                "$" | "*" if rest == "-1" => strings.push(String::new()),
                 "$" => {
                     let mut bytes = vec![0; length()? + 2];
                     self.stream.read_exact(&mut bytes)?;

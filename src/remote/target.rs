@@ -3,8 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::rehearse::RehearseError;
-
 /// The port that Redis has.
 const PORT: u16 = 6379;
 
@@ -28,15 +26,24 @@ impl Default for Target {
 }
 
 impl FromStr for Target {
-    type Err = RehearseError;
+    type Err = BadTarget;
 
-    fn from_str(url: &str) -> Result<Target, RehearseError> {
-        parse(url).map_err(|why| RehearseError::Usage {
-            what: format!("--target {}: {why}", masked(url)),
-            right: "redis://[:password@]host:port".to_string(),
-        })
+    fn from_str(url: &str) -> Result<Target, BadTarget> {
+        parse(url).map_err(|why| BadTarget(format!("--target {}: {why}", masked(url))))
     }
 }
+
+/// A URL that is none: which, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadTarget(String);
+
+impl fmt::Display for BadTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; must be redis://[:password@]host:port", self.0)
+    }
+}
+
+impl std::error::Error for BadTarget {}
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
