@@ -76,3 +76,57 @@ fn the_readme_names_every_setting_with_its_default() {
     }
     assert!(seen >= 20, "{seen} settings were printed");
 }
+
+#[test]
+fn the_reference_is_the_command_table() {
+    let made = coupon_gate::wire::reference();
+    if std::env::var_os("WRITE_DOCS").is_some() {
+        std::fs::write(root().join("docs/commands.md"), &made).expect("the file is written");
+    }
+    let first_difference = || {
+        let told = read("docs/commands.md");
+        let lines = made.lines().zip(told.lines()).find(|(made, told)| made != told);
+        format!("{lines:?}; made anew by WRITE_DOCS=1 cargo test --test documents")
+    };
+    assert!(read("docs/commands.md") == made, "docs/commands.md is not what the table says: {}", first_difference());
+}
+
+/// The first word of an answer, without what encloses it.
+fn sign(answer: &str) -> &str {
+    let bare = answer.trim_start_matches(['[', '{', '"', '~', '=']);
+    bare.split([' ', ',', ']', '"']).next().unwrap_or_default()
+}
+
+/// What the conversations show: each command of our own with the first words of its answers.
+fn shown() -> BTreeSet<(String, String)> {
+    let mut shown = BTreeSet::new();
+    for entry in std::fs::read_dir(root().join("tests/conversations/gate")).expect("the conversations") {
+        let text = std::fs::read_to_string(entry.expect("an entry").path()).expect("a conversation");
+        let mut asked = String::new();
+        for line in text.lines() {
+            if let Some(request) = line.strip_prefix("> ") {
+                asked = request.split(' ').next().unwrap_or_default().to_ascii_lowercase();
+            } else if let Some(answer) = line.strip_prefix("< ") {
+                shown.insert((asked.clone(), sign(answer).to_owned()));
+            }
+        }
+    }
+    shown
+}
+
+#[test]
+fn every_answer_of_the_reference_is_shown_by_a_conversation() {
+    let shown = shown();
+    for spec in coupon_gate::wire::commands() {
+        let words = spec.answers.iter().map(|(answer, _)| sign(answer));
+        // Other answers are forms, not words.
+        for word in words.filter(|word| word.starts_with(|first: char| first == '-' || first.is_ascii_uppercase())) {
+            let pair = (spec.name.to_owned(), word.to_owned());
+            if (spec.name, word) == ("gate.drop", "-CONFLICT") {
+                // It depends on how far Kafka and the ledger are, which no conversation can tell.
+                continue;
+            }
+            assert!(shown.contains(&pair), "no conversation shows that {} answers {word}", spec.name);
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! The rows of the commands on campaigns.
 
+use crate::wire::gate_answers as answers;
 use crate::wire::parse_gate as parse;
 use crate::wire::spec::{
     Arg, ArgKind, Categories, CommandSpec, ConnectionCommand, Flags, Group, Handler, KeySpec, Parse,
@@ -23,36 +24,46 @@ const fn key(flags: &'static [&'static str]) -> KeySpec {
 
 const CAMPAIGN: Arg = Arg::new("campaign", ArgKind::Key);
 const USER: Arg = Arg::string("user");
+const TIME: Arg = Arg::string("time");
+const NONE: Arg = Arg::word("none", "NONE");
 
 /// The rows.
 pub(super) const ROWS: &[CommandSpec] = &[
-    gate("gate.create", -4, parse::create).flags(&[WRITE, DENYOOM]).keys(&[key(&["OW", "insert"])]).doc(
-        SINCE,
-        "Creates a campaign with a number of seats; the same again is EXISTS.",
-        &[
-            CAMPAIGN,
-            Arg::integer("limit").after("LIMIT"),
-            Arg::string("open").after("OPEN").optional(),
-            Arg::string("close").after("CLOSE").optional(),
-            Arg::one_of("users", &[Arg::word("int", "INT"), Arg::word("any", "ANY")]).after("USERS").optional(),
-            Arg::word("shadow", "SHADOW").optional(),
-        ],
-    ),
-    gate("gate.claim", -3, parse::claim).flags(&[WRITE, DENYOOM, FAST]).keys(&[key(&["RW", "access", "update"])]).doc(
-        SINCE,
-        "Claims a seat for a user: GRANTED, ALREADY, SOLDOUT, NOTOPEN or CLOSED, its number, and the free seats.",
-        &[CAMPAIGN, USER, Arg::word("flat", "FLAT").optional()],
-    ),
-    gate("gate.status", 3, parse::status).flags(&[READONLY, FAST]).keys(&[key(&["RO", "access"])]).doc(
-        SINCE,
-        "Returns the seats of a user and how far each has come.",
-        &[CAMPAIGN, USER],
-    ),
-    gate("gate.info", 2, parse::info).flags(&[READONLY, FAST]).keys(&[key(&["RO", "access"])]).doc(
-        SINCE,
-        "Returns the terms and the figures of a campaign.",
-        &[CAMPAIGN],
-    ),
+    gate("gate.create", -4, parse::create)
+        .flags(&[WRITE, DENYOOM])
+        .keys(&[key(&["OW", "insert"])])
+        .doc(
+            SINCE,
+            "Creates a campaign with a number of seats; the same again is EXISTS.",
+            &[
+                CAMPAIGN,
+                Arg::integer("limit").after("LIMIT"),
+                Arg::string("open").after("OPEN").optional(),
+                Arg::string("close").after("CLOSE").optional(),
+                Arg::one_of("users", &[Arg::word("int", "INT"), Arg::word("any", "ANY")]).after("USERS").optional(),
+                Arg::word("shadow", "SHADOW").optional(),
+            ],
+        )
+        .answers(answers::CREATE),
+    gate("gate.claim", -3, parse::claim)
+        .flags(&[WRITE, DENYOOM, FAST])
+        .keys(&[key(&["RW", "access", "update"])])
+        .doc(
+            SINCE,
+            "Claims a seat for a user: GRANTED, ALREADY, SOLDOUT, NOTOPEN or CLOSED, its number, and the free seats.",
+            &[CAMPAIGN, USER, Arg::word("flat", "FLAT").optional()],
+        )
+        .answers(answers::CLAIM),
+    gate("gate.status", 3, parse::status)
+        .flags(&[READONLY, FAST])
+        .keys(&[key(&["RO", "access"])])
+        .doc(SINCE, "Returns the seats of a user and how far each has come.", &[CAMPAIGN, USER])
+        .answers(answers::STATUS),
+    gate("gate.info", 2, parse::info)
+        .flags(&[READONLY, FAST])
+        .keys(&[key(&["RO", "access"])])
+        .doc(SINCE, "Returns the terms and the figures of a campaign.", &[CAMPAIGN])
+        .answers(answers::INFO),
     gate("gate.list", 1, parse::list).flags(&[READONLY]).complexity("O(N) where N is the number of campaigns.").doc(
         SINCE,
         "Returns the names of the campaigns.",
@@ -66,22 +77,31 @@ pub(super) const ROWS: &[CommandSpec] = &[
             SINCE,
             "Returns who has the seats from one number on.",
             &[CAMPAIGN, Arg::integer("first"), Arg::integer("count")],
-        ),
-    gate("gate.alter", -2, parse::alter).flags(&[WRITE]).keys(&[key(&["RW", "update"])]).doc(
-        SINCE,
-        "Gives a campaign another number of seats or another window; CLOSE NOW stops it.",
-        &[
-            CAMPAIGN,
-            Arg::integer("limit").after("LIMIT").optional(),
-            Arg::string("open").after("OPEN").optional(),
-            Arg::string("close").after("CLOSE").optional(),
-        ],
-    ),
-    gate("gate.drop", -2, parse::drop).flags(&[WRITE]).keys(&[key(&["RM", "delete"])]).doc(
-        SINCE,
-        "Removes a campaign whose grants are published and stored; with FORCE, any.",
-        &[CAMPAIGN, Arg::word("force", "FORCE").optional()],
-    ),
+        )
+        .answers(answers::SEATS),
+    gate("gate.alter", -2, parse::alter)
+        .flags(&[WRITE])
+        .keys(&[key(&["RW", "update"])])
+        .doc(
+            SINCE,
+            "Gives a campaign another number of seats or another window; CLOSE NOW stops it.",
+            &[
+                CAMPAIGN,
+                Arg::integer("limit").after("LIMIT").optional(),
+                Arg::one_of("open", &[TIME, NONE]).after("OPEN").optional(),
+                Arg::one_of("close", &[TIME, Arg::word("now", "NOW"), NONE]).after("CLOSE").optional(),
+            ],
+        )
+        .answers(answers::ALTER),
+    gate("gate.drop", -2, parse::drop)
+        .flags(&[WRITE])
+        .keys(&[key(&["RM", "delete"])])
+        .doc(
+            SINCE,
+            "Removes a campaign whose grants are published and stored; with FORCE, any.",
+            &[CAMPAIGN, Arg::word("force", "FORCE").optional()],
+        )
+        .answers(answers::DROP),
     CommandSpec::new("gate.help", 1, Group::Gate, Handler::Connection(ConnectionCommand::GateHelp))
         .category(Categories::GATE)
         .flags(&[Flags::LOADING, Flags::STALE])

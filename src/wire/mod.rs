@@ -8,6 +8,7 @@
 mod args;
 mod command_docs;
 mod connection_table;
+mod gate_answers;
 mod gate_table;
 mod help;
 mod inline;
@@ -18,6 +19,7 @@ mod parse;
 mod parse_gate;
 mod parse_keys;
 mod parse_set;
+mod reference;
 mod refusals;
 mod reply;
 mod request;
@@ -46,6 +48,7 @@ mod table_tests;
 
 pub use args::Args;
 pub use command_docs::describe;
+pub use reference::reference;
 pub use refusals::{SYNTAX, arity};
 pub use reply::{
     Protocol, array_header, bulk, encode, error, int, map_header, null, push_header, set_header, simple, verbatim,

@@ -103,6 +103,8 @@ pub struct CommandSpec {
     pub complexity: &'static str,
     /// Its arguments as `COMMAND DOCS` tells them.
     pub arguments: &'static [Arg],
+    /// Of a command of our own: what it answers, and when.
+    pub answers: &'static [(&'static str, &'static str)],
 }
 
 impl CommandSpec {
@@ -122,6 +124,7 @@ impl CommandSpec {
             summary: "",
             complexity: "O(1)",
             arguments: &[],
+            answers: &[],
         }
     }
 
@@ -158,6 +161,11 @@ impl CommandSpec {
         self.since = since;
         self.summary = summary;
         self.arguments = arguments;
+        self
+    }
+
+    pub(super) const fn answers(mut self, answers: &'static [(&'static str, &'static str)]) -> CommandSpec {
+        self.answers = answers;
         self
     }
 

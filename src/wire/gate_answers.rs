@@ -1,0 +1,97 @@
+//! What the commands on campaigns answer, and when: rows of `docs/commands.md`.
+
+/// The answer as it is written, and when it is given.
+pub(super) type Answer = (&'static str, &'static str);
+
+const NO_CAMPAIGN: Answer =
+    ("-NOCAMPAIGN ...", "Nobody created this campaign, or it was dropped. Never said of one that is sold out.");
+const PLAIN_KEY: Answer = ("-WRONGTYPE ...", "A plain key of database 0 has this name.");
+const BAD_USER: Answer = (
+    "-ERR ...",
+    "The user is none: with USERS INT an integer of 64 bits in its shortest form, with USERS ANY 1 to 64 bytes.",
+);
+
+pub(super) const CREATE: &[Answer] = &[
+    ("CREATED", "It is there from now on."),
+    ("EXISTS", "It was created with the same terms before. It may have been altered since."),
+    (
+        "-CONFLICT ...",
+        "It was created with other terms, which the text names; or it was dropped after it had granted a \
+         seat: its name is kept for ever.",
+    ),
+    PLAIN_KEY,
+    (
+        "-ERR ...",
+        "LIMIT is missing, a value is out of range, OPEN is not before CLOSE, a time looks like seconds, or \
+         the name is none: 1 to 64 letters, digits and . _ : { } -",
+    ),
+];
+
+pub(super) const CLAIM: &[Answer] = &[
+    (
+        "[GRANTED, seat, remaining]",
+        "The user has this seat from now on, the lowest that was free. With FLAT one bulk string: GRANTED \
+         57 43.",
+    ),
+    (
+        "[ALREADY, seat, remaining]",
+        "He had it already. So it answers a claim that is sent again, also when the campaign is sold out or \
+         closed.",
+    ),
+    ("[SOLDOUT, 0, 0]", "No seat is free."),
+    ("[NOTOPEN, milliseconds, remaining]", "So long to wait."),
+    ("[CLOSED, 0, remaining]", "It is over."),
+    NO_CAMPAIGN,
+    PLAIN_KEY,
+    BAD_USER,
+];
+
+pub(super) const STATUS: &[Answer] = &[
+    (
+        "[[GRANTED, seat, at, stage]]",
+        "One row for each seat. at: Unix milliseconds. stage: accepted (in memory), durable (on disk), \
+         published (in Kafka), stored (in the ledger).",
+    ),
+    ("[]", "The user has no seat."),
+    NO_CAMPAIGN,
+    PLAIN_KEY,
+    BAD_USER,
+];
+
+pub(super) const INFO: &[Answer] = &[
+    (
+        "map",
+        "campaign, state (NOTOPEN, OPEN, SOLDOUT, CLOSED, DROPPED), limit, peruser, granted, held, \
+         remaining, open, close, hold, users, shadow, created, first_grant, last_grant, published, stored; \
+         times in Unix milliseconds, nil where there is none; claims and refused_soldout, refused_already, \
+         refused_notopen, refused_closed since the start.",
+    ),
+    NO_CAMPAIGN,
+    PLAIN_KEY,
+];
+
+pub(super) const SEATS: &[Answer] = &[
+    ("[[seat, user, at, GRANTED], ...]", "At most count rows, at most 10000, from seat first on."),
+    NO_CAMPAIGN,
+    PLAIN_KEY,
+    ("-ERR ...", "first or count is out of range."),
+];
+
+pub(super) const ALTER: &[Answer] = &[
+    (
+        "OK",
+        "It holds from now on. What is not named stays; NONE takes a time away; CLOSE NOW stops the \
+         campaign at once, whatever else is set.",
+    ),
+    ("-CONFLICT ...", "LIMIT would be below a seat that is out, or OPEN not before CLOSE. Nothing has changed."),
+    NO_CAMPAIGN,
+    PLAIN_KEY,
+    ("-ERR ...", "Nothing to alter is named, a value is out of range, or a time looks like seconds."),
+];
+
+pub(super) const DROP: &[Answer] = &[
+    ("OK", "It is gone. If it had granted a seat, its name is kept for ever."),
+    ("-CONFLICT ...", "Grants are not yet published or stored: wait, or FORCE, which leaves them to arrive later."),
+    NO_CAMPAIGN,
+    PLAIN_KEY,
+];
