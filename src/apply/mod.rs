@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
+
 use crate::exit::Exit;
 use crate::remote::{BadTarget, Gate, RemoteError, Target};
 use crate::settings::{ApplySettings, CampaignTerms, CampaignUsers};
@@ -102,8 +104,8 @@ fn look(gate: &mut Gate, terms: &CampaignTerms) -> Result<Found, RemoteError> {
     let wanted = [
         ("limit", terms.limit.to_string()),
         ("users", users(terms).to_owned()),
-        ("open", time(terms.open)),
-        ("close", time(terms.close)),
+        ("open", time_of(terms.open)),
+        ("close", time_of(terms.close)),
         ("shadow", "0".to_owned()),
     ];
     let told = |text: &str| if text.is_empty() { "none".to_owned() } else { text.to_owned() };
@@ -115,7 +117,12 @@ fn look(gate: &mut Gate, terms: &CampaignTerms) -> Result<Found, RemoteError> {
 }
 
 fn create(gate: &mut Gate, terms: &CampaignTerms) -> Result<(), RemoteError> {
-    let (limit, open, close) = (terms.limit.to_string(), time(terms.open), time(terms.close));
+    let limit = terms.limit.to_string();
+    // Milliseconds of the last century look like seconds to the gate.
+    let [open, close] = [terms.open, terms.close].map(|at| {
+        let time = at.and_then(|at| Timestamp::from_millisecond(at).ok());
+        time.map_or_else(|| time_of(at), |time| time.to_string())
+    });
     let mut words = vec!["GATE.CREATE", &terms.name, "LIMIT", &limit, "USERS", users(terms)];
     for (word, at) in [("OPEN", &open), ("CLOSE", &close)] {
         if !at.is_empty() {
@@ -133,6 +140,6 @@ fn users(terms: &CampaignTerms) -> &'static str {
 }
 
 /// Unix milliseconds; none is empty.
-fn time(at: Option<i64>) -> String {
+fn time_of(at: Option<i64>) -> String {
     at.map_or_else(String::new, |at| at.to_string())
 }
