@@ -62,6 +62,10 @@ const OTHERS_PER_SECOND: f64 = 10.0;
 /// twentieth of what such a database can do.
 const ROWS_PER_SECOND_BESIDE_OTHERS: f64 = 3_500.0;
 
+/// Such a backlog goes in transactions so many times as long, and as much rarer: a statement of somebody else notices that
+/// there is one, hardly how long it is.
+const LONGER_BESIDE_OTHERS: usize = 3;
+
 /// Rows that go at the ceiling all the same: those of a crowd, which are over in a second.
 const CROWD_ROWS: f64 = 20_000.0;
 
@@ -107,9 +111,13 @@ impl Throttle {
 
     /// Rows a second at the moment; 0 is no ceiling.
     pub(super) fn rate(&self) -> u64 {
-        let rate =
-            if self.others && self.crowd.0 <= 0.0 { self.rate.min(ROWS_PER_SECOND_BESIDE_OTHERS) } else { self.rate };
+        let rate = if self.gives_way() { self.rate.min(ROWS_PER_SECOND_BESIDE_OTHERS) } else { self.rate };
         if rate >= NO_CEILING { 0 } else { rate as u64 }
+    }
+
+    /// A backlog is stored while others use the database.
+    fn gives_way(&self) -> bool {
+        self.others && self.crowd.0 <= 0.0
     }
 
     /// Others have run `statements` in the database within `time`.
@@ -119,7 +127,7 @@ impl Throttle {
 
     /// The most rows that a transaction may ever have.
     pub(super) fn batch_max(&self) -> usize {
-        if self.pace.is_free() { ROWS_PER_TRANSACTION_FREE } else { ROWS_PER_TRANSACTION }
+        if self.pace.is_free() { ROWS_PER_TRANSACTION_FREE } else { ROWS_PER_TRANSACTION * LONGER_BESIDE_OTHERS }
     }
 
     /// Rows of the next transaction: those of one turn at this rate, so that a slow database gets short ones.
@@ -128,7 +136,8 @@ impl Throttle {
             return self.batch_max();
         }
         let turn = self.pace.turn(1).max(COMMIT_TARGET).as_secs_f64();
-        ((self.rate * turn) as usize).clamp(ROWS_PER_TRANSACTION_MIN, ROWS_PER_TRANSACTION)
+        let rows = ((self.rate * turn) as usize).clamp(ROWS_PER_TRANSACTION_MIN, ROWS_PER_TRANSACTION);
+        if self.gives_way() { rows * LONGER_BESIDE_OTHERS } else { rows }
     }
 
     /// A transaction of `rows` rows ended `now`, after `took`: how long to rest, so that neither ceiling is passed, and no
@@ -155,7 +164,7 @@ impl Throttle {
     fn beside_others(&mut self, rows: usize, now: Instant) -> Duration {
         let (left, since) = self.crowd;
         let earned = since.map_or(0.0, |since| now.duration_since(since).as_secs_f64() * ROWS_PER_SECOND_BESIDE_OTHERS);
-        let left = ((left + earned).min(CROWD_ROWS) - rows as f64).max(-(ROWS_PER_TRANSACTION as f64));
+        let left = ((left + earned).min(CROWD_ROWS) - rows as f64).max(-(self.batch_max() as f64));
         self.crowd = (left, Some(now));
         if self.others && left < 0.0 {
             Duration::from_secs_f64(-left / ROWS_PER_SECOND_BESIDE_OTHERS)
@@ -344,7 +353,8 @@ mod tests {
         throttle.heard(1000, Duration::from_secs(2));
         let crowd = run(&mut throttle, began, 1, |_| 15);
         assert!((19_000..=24_000).contains(&crowd), "{crowd} rows in the first second");
-        let backlog = run(&mut throttle, began + Duration::from_secs(1), 100, |_| 15);
+        assert_eq!(throttle.batch(), ROWS_PER_TRANSACTION * LONGER_BESIDE_OTHERS, "rare transactions");
+        let backlog = run(&mut throttle, began + Duration::from_secs(1), 100, |rows| rows as u64 / 90);
         assert!((330_000..=360_000).contains(&backlog), "{backlog} rows in a hundred seconds");
         throttle.heard(15, Duration::from_secs(2));
         let alone = run(&mut throttle, began + Duration::from_secs(101), 10, |_| 15);
