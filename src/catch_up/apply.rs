@@ -66,9 +66,9 @@ impl Writer {
             last = upto;
             self.settle(last)?;
         }
-        let mut created = plan.created.iter().peekable();
+        let mut prepared = plan.prepared.iter().peekable();
         for (index, seat) in plan.seats.iter().enumerate() {
-            while let Some((_, campaign)) = created.next_if(|(before, _)| *before == index) {
+            while let Some((_, campaign)) = prepared.next_if(|(before, _)| *before == index) {
                 self.append(&campaign.events())?;
             }
             last = self.append(&[seat.event(plan.id_of(seat))])?;

@@ -11,7 +11,7 @@ use crate::edge;
 use crate::journal::{Disk, Options};
 use crate::kafka::Cluster;
 use crate::ledger::LedgerReader;
-use crate::settings::CatchUpFrom;
+use crate::settings::{CampaignTerms, CatchUpFrom};
 
 /// As [`super::run`]. Answers how many seats came back.
 pub(crate) fn run(
@@ -21,11 +21,12 @@ pub(crate) fn run(
     from: CatchUpFrom,
     topic: (Option<&mut (dyn Cluster + 'static)>, &str),
     ledger: Option<&mut (dyn LedgerReader + 'static)>,
+    terms: &[CampaignTerms],
 ) -> Result<usize, CatchUpError> {
     let known = Known::read(disk, data, &options)?;
     let mut intake = Intake::new(known, None);
     ask_sides(from, topic, ledger, &mut intake)?;
-    let plan = Plan::make(intake.close()?, &[], edge::wall())?;
+    let plan = Plan::make(intake.close()?, terms, edge::wall())?;
     apply::apply(disk, data, options, &plan)?;
     Ok(plan.seats.len())
 }

@@ -1,13 +1,14 @@
 //! What is to be done: which campaigns to create, which seats to import, all of it tried on a core before the journal
 //! hears of it.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::known::Known;
 use super::world::{Ahead, Found};
 use super::{CatchUpError, Differences};
-use crate::core::{Command, Core, Decision, Event, Reply, Terms, Users, View, parse_integer};
+use crate::core::{Alterable, Command, Core, Decision, Event, Reply, Terms, Users, View, parse_integer};
 use crate::grant::GrantUser;
 use crate::ids::{CampaignId, Db, LogId, Lsn, Millis, Seat, User};
 use crate::limits;
@@ -24,8 +25,8 @@ pub(super) struct Plan {
     pub last: Lsn,
     /// The positions up to here are left out; none where that was done before, or there is nothing to leave out.
     pub skip_to: Option<Lsn>,
-    /// Campaigns, by their place in `seats`: each is created before that seat.
-    pub created: Vec<(usize, Created)>,
+    /// What campaigns need before they can get seats back, by the place in `seats` that it comes before.
+    pub prepared: Vec<(usize, Prepared)>,
     /// Seats in the order of their `seq`.
     pub seats: Vec<Ahead>,
     /// By `Ahead::campaign`.
@@ -42,14 +43,19 @@ pub(super) struct Plan {
     pub now: Millis,
 }
 
-/// A campaign that the journal has lost.
-pub(super) struct Created {
-    pub id: CampaignId,
-    pub name: String,
-    pub terms: Terms,
-    pub at: Millis,
-    /// A key of that name whose deadline has passed goes first.
-    pub instead_of_key: bool,
+/// What makes room for the seats of a campaign.
+pub(super) enum Prepared {
+    /// The journal has lost it.
+    Created {
+        id: CampaignId,
+        name: String,
+        terms: Terms,
+        at: Millis,
+        /// A key of that name whose deadline has passed goes first.
+        instead_of_key: bool,
+    },
+    /// The journal has lost that it was given a higher limit.
+    Raised { id: CampaignId, to: Alterable, at: Millis },
 }
 
 /// A campaign that gets seats back.
@@ -63,11 +69,13 @@ pub(super) struct Touched {
     pub new: Option<New>,
 }
 
-/// Where the terms of a campaign that is created come from.
+/// Where the limit of a campaign comes from, if not from the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum New {
-    /// From the operator's file.
+    /// From the operator's file, as all its terms.
     Told,
+    /// From the operator's file: the journal's is lower.
+    Raised,
     /// From nowhere: closed, its highest seat as limit.
     Closed,
 }
@@ -87,11 +95,11 @@ impl Plan {
         }
         let slots = lacks(&ahead, names.len());
         let mut work =
-            Work { core, names: &names, terms, differences: &mut differences, created: Vec::new(), slots, now };
+            Work { core, names: &names, terms, differences: &mut differences, prepared: Vec::new(), slots, now };
         for (index, seat) in ahead.iter_mut().enumerate() {
             work.give(index, seat);
         }
-        let Work { created, slots, .. } = work;
+        let Work { prepared, slots, .. } = work;
         differences.none_or()?;
         let named: HashSet<&str> = names.iter().map(|name| &**name).collect();
         let idle_terms = terms.iter().filter(|terms| !named.contains(&*terms.name)).map(|terms| terms.name.clone());
@@ -99,7 +107,7 @@ impl Plan {
             log,
             last,
             skip_to,
-            created,
+            prepared,
             seats: ahead,
             slots,
             agreed,
@@ -127,8 +135,8 @@ impl Plan {
 
     /// Where the journal ends afterwards.
     pub fn end(&self) -> Lsn {
-        let events = self.created.iter().map(|(_, created)| 1 + u64::from(created.instead_of_key)).sum::<u64>();
-        Lsn::new(self.skip_to.unwrap_or(self.last).get() + events + self.seats.len() as u64)
+        let events: usize = self.prepared.iter().map(|(_, prepared)| prepared.events().len()).sum();
+        Lsn::new(self.skip_to.unwrap_or(self.last).get() + (events + self.seats.len()) as u64)
     }
 }
 
@@ -178,7 +186,7 @@ struct Work<'w> {
     names: &'w [Arc<str>],
     terms: &'w [CampaignTerms],
     differences: &'w mut Differences,
-    created: Vec<(usize, Created)>,
+    prepared: Vec<(usize, Prepared)>,
     slots: Vec<Slot>,
     now: Millis,
 }
@@ -215,18 +223,25 @@ impl Work<'_> {
         }
     }
 
-    /// The campaign of the seat at `index`, the first of it, created where the journal lacks it; else why it cannot be had.
+    /// The campaign of the seat at `index`, the first of it, created where the journal lacks it and given a higher limit where
+    /// the operator's file knows one; else why it cannot be had.
     fn campaign(&mut self, index: usize, seat: &Ahead, highest: u32, users: Users) -> Result<State, String> {
         let name = &*self.names[seat.campaign as usize];
+        let told = self.terms.iter().find(|terms| terms.name == name);
         if let Some(facts) = self.core.campaign_id(name.as_bytes()).and_then(|id| self.core.campaign(id)) {
             if facts.dropped || facts.terms.shadow {
                 let what = if facts.dropped { "was dropped" } else { "is a rehearsal (SHADOW)" };
                 return Err(format!("campaign {name} {what} in the journal, the other side has later grants of it"));
             }
-            let touched = Touched::new(facts.id, name, facts.terms.limit, None);
-            return Ok(State { touched, users: facts.terms.users, out: facts.granted });
+            let (id, users, out) = (facts.id, facts.terms.users, facts.granted);
+            let limit = facts.terms.limit;
+            let Some(told) = told.filter(|told| limit < highest && limit < told.limit) else {
+                return Ok(State { touched: Touched::new(id, name, limit, None), users, out });
+            };
+            let to = Alterable { limit: told.limit, ..facts.terms.alterable() };
+            self.prepare(index, Prepared::Raised { id, to, at: self.now });
+            return Ok(State { touched: Touched::new(id, name, told.limit, Some(New::Raised)), users, out });
         }
-        let told = self.terms.iter().find(|terms| terms.name == name);
         let terms = match told {
             Some(told) => Terms {
                 limit: told.limit,
@@ -251,12 +266,17 @@ impl Work<'_> {
             unreachable!("a campaign is created by that event")
         };
         let instead_of_key = group.events().len() > 1;
-        let created = Created { id: *id, name: name.to_owned(), terms, at: seat.at, instead_of_key };
-        created.events().iter().for_each(|event| self.core.evolve(self.core.applied().next(), event));
+        let (id, at) = (*id, seat.at);
         let new = if told.is_some() { New::Told } else { New::Closed };
-        let touched = Touched::new(created.id, name, terms.limit, Some(new));
-        self.created.push((index, created));
+        let touched = Touched::new(id, name, terms.limit, Some(new));
+        let name = name.to_owned();
+        self.prepare(index, Prepared::Created { id, name, terms, at, instead_of_key });
         Ok(State { touched, users: terms.users, out: 0 })
+    }
+
+    fn prepare(&mut self, index: usize, prepared: Prepared) {
+        prepared.events().iter().for_each(|event| self.core.evolve(self.core.applied().next(), event));
+        self.prepared.push((index, prepared));
     }
 }
 
@@ -290,8 +310,15 @@ fn fits(core: &Core, state: &State, seat: &Ahead) -> Result<GrantUser, String> {
         ));
     }
     if seat.seat > *limit {
-        let whose = if *new == Some(New::Told) { "the file with the terms" } else { "the journal" };
-        return Err(format!("{grant}: {whose} says that the campaign has {limit} seats"));
+        return Err(match new {
+            Some(New::Told | New::Raised) => {
+                format!("{grant}: the file with the terms says that the campaign has {limit} seats")
+            }
+            Some(New::Closed) | None => format!(
+                "{grant}: the journal says that the campaign has {limit} seats; if it was altered to have more later, \
+                 tell its limit with --campaigns"
+            ),
+        });
     }
     let Some(user) = as_users_of(state.users, &seat.user) else {
         return Err(format!("{grant}: the campaign has USERS INT, and this user is no such number"));
@@ -324,13 +351,20 @@ fn user_of(user: &GrantUser) -> User<'_> {
     }
 }
 
-impl Created {
+impl Prepared {
     /// What the journal is told.
     pub fn events(&self) -> Vec<Event<'_>> {
-        let name = self.name.as_bytes();
-        let created = Event::CampaignCreated { id: self.id, name, terms: self.terms, at: self.at };
-        let removed = Event::KeyRemoved { db: Db(0), key: name, expired: true };
-        self.instead_of_key.then_some(removed).into_iter().chain([created]).collect()
+        match self {
+            Prepared::Created { id, name, terms, at, instead_of_key } => {
+                let name = name.as_bytes();
+                let created = Event::CampaignCreated { id: *id, name, terms: *terms, at: *at };
+                let removed = Event::KeyRemoved { db: Db(0), key: name, expired: true };
+                instead_of_key.then_some(removed).into_iter().chain([created]).collect()
+            }
+            Prepared::Raised { id, to, at } => {
+                vec![Event::CampaignAltered { id: *id, to: *to, at: *at, by: Cow::Borrowed(b"catch-up") }]
+            }
+        }
     }
 }
 

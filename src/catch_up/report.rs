@@ -74,6 +74,7 @@ impl fmt::Display for Report {
             write!(f, "campaign {name}: {seats} seats {would}brought in, {first} to {last} of {limit}")?;
             match new {
                 None => writeln!(f)?,
+                Some(New::Raised) => writeln!(f, "; {would}given the limit of the file")?,
                 Some(New::Told) => writeln!(f, "; {would}created with the terms of the file")?,
                 Some(New::Closed) => {
                     writeln!(

@@ -196,13 +196,13 @@ impl ReadOnly {
 
 /// Shows what a snapshot knows of the time before `first` as events.
 fn tell(snapshot: &Snapshot, first: Lsn, visit: &mut dyn FnMut(Lsn, &Event<'_>)) -> Result<(), JournalError> {
-    let (mut campaign, mut seat) = (CampaignId(0), 0);
+    let (mut campaign, mut created, mut seat) = (CampaignId(0), Lsn::ZERO, 0);
     let show = &mut |piece: &Piece<'_>| {
         match piece {
-            Piece::Campaign { id, name, terms, created, created_lsn, lsn, retired } => {
-                (campaign, seat) = (*id, 0);
-                if *created_lsn < first {
-                    visit(*created_lsn, &Event::CampaignCreated { id: *id, name, terms: *terms, at: *created });
+            Piece::Campaign { id, name, terms, created: at, created_lsn, lsn, retired } => {
+                (campaign, created, seat) = (*id, *created_lsn, 0);
+                if created < first {
+                    visit(created, &Event::CampaignCreated { id: *id, name, terms: *terms, at: *at });
                 }
                 if let Some(seats) = retired
                     && *lsn < first
@@ -210,12 +210,13 @@ fn tell(snapshot: &Snapshot, first: Lsn, visit: &mut dyn FnMut(Lsn, &Event<'_>))
                     visit(*lsn, &Event::CampaignDropped { id: *id, at: seats.last_grant });
                 }
             }
-            Piece::Altered { to, at, lsn } => {
-                if *lsn < first {
-                    let by = Cow::Borrowed(&b"nobody remembers"[..]);
-                    visit(*lsn, &Event::CampaignAltered { id: campaign, to: *to, at: *at, by });
-                }
+            Piece::Altered { to, at, lsn } if created < first => {
+                // The last alteration may be told again, at its own place: the ones before it, which held when the seats
+                // that follow were given, are known by no one.
+                let by = Cow::Borrowed(&b"nobody remembers"[..]);
+                visit((*lsn).min(first.prev()), &Event::CampaignAltered { id: campaign, to: *to, at: *at, by });
             }
+            Piece::Altered { .. } => {}
             Piece::Seat { user, at, lsn } => {
                 seat += 1;
                 if *lsn < first {

@@ -8,6 +8,7 @@ use super::broker::TOPIC;
 use super::disk::SimDisk;
 use super::line::{Outside, Route};
 use super::oracle::Oracle;
+use super::oracle::ask::CAMPAIGNS;
 use super::oracle::model::Model;
 use super::process::DATA;
 use crate::catch_up::{CatchUpError, by_hand};
@@ -16,7 +17,7 @@ use crate::ids::{LogId, Lsn};
 use crate::journal::{Appendfsync, Disk, Options};
 use crate::kafka::Cluster;
 use crate::ledger::LedgerReader;
-use crate::settings::CatchUpFrom;
+use crate::settings::{CampaignTerms, CampaignUsers, CatchUpFrom};
 
 /// A copy, and what the gate was then.
 #[derive(Clone)]
@@ -48,14 +49,20 @@ impl Copy {
     }
 
     /// The state that this copy and what the world knows come to, read from one side first; `None` where they contradict.
-    pub fn caught_up(&self, outside: &Outside, from: CatchUpFrom) -> Option<Model> {
+    /// `now`: what it was meanwhile, of which the operator tells the limits.
+    pub fn caught_up(&self, outside: &Outside, from: CatchUpFrom, now: &Model) -> Option<Model> {
         let (topic, ledger) = (outside.broker.grants(self.log), ledger_grants(outside));
         let mut grants = if from == CatchUpFrom::Kafka { [topic, ledger].concat() } else { [ledger, topic].concat() };
         // Of a record that came twice the first one counts.
         grants.sort_by_key(|grant| grant.0);
         grants.dedup_by_key(|grant| grant.0);
         let mut model = self.model.clone();
-        for (seq, campaign, seat, user, at) in grants.into_iter().filter(|grant| grant.0 > self.last) {
+        grants.retain(|grant| grant.0 > self.last);
+        for campaign in 0..CAMPAIGNS {
+            let seats = grants.iter().filter(|grant| grant.1 == campaign).map(|grant| grant.2);
+            model.raise(now, campaign, seats.max().unwrap_or(0));
+        }
+        for (seq, campaign, seat, user, at) in grants {
             model.bring_back(campaign, seat, user, at).then_some(seq)?;
         }
         model.close_lost();
@@ -64,17 +71,33 @@ impl Copy {
 
     /// Catches up over `disk`, which was this copy.
     pub fn catch_up(
+        &self,
         disk: &SimDisk,
         options: Options,
         outside: &Outside,
         from: CatchUpFrom,
+        now: &Model,
     ) -> Result<usize, CatchUpError> {
         let disk: Arc<dyn Disk> = Arc::new(disk.clone());
         let options = Options { appendfsync: Appendfsync::Always, ..options };
         let (mut broker, mut ledger) = (outside.broker.clone(), outside.database.clone());
         let cluster = (outside.route == Route::Both).then_some(&mut broker as &mut dyn Cluster);
         let ledger = Some(&mut ledger as &mut dyn LedgerReader);
-        by_hand::run(&disk, Path::new(DATA), options, from, (cluster, TOPIC), ledger)
+        by_hand::run(&disk, Path::new(DATA), options, from, (cluster, TOPIC), ledger, &self.terms(now))
+    }
+
+    /// What the operator knows of the campaigns that the copy has, too: of others nobody kept the terms.
+    fn terms(&self, now: &Model) -> Vec<CampaignTerms> {
+        let there = (0..CAMPAIGNS).filter(|name| self.model.campaign(*name).is_some());
+        let told = there.filter_map(|name| Some((name, now.campaign(name)?.limit())));
+        told.map(|(name, limit)| CampaignTerms {
+            name: format!("c{name}"),
+            limit,
+            users: CampaignUsers::Int,
+            open: None,
+            close: None,
+        })
+        .collect()
     }
 }
 

@@ -576,7 +576,7 @@ impl<'t> World<'t> {
                 let left = self.chance.below(30);
                 disk.faults(|faults| faults.changes_left = Some(left));
             }
-            let done = Copy::catch_up(&disk, self.setting.journal, &self.outside, from);
+            let done = copy.catch_up(&disk, self.setting.journal, &self.outside, from, self.oracle.model());
             let ended = disk.has_crashed();
             disk.faults(|faults| faults.changes_left = None);
             self.trace.note("catch up", &[u64::from(done.is_ok()), u64::from(ended)]);
@@ -594,7 +594,7 @@ impl<'t> World<'t> {
                 Err(error) => return Err(format!("catching up fails: {error}")),
             }
         }
-        let Some(model) = copy.caught_up(&self.outside, from) else {
+        let Some(model) = copy.caught_up(&self.outside, from, self.oracle.model()) else {
             return Err("what contradicts was brought in".to_owned());
         };
         self.disk = disk;

@@ -53,6 +53,7 @@ fn a_seat_beyond_the_limit_of_its_campaign_is_named() {
     world.extend((41..=101).map(|seat| grant("spring", seat, 1000 + i64::from(seat), last + u64::from(seat))));
     let told = catch_up(&disk, &world, &[]).err().expect("101 of 100").to_string();
     assert!(told.contains("seat 101") && told.contains("the journal says that the campaign has 100 seats"), "{told}");
+    assert!(told.contains("tell its limit with --campaigns"), "{told}");
     let terms = CampaignTerms {
         name: "summer".into(),
         limit: 19,

@@ -32,6 +32,23 @@ fn a_journal_set_back_gets_its_grants_back_and_claims_go_on_behind_them() {
 }
 
 #[test]
+fn a_limit_that_was_raised_after_the_copy_is_told_by_the_file() {
+    let _calm = calm();
+    let (disk, mut world) = set_back();
+    let last = world.last().unwrap().seq.get();
+    world.extend((41..=110).map(|seat| grant("spring", seat, 1000 + i64::from(seat), last + u64::from(seat))));
+    let short =
+        catch_up(&disk, &world, &[told("spring", 109, CampaignUsers::Int)]).err().expect("110 of 109").to_string();
+    assert!(short.contains("the file with the terms says that the campaign has 109 seats"), "{short}");
+    let done = catch_up(&disk, &world, &[told("spring", 120, CampaignUsers::Int)]).expect("nothing contradicts");
+    let mut gate = Gate::open(&disk);
+    assert_eq!(gate.core.applied(), done.end());
+    let spring = gate.core.campaign(gate.core.campaign_id(b"spring").unwrap()).unwrap();
+    assert_eq!((spring.terms.limit, spring.granted), (120, 110));
+    assert_eq!(gate.claim("spring", 5000), 111);
+}
+
+#[test]
 fn it_lacks_nothing_afterwards_and_says_so() {
     let _calm = calm();
     let (disk, mut world) = set_back();

@@ -83,6 +83,15 @@ impl Model {
         true
     }
 
+    /// What `--campaigns` tells: the limit that `now` has, where the world has a seat `highest` beyond the one here.
+    pub fn raise(&mut self, now: &Model, name: u8, highest: u32) {
+        let limit = now.campaign(name).map_or(0, Campaign::limit);
+        let campaign = self.campaigns[usize::from(name)].as_mut();
+        if let Some(campaign) = campaign.filter(|there| there.limit() < highest && there.limit() < limit) {
+            campaign.terms.0 = limit;
+        }
+    }
+
     /// A campaign whose terms nobody kept comes back closed, its highest seat as limit.
     pub fn close_lost(&mut self) {
         for campaign in self.campaigns.iter_mut().flatten().filter(|campaign| campaign.terms.0 == u32::MAX) {
