@@ -32,15 +32,26 @@ pub fn rows(path: &Path, campaign: &str) -> Option<Vec<(i64, i64)>> {
     rows.collect::<Result<_, _>>().ok()
 }
 
-/// Waits until the ledger holds exactly `seats` of `campaign`.
+/// How many rows of a campaign there are; `None` while file or table are not there.
+fn count(path: &Path, campaign: &str) -> Option<usize> {
+    let sql = "SELECT count(*) FROM coupon_grant WHERE campaign = ?1";
+    let rows: i64 = open(path)?.query_row(sql, [campaign], |row| row.get(0)).ok()?;
+    usize::try_from(rows).ok()
+}
+
+/// Waits until the ledger holds exactly `seats` of `campaign`: as long as rows keep coming.
 #[track_caller]
 pub fn wait_for(path: &Path, campaign: &str, seats: &BTreeMap<i64, i64>) {
     let expected: Vec<(i64, i64)> = seats.iter().map(|(&seat, &user)| (seat, user)).collect();
-    until(&format!("the ledger has {} rows of {campaign}", expected.len()), || {
-        let found = rows(path, campaign)?;
-        assert!(found.len() <= expected.len(), "the ledger holds more than the journal: {} rows", found.len());
-        (found.len() == expected.len()).then(|| assert_eq!(found, expected, "the ledger of {campaign}"))
-    });
+    let mut there = None;
+    while there != Some(expected.len()) {
+        there = until(&format!("more rows than {there:?} of the {} of {campaign}", expected.len()), || {
+            let now = count(path, campaign).filter(|now| there.is_none_or(|there| *now > there));
+            now.map(Some)
+        });
+        assert!(there <= Some(expected.len()), "the ledger holds more than the journal: {there:?} rows");
+    }
+    assert_eq!(rows(path, campaign), Some(expected), "the ledger of {campaign}");
 }
 
 /// All seats of a campaign by `GATE.SEATS`: seat to user, each once.
