@@ -66,7 +66,7 @@ pub fn measure(bench: &Bench) -> Outcome {
         // A journal and a ledger of its own for each round: none grows beyond what a round needs.
         let topic = Topic::create(&world.kafka, 3);
         let ledger = world.mariadb.database();
-        let data = bench.home.path().join("claims");
+        let data = bench.journal_home.path().join("claims");
         let bootstrap = world.kafka.bootstrap();
         let options = ["--kafka-brokers", &bootstrap, "--kafka-topic", &topic.name, "--ledger", &ledger.url];
         let gate = Process::gate(bench, bench.cores.first(), &data, &options);

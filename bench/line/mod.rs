@@ -33,6 +33,9 @@ pub struct Options {
     /// Where everybody keeps his data (a real disk, not tmpfs) [default: beside the gate's binary]
     #[arg(long)]
     pub dir: Option<PathBuf>,
+    /// Where the gate of `claims` keeps its journal, if not on one disk with its peers
+    #[arg(long)]
+    pub journal_dir: Option<PathBuf>,
     /// Grants that go down the line [default: 1 million, for `memory` 5 million]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1000..=100_000_000))]
     pub grants: Option<u32>,
@@ -111,6 +114,8 @@ pub struct Bench {
     gate: PathBuf,
     /// Everything that is written goes below it; it goes with this.
     home: TempDir,
+    /// Where the journal of `claims` lies.
+    journal_home: TempDir,
     cores: Cores,
     grants: u32,
     seconds: f64,
@@ -133,7 +138,8 @@ impl Bench {
         let (grants, seconds, rounds) = if options.quick { (20_000, 0.5, 1) } else { (grants, seconds, rounds) };
         Bench {
             gate: options.gate.clone(),
-            home: tempfile::Builder::new().prefix("line-").tempdir_in(dir).unwrap(),
+            home: home_in(dir),
+            journal_home: home_in(options.journal_dir.as_deref().unwrap_or(dir)),
             cores: if options.quick { Cores(None) } else { options.cores },
             grants: options.grants.unwrap_or(grants),
             seconds: options.seconds.unwrap_or(seconds),
@@ -141,6 +147,10 @@ impl Bench {
             quick: options.quick,
         }
     }
+}
+
+fn home_in(dir: &Path) -> TempDir {
+    tempfile::Builder::new().prefix("line-").tempdir_in(dir).unwrap()
 }
 
 /// Measures. Tells each figure on standard error as it comes.
