@@ -42,6 +42,9 @@ pub const CAMPAIGN_NAME_BYTES_MAX: usize = 64;
 /// A user of a `USERS ANY` campaign.
 pub const USER_BYTES_MAX: usize = 64;
 
+/// The `ID` of a claim.
+pub const REQUEST_ID_BYTES_MAX: usize = 64;
+
 /// Campaigns in one journal: their numbers are never used again.
 pub const CAMPAIGNS_MAX: usize = 1 << 24;
 

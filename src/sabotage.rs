@@ -35,6 +35,8 @@ pub enum Sabotage {
     SnapshotOneShort,
     /// A snapshot has campaigns as they were created, not as they were altered.
     ForgetAltered,
+    /// A snapshot does not say which claim got a seat.
+    ForgetRequests,
     /// Segments go as soon as a snapshot covers them, before they are history.
     FreeEarly,
     /// History goes when its time is over, whoever still needs it.
@@ -79,6 +81,7 @@ impl Sabotage {
         Sabotage::CatchUpUnheld,
         Sabotage::SnapshotOneShort,
         Sabotage::ForgetAltered,
+        Sabotage::ForgetRequests,
         Sabotage::FreeEarly,
         Sabotage::ForgetUnstored,
         Sabotage::ReadsUnheld,

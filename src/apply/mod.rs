@@ -103,6 +103,8 @@ fn look(gate: &mut Gate, terms: &CampaignTerms) -> Result<Found, RemoteError> {
     }
     let wanted = [
         ("limit", terms.limit.to_string()),
+        ("peruser", terms.per_user.to_string()),
+        ("noid", u8::from(terms.no_id).to_string()),
         ("users", users(terms).to_owned()),
         ("open", time_of(terms.open)),
         ("close", time_of(terms.close)),
@@ -117,13 +119,16 @@ fn look(gate: &mut Gate, terms: &CampaignTerms) -> Result<Found, RemoteError> {
 }
 
 fn create(gate: &mut Gate, terms: &CampaignTerms) -> Result<(), RemoteError> {
-    let limit = terms.limit.to_string();
+    let (limit, per_user) = (terms.limit.to_string(), terms.per_user.to_string());
     // Milliseconds of the last century look like seconds to the gate.
     let [open, close] = [terms.open, terms.close].map(|at| {
         let time = at.and_then(|at| Timestamp::from_millisecond(at).ok());
         time.map_or_else(|| time_of(at), |time| time.to_string())
     });
-    let mut words = vec!["GATE.CREATE", &terms.name, "LIMIT", &limit, "USERS", users(terms)];
+    let mut words = vec!["GATE.CREATE", &terms.name, "LIMIT", &limit, "PERUSER", &per_user, "USERS", users(terms)];
+    if terms.no_id {
+        words.push("NOID");
+    }
     for (word, at) in [("OPEN", &open), ("CLOSE", &close)] {
         if !at.is_empty() {
             words.extend([word, at]);

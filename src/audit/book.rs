@@ -184,11 +184,12 @@ impl Book {
         let there = page.entry(grant.seat);
         if let Some(entry) = there.filter(|entry| entry.seq() == grant.seq) {
             let first = mark(page, seen, grant.seat);
-            if entry.user == user && grant.nth == 1 {
+            let nth = page.nth(grant.seat);
+            if entry.user == user && grant.nth == nth {
                 return Ok(if first { Judged::Right } else { Judged::Again });
             }
             findings.add(&grant.campaign, place, Kind::Wrong, || match entry.user == user {
-                true => format!("{} with nth {}: the journal has nth 1", words(grant), grant.nth),
+                true => format!("{} with nth {}: the journal has nth {nth}", words(grant), grant.nth),
                 false => format!("{}: the journal has {} there", words(grant), page.user_words(entry)),
             });
             return Ok(Judged::Wrong);
@@ -268,7 +269,7 @@ impl Turn<'_> {
                 let wanted = self.only.as_deref().is_none_or(|only| only == &*name);
                 let index = wanted.then(|| {
                     let partition = self.layout.partition(&name, User::Int(0), Lsn::ZERO);
-                    self.pages.push(Page::new(Arc::clone(&name), terms.limit, terms.users, terms.shadow, partition));
+                    self.pages.push(Page::new(Arc::clone(&name), terms, partition));
                     // A campaign that never gave a seat leaves its name to the next one.
                     self.by_name.insert(name, self.pages.len() - 1);
                     self.pages.len() - 1
@@ -278,7 +279,7 @@ impl Turn<'_> {
             }
             Event::CampaignAltered { id, to, .. } => {
                 if let Some(index) = self.by_id.get(id.index()).copied().flatten() {
-                    self.pages[index].limit = to.limit;
+                    (self.pages[index].limit, self.pages[index].per_user) = (to.limit, to.per_user);
                 }
             }
             Event::CampaignDropped { id, .. } => {
@@ -286,10 +287,10 @@ impl Turn<'_> {
                     self.pages[index].dropped = true;
                 }
             }
-            Event::Granted { campaign, seat, user, .. } => self.granted(*campaign, *seat, *user, lsn),
-            Event::Imported { campaign, seat, user, seq, .. } => {
+            Event::Granted { campaign, seat, user, nth, .. } => self.granted(*campaign, *seat, (*user, *nth), lsn),
+            Event::Imported { campaign, seat, user, nth, seq, .. } => {
                 *self.imports_upto = lsn;
-                self.granted(*campaign, *seat, *user, *seq);
+                self.granted(*campaign, *seat, (*user, *nth), *seq);
             }
             Event::Skipped { .. }
             | Event::KeySet { .. }
@@ -302,7 +303,7 @@ impl Turn<'_> {
         }
     }
 
-    fn granted(&mut self, id: CampaignId, seat: Seat, user: User<'_>, seq: Lsn) {
+    fn granted(&mut self, id: CampaignId, seat: Seat, (user, nth): (User<'_>, u16), seq: Lsn) {
         let Some(known) = self.by_id.get(id.index()) else {
             self.trouble.get_or_insert(AuditError::NoSuchCampaign { seq, id: id.0 });
             return;
@@ -331,7 +332,7 @@ impl Turn<'_> {
             User::Int(number) => number.cast_unsigned(),
             User::Any(bytes) => fold_bytes(self.hash_keys, bytes),
         };
-        if !page.give(seat.get(), Entry::new(seq, partition, folded)) {
+        if !page.give(seat.get(), Entry::new(seq, partition, folded), nth) {
             self.findings.add(&page.name, Place::Journal, Kind::Broken, || broken("granted a second time"));
         }
     }

@@ -1,8 +1,9 @@
 //! One campaign as the journal has it: who has which seat, in 16 bytes a grant, and two bits for where else it was seen.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::core::Users;
+use crate::core::{Terms, Users};
 use crate::ids::Lsn;
 
 /// Bits of a position; the rest of its word is the partition.
@@ -75,6 +76,8 @@ pub struct Page {
     pub name: Arc<str>,
     /// Its seats.
     pub limit: u32,
+    /// Seats that a user may have.
+    pub per_user: u16,
     /// What its users look like.
     pub users: Users,
     /// It must not be seen outside.
@@ -89,6 +92,8 @@ pub struct Page {
     pub seats: Vec<Entry>,
     /// Seats that somebody has.
     pub taken: u64,
+    /// Which of its user's seats one is, where that is not the first.
+    nths: BTreeMap<u32, u16>,
     /// Seats were given in order, so that a position can be searched.
     ascending: bool,
     /// Seen in the topic, in its turn.
@@ -101,17 +106,19 @@ pub struct Page {
 
 impl Page {
     /// A campaign without grants.
-    pub fn new(name: Arc<str>, limit: u32, users: Users, shadow: bool, partition: u16) -> Page {
+    pub fn new(name: Arc<str>, terms: &Terms, partition: u16) -> Page {
         Page {
             name,
-            limit,
-            users,
-            shadow,
+            limit: terms.limit,
+            per_user: terms.per_user,
+            users: terms.users,
+            shadow: terms.shadow,
             dropped: false,
             partition,
             events: 0,
             seats: Vec::new(),
             taken: 0,
+            nths: BTreeMap::new(),
             ascending: true,
             in_topic: Bits::default(),
             early: Bits::default(),
@@ -125,8 +132,13 @@ impl Page {
         (entry.seq() > Lsn::ZERO).then_some(*entry)
     }
 
-    /// Gives a seat; false where somebody has it already.
-    pub fn give(&mut self, seat: u32, entry: Entry) -> bool {
+    /// Which of its user's seats it is.
+    pub fn nth(&self, seat: u32) -> u16 {
+        self.nths.get(&seat).copied().unwrap_or(1)
+    }
+
+    /// Gives a seat as the `nth` of its user; false where somebody has it already.
+    pub fn give(&mut self, seat: u32, entry: Entry, nth: u16) -> bool {
         let index = seat as usize - 1;
         self.ascending &= index == self.seats.len() && self.seats.last().is_none_or(|last| last.seq() < entry.seq());
         if self.seats.len() <= index {
@@ -136,6 +148,9 @@ impl Page {
         if free {
             self.seats[index] = entry;
             self.taken += 1;
+            if nth != 1 {
+                self.nths.insert(seat, nth);
+            }
         }
         free
     }
@@ -155,15 +170,27 @@ impl Page {
         }
     }
 
-    /// Users who have several seats, with them.
-    pub fn users_with_several(&self) -> Vec<(u64, Vec<usize>)> {
-        let mut users: Vec<u64> = self.seats.iter().filter(|e| e.seq() > Lsn::ZERO).map(|e| e.user).collect();
+    /// Users who have more seats than they may, or two with one `nth`, with their seats.
+    pub fn users_with_too_many(&self) -> Vec<(u64, Vec<u32>)> {
+        let taken = || (1..).zip(&self.seats).filter(|(_, entry)| entry.seq() > Lsn::ZERO);
+        let mut users: Vec<u64> = taken().map(|(_, entry)| entry.user).collect();
         users.sort_unstable();
-        let mut several: Vec<u64> = users.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+        let several = users.chunk_by(|one, other| one == other).filter(|seats| seats.len() > 1);
+        let mut several: HashMap<u64, Vec<u32>> = several.map(|seats| (seats[0], Vec::new())).collect();
         drop(users);
-        several.dedup();
-        let seats =
-            |user: u64| self.seats.iter().enumerate().filter(move |(_, e)| e.user == user && e.seq() > Lsn::ZERO);
-        several.into_iter().map(|user| (user, seats(user).map(|(index, _)| index + 1).collect())).collect()
+        for (seat, entry) in taken() {
+            if let Some(seats) = several.get_mut(&entry.user) {
+                seats.push(seat);
+            }
+        }
+        let is_broken = |seats: &Vec<u32>| {
+            let mut nths: Vec<u16> = seats.iter().map(|seat| self.nth(*seat)).collect();
+            nths.sort_unstable();
+            nths.dedup();
+            seats.len() > usize::from(self.per_user) || nths.len() < seats.len()
+        };
+        let mut broken: Vec<(u64, Vec<u32>)> = several.into_iter().filter(|(_, seats)| is_broken(seats)).collect();
+        broken.sort_unstable();
+        broken
     }
 }

@@ -199,9 +199,9 @@ impl Sweep {
     }
 }
 
-/// One grant for each user.
+/// Never more than PERUSER for a user, each his n-th once.
 fn name_users(page: &Page, findings: &mut Findings) {
-    for (user, seats) in page.users_with_several() {
+    for (user, seats) in page.users_with_too_many() {
         findings.add(&page.name, Place::Journal, Kind::Broken, || {
             let who = page.user_words(Entry::new(Lsn::ZERO, 0, user));
             format!("{who} has {} seats: {seats:?}", seats.len())

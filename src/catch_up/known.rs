@@ -37,6 +37,7 @@ struct Seated {
     campaign: CampaignId,
     seat: u32,
     user: GrantUser,
+    nth: u16,
 }
 
 /// What the journal says of a grant of the world.
@@ -83,9 +84,11 @@ impl Known {
             Event::CampaignCreated { id, name, .. } => {
                 self.names.insert(*id, String::from_utf8_lossy(name).into());
             }
-            Event::Granted { campaign, seat, user, .. } => self.add(lsn, *campaign, seat.get(), (*user).into()),
-            Event::Imported { campaign, seat, user, seq, .. } => {
-                self.add(*seq, *campaign, seat.get(), (*user).into());
+            Event::Granted { campaign, seat, user, nth, .. } => {
+                self.add(lsn, *campaign, seat.get(), (*user).into(), *nth);
+            }
+            Event::Imported { campaign, seat, user, nth, seq, .. } => {
+                self.add(*seq, *campaign, seat.get(), (*user).into(), *nth);
             }
             Event::Skipped { upto } => self.skipped.push((lsn, *upto)),
             Event::CampaignAltered { .. }
@@ -100,8 +103,8 @@ impl Known {
         }
     }
 
-    fn add(&mut self, seq: Lsn, campaign: CampaignId, seat: u32, user: GrantUser) {
-        self.seats.push(Seated { seq, campaign, seat, user });
+    fn add(&mut self, seq: Lsn, campaign: CampaignId, seat: u32, user: GrantUser, nth: u16) {
+        self.seats.push(Seated { seq, campaign, seat, user, nth });
     }
 
     /// What the journal says of `grant`, which is of its name.
@@ -110,12 +113,20 @@ impl Known {
             Ok(index) => {
                 let seated = &self.seats[index];
                 let name = &self.names[&seated.campaign];
-                if *name == grant.campaign && seated.seat == grant.seat && same_user(&seated.user, &grant.user) {
+                let same = *name == grant.campaign && seated.seat == grant.seat && seated.nth == grant.nth;
+                if same && same_user(&seated.user, &grant.user) {
                     return Says::Same;
                 }
                 Says::Other(format!(
-                    "at seq {} the journal has campaign {name} seat {} user {}, the other side campaign {} seat {} user {}",
-                    grant.seq, seated.seat, seated.user, grant.campaign, grant.seat, grant.user
+                    "at seq {} the journal has campaign {name} seat {} user {}{}, the other side campaign {} seat {} user {}{}",
+                    grant.seq,
+                    seated.seat,
+                    seated.user,
+                    nth_words(seated.nth),
+                    grant.campaign,
+                    grant.seat,
+                    grant.user,
+                    nth_words(grant.nth)
                 ))
             }
             // Its campaign was dropped, and its history is given up.
@@ -138,6 +149,11 @@ impl Known {
         let before = self.skipped.partition_point(|(first, _)| *first <= seq);
         before > 0 && self.skipped[before - 1].1 >= seq
     }
+}
+
+/// Where it is not a user's first seat.
+fn nth_words(nth: u16) -> String {
+    if nth == 1 { String::new() } else { format!(" nth {nth}") }
 }
 
 /// Users are compared as they are written: a number read from text is the same user.

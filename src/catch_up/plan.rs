@@ -54,7 +54,7 @@ pub(super) enum Prepared {
         /// A key of that name whose deadline has passed goes first.
         instead_of_key: bool,
     },
-    /// The journal has lost that it was given a higher limit.
+    /// The journal has lost that it was given a higher limit, or more seats for a user.
     Raised { id: CampaignId, to: Alterable, at: Millis },
 }
 
@@ -63,6 +63,7 @@ pub(super) struct Touched {
     pub id: CampaignId,
     pub name: String,
     pub limit: u32,
+    pub per_user: u16,
     /// The seats that come back; `first` is 0 where none do.
     pub first: u32,
     pub last: u32,
@@ -150,34 +151,46 @@ struct State {
 
 /// What is known of a campaign so far.
 enum Slot {
-    /// Not met yet: its highest seat and what all its users can be.
-    Lacks { highest: u32, users: Users },
+    /// Not met yet.
+    Lacks(Lacks),
     /// It can be given of.
     Given(State),
     /// It cannot: why was said.
     Refused,
 }
 
+/// What a campaign must be like that certain seats are all of it.
+#[derive(Clone, Copy)]
+struct Lacks {
+    /// Its highest seat.
+    highest: u32,
+    /// The most seats that a user has.
+    nth: u16,
+    /// What all its users can be.
+    users: Users,
+}
+
 impl Slot {
     fn touched(&self) -> Option<&Touched> {
         match self {
             Slot::Given(state) => Some(&state.touched),
-            Slot::Lacks { .. } | Slot::Refused => None,
+            Slot::Lacks(_) | Slot::Refused => None,
         }
     }
 }
 
 /// What a campaign must be like that these are all the seats of.
 fn lacks(ahead: &[Ahead], campaigns: usize) -> Vec<Slot> {
-    let mut slots: Vec<(u32, Users)> = vec![(0, Users::Int); campaigns];
+    let mut slots = vec![Lacks { highest: 0, nth: 1, users: Users::Int }; campaigns];
     for seat in ahead {
-        let (highest, users) = &mut slots[seat.campaign as usize];
-        *highest = seat.seat.max(*highest);
+        let lacks = &mut slots[seat.campaign as usize];
+        lacks.highest = seat.seat.max(lacks.highest);
+        lacks.nth = seat.nth.max(lacks.nth);
         if as_users_of(Users::Int, &seat.user).is_none() {
-            *users = Users::Any;
+            lacks.users = Users::Any;
         }
     }
-    slots.into_iter().map(|(highest, users)| Slot::Lacks { highest, users }).collect()
+    slots.into_iter().map(Slot::Lacks).collect()
 }
 
 /// Gives seat after seat on the core; what cannot be given is a difference.
@@ -195,8 +208,8 @@ impl Work<'_> {
     /// The next seat, at `index`.
     fn give(&mut self, index: usize, seat: &mut Ahead) {
         let campaign = seat.campaign as usize;
-        if let Slot::Lacks { highest, users } = self.slots[campaign] {
-            self.slots[campaign] = match self.campaign(index, seat, highest, users) {
+        if let Slot::Lacks(lacks) = self.slots[campaign] {
+            self.slots[campaign] = match self.campaign(index, seat, lacks) {
                 Ok(state) => Slot::Given(state),
                 Err(line) => {
                     self.differences.add(|| line);
@@ -205,10 +218,18 @@ impl Work<'_> {
             };
         }
         let Slot::Given(state) = &mut self.slots[campaign] else { return };
-        match fits(&self.core, state, seat) {
-            Ok(user) => {
-                seat.user = user;
-                self.core.evolve(self.core.applied().next(), &seat.event(state.touched.id));
+        let given = fits(&self.core, state, seat).and_then(|user| {
+            seat.user = user;
+            let (lsn, event) = (self.core.applied().next(), seat.event(state.touched.id));
+            if let Some(promise) = self.core.breach(lsn, &event) {
+                let (name, user, nth) = (&state.touched.name, &seat.user, seat.nth);
+                return Err(format!("campaign {name} seat {} user {user} nth {nth}: {promise}", seat.seat));
+            }
+            self.core.evolve(lsn, &event);
+            Ok(())
+        });
+        match given {
+            Ok(()) => {
                 state.out = seat.seat;
                 state.touched.last = seat.seat;
                 if state.touched.first == 0 {
@@ -223,9 +244,10 @@ impl Work<'_> {
         }
     }
 
-    /// The campaign of the seat at `index`, the first of it, created where the journal lacks it and given a higher limit where
-    /// the operator's file knows one; else why it cannot be had.
-    fn campaign(&mut self, index: usize, seat: &Ahead, highest: u32, users: Users) -> Result<State, String> {
+    /// The campaign of the seat at `index`, the first of it, created where the journal lacks it and given what it lacks where
+    /// the operator's file knows it; else why it cannot be had.
+    fn campaign(&mut self, index: usize, seat: &Ahead, lacks: Lacks) -> Result<State, String> {
+        let Lacks { highest, nth, users } = lacks;
         let name = &*self.names[seat.campaign as usize];
         let told = self.terms.iter().find(|terms| terms.name == name);
         if let Some(facts) = self.core.campaign_id(name.as_bytes()).and_then(|id| self.core.campaign(id)) {
@@ -234,17 +256,23 @@ impl Work<'_> {
                 return Err(format!("campaign {name} {what} in the journal, the other side has later grants of it"));
             }
             let (id, users, out) = (facts.id, facts.terms.users, facts.granted);
-            let limit = facts.terms.limit;
-            let Some(told) = told.filter(|told| limit < highest && limit < told.limit) else {
-                return Ok(State { touched: Touched::new(id, name, limit, None), users, out });
-            };
-            let to = Alterable { limit: told.limit, ..facts.terms.alterable() };
-            self.prepare(index, Prepared::Raised { id, to, at: self.now });
-            return Ok(State { touched: Touched::new(id, name, told.limit, Some(New::Raised)), users, out });
+            let there = facts.terms.alterable();
+            let mut to = there;
+            if let Some(told) = told {
+                to.limit = if there.limit < highest { told.limit.max(there.limit) } else { there.limit };
+                to.per_user = if there.per_user < nth { told.per_user.max(there.per_user) } else { there.per_user };
+            }
+            let new = (to != there).then_some(New::Raised);
+            if new.is_some() {
+                self.prepare(index, Prepared::Raised { id, to, at: self.now });
+            }
+            return Ok(State { touched: Touched::new(id, name, to, new), users, out });
         }
         let terms = match told {
             Some(told) => Terms {
                 limit: told.limit,
+                per_user: told.per_user,
+                no_id: told.no_id,
                 open: told.open.map(Millis),
                 close: told.close.map(Millis),
                 users: match told.users {
@@ -253,7 +281,7 @@ impl Work<'_> {
                 },
                 shadow: false,
             },
-            None => Terms { limit: highest, open: None, close: Some(self.now), users, shadow: false },
+            None => Terms { limit: highest, per_user: nth, close: Some(self.now), users, ..Terms::DEFAULT },
         };
         let view = View { now: self.now, ..View::default() };
         let group = match self.core.decide(Command::Create { campaign: name.as_bytes(), terms }, &view) {
@@ -268,7 +296,7 @@ impl Work<'_> {
         let instead_of_key = group.events().len() > 1;
         let (id, at) = (*id, seat.at);
         let new = if told.is_some() { New::Told } else { New::Closed };
-        let touched = Touched::new(id, name, terms.limit, Some(new));
+        let touched = Touched::new(id, name, terms.alterable(), Some(new));
         let name = name.to_owned();
         self.prepare(index, Prepared::Created { id, name, terms, at, instead_of_key });
         Ok(State { touched, users: terms.users, out: 0 })
@@ -285,14 +313,15 @@ fn refusal(reply: &Reply<'_>) -> String {
 }
 
 impl Touched {
-    fn new(id: CampaignId, name: &str, limit: u32, new: Option<New>) -> Touched {
-        Touched { id, name: name.to_owned(), limit, first: 0, last: 0, new }
+    fn new(id: CampaignId, name: &str, terms: Alterable, new: Option<New>) -> Touched {
+        let Alterable { limit, per_user, .. } = terms;
+        Touched { id, name: name.to_owned(), limit, per_user, first: 0, last: 0, new }
     }
 }
 
 /// The user as the campaign knows him; else why this seat cannot be his.
 fn fits(core: &Core, state: &State, seat: &Ahead) -> Result<GrantUser, String> {
-    let Touched { id, name, limit, new, .. } = &state.touched;
+    let Touched { id, name, limit, per_user, new, .. } = &state.touched;
     let grant = format!("campaign {name} seat {} user {} (seq {})", seat.seat, seat.user, seat.seq);
     if seat.seat <= state.out {
         return Err(format!(
@@ -326,9 +355,15 @@ fn fits(core: &Core, state: &State, seat: &Ahead) -> Result<GrantUser, String> {
     if !(0..TIME_MAX).contains(&seat.at.0) {
         return Err(format!("{grant}: its time is none"));
     }
-    match core.seat_of(*id, user_of(&user)) {
-        Some(there) => Err(format!("{grant}: that user has seat {there} already")),
-        None => Ok(user),
+    let there = core.seats_of(*id, user_of(&user));
+    match there.last() {
+        Some(there) if seat.nth == 1 => Err(format!("{grant}: that user has seat {there} already")),
+        Some(_) if there.len() >= usize::from(*per_user) => Err(format!(
+            "{grant}: that user has {} seats, and PERUSER is {per_user}; if it was altered to more later, tell it with \
+             --campaigns",
+            there.len()
+        )),
+        Some(_) | None => Ok(user),
     }
 }
 
@@ -372,6 +407,6 @@ impl Ahead {
     /// What the journal is told.
     pub fn event(&self, campaign: CampaignId) -> Event<'_> {
         let (seat, user) = (Seat::new(self.seat), user_of(&self.user));
-        Event::Imported { campaign, seat, user, at: self.at, seq: self.seq }
+        Event::Imported { campaign, seat, user, nth: self.nth, at: self.at, seq: self.seq }
     }
 }

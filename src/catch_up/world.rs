@@ -24,6 +24,7 @@ pub(super) struct Ahead {
     pub campaign: u32,
     pub seat: u32,
     pub user: GrantUser,
+    pub nth: u16,
     pub at: Millis,
 }
 
@@ -98,8 +99,8 @@ impl Intake {
             Says::Other(line) => self.differences.add(|| line),
             Says::Unknown => {
                 let campaign = self.number_of(&grant.campaign);
-                let Grant { seq, seat, user, at, .. } = grant;
-                self.ahead.push(Ahead { seq, campaign, seat, user, at });
+                let Grant { seq, seat, user, nth, at, .. } = grant;
+                self.ahead.push(Ahead { seq, campaign, seat, user, nth, at });
             }
         }
     }

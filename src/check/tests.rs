@@ -227,15 +227,22 @@ fn broken(wrong: &Event<'_>) -> Files {
 #[test]
 fn a_broken_promise_is_named_without_an_end_of_the_process() {
     let _calm = calm();
-    let granted = |seat, user| Event::Granted { campaign: CampaignId(0), seat: Seat::new(seat), user, at: NOW };
+    let granted = |seat, user| Event::Granted {
+        campaign: CampaignId(0),
+        seat: Seat::new(seat),
+        user,
+        nth: 1,
+        request: b"",
+        at: NOW,
+    };
     for (wrong, promise) in [
         (granted(2, User::Int(5)), "seats are given lowest first"),
         (granted(4, User::Int(5)), "never more than N"),
-        (granted(3, User::Int(1001)), "one grant per user"),
+        (granted(3, User::Int(1001)), "never more than PERUSER for a user"),
         (
             Event::CampaignAltered {
                 id: CampaignId(0),
-                to: crate::core::Alterable { limit: 1, open: None, close: None },
+                to: crate::core::Alterable { limit: 1, per_user: 1, open: None, close: None },
                 at: NOW,
                 by: b"ops".into(),
             },

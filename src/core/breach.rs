@@ -20,12 +20,17 @@ impl Core {
         match event {
             Event::CampaignCreated { id, name, terms: _, at: _ } => self.breach_of_creation(*id, name),
             Event::CampaignAltered { id, to, at: _, by: _ } => self.breach_of_absence(*id).or_else(|| {
-                let below = to.limit < self.campaigns.get(*id).roster.len();
-                below.then_some("a limit is never below a seat that is out")
+                let roster = &self.campaigns.get(*id).roster;
+                if to.limit < roster.len() {
+                    return Some("a limit is never below a seat that is out");
+                }
+                let below = usize::from(to.per_user) < roster.most().max(1);
+                below.then_some("PERUSER is never below what a user has")
             }),
             Event::CampaignDropped { id, at: _ } => self.breach_of_absence(*id),
-            Event::Granted { campaign, seat, user, at } | Event::Imported { campaign, seat, user, at, seq: _ } => {
-                self.breach_of_grant(lsn, *campaign, *seat, *user, *at)
+            Event::Granted { campaign, seat, user, nth, request: _, at }
+            | Event::Imported { campaign, seat, user, nth, at, seq: _ } => {
+                self.breach_of_grant(lsn, *campaign, *seat, (*user, *nth), *at)
             }
             Event::Skipped { upto } => (*upto < lsn).then_some("what is skipped ends behind its beginning"),
             Event::KeySet { db, key, value, expires: _ } => self.breach_of_value(*db, key, value.len()),
@@ -67,7 +72,7 @@ impl Core {
         lsn: Lsn,
         id: CampaignId,
         seat: Seat,
-        user: User<'_>,
+        (user, nth): (User<'_>, u16),
         at: Millis,
     ) -> Option<&'static str> {
         if let Some(absent) = self.breach_of_absence(id) {
@@ -84,7 +89,8 @@ impl Core {
         } else if seat.get() - 1 != campaign.roster.len() {
             Some("seats are given lowest first, each once")
         } else {
-            campaign.roster.seat_of(self.scatter, user).map(|_| "one grant per user")
+            let fits = campaign.roster.standing(self.scatter, user).takes(nth, campaign.terms.per_user);
+            (!fits).then_some("never more than PERUSER for a user, each his n-th once")
         }
     }
 

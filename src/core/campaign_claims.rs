@@ -4,7 +4,7 @@ use crate::core::campaigns::{Absent, Campaign};
 use crate::core::event::{Event, Group, Users};
 use crate::core::numbers::parse_integer;
 use crate::core::reply::{Claim, Decision, Outcome, Refusal, Reply};
-use crate::core::roster::Row;
+use crate::core::roster::{Row, Standing};
 use crate::core::{Core, View, answer, refuse, shown};
 use crate::ids::{CampaignId, Lsn, Millis, Seat, User};
 use crate::limits;
@@ -16,8 +16,15 @@ struct Progress {
 }
 
 impl Core {
-    /// `GATE.CLAIM`. Order of judgement: unknown campaign, bad user, already, not open, closed, sold out.
-    pub(super) fn claim<'s, 'a>(&'s self, name: &[u8], user: &'a [u8], flat: bool, view: &View) -> Decision<'s, 'a> {
+    /// `GATE.CLAIM`. Order of judgement: unknown campaign, bad user, no `ID`, already, not open, closed, sold out.
+    pub(super) fn claim<'s, 'a>(
+        &'s self,
+        name: &[u8],
+        user: &'a [u8],
+        request: &'a [u8],
+        flat: bool,
+        view: &View,
+    ) -> Decision<'s, 'a> {
         let (id, campaign) = match self.find_campaign(name, view.now) {
             Ok(found) => found,
             Err(absent) => return no_campaign(name, &absent),
@@ -26,13 +33,17 @@ impl Core {
             Ok(user) => user,
             Err(refusal) => return refuse(refusal, campaign.lsn),
         };
+        let terms = campaign.terms;
+        if terms.per_user > 1 && request.is_empty() && !terms.no_id {
+            return no_id(name, campaign);
+        }
         let remaining = campaign.remaining();
         let reply = |outcome, remaining| Reply::Claim(Claim { campaign: id, outcome, remaining, flat });
-        if let Some(seat) = campaign.roster.seat_of(self.scatter, user) {
+        let standing = campaign.roster.standing(self.scatter, user);
+        if let Some(seat) = self.has_already(standing, request, terms.per_user) {
             // The seat is the user's own; how many remain is everybody's.
             return answer(reply(Outcome::Already(seat), remaining), campaign.lsn);
         }
-        let terms = campaign.terms;
         let refusal = match (terms.open, terms.close) {
             (Some(open), _) if open > view.now => Some(Outcome::NotOpen(open.0.saturating_sub(view.now.0))),
             (_, Some(close)) if close <= view.now => Some(Outcome::Closed),
@@ -43,8 +54,16 @@ impl Core {
             return answer(reply(outcome, remaining), campaign.lsn);
         }
         let seat = Seat::new(campaign.roster.len() + 1);
-        let group = Group::One(Event::Granted { campaign: id, seat, user, at: view.now });
+        let nth = standing.next_nth();
+        let group = Group::One(Event::Granted { campaign: id, seat, user, nth, request, at: view.now });
         Decision::Record { group, reply: reply(Outcome::Granted(seat), remaining - 1) }
+    }
+
+    /// The seat that answers a claim without a new one: what the same request got before, or the last one of a user who
+    /// has all that he may have.
+    fn has_already(&self, standing: Standing<'_>, request: &[u8], per_user: u16) -> Option<Seat> {
+        let all = || standing.last().filter(|_| standing.len() >= usize::from(per_user));
+        standing.seat_by(self.scatter, request).or_else(all)
     }
 
     /// `GATE.STATUS`
@@ -57,13 +76,16 @@ impl Core {
             Ok(user) => user,
             Err(refusal) => return refuse(refusal, campaign.lsn),
         };
-        let Some(seat) = campaign.roster.seat_of(self.scatter, user) else {
-            return answer(Reply::Array(Vec::new()), campaign.lsn);
+        let seats = campaign.roster.standing(self.scatter, user).seats();
+        let mut depends = if seats.is_empty() { campaign.lsn } else { Lsn::ZERO };
+        let row = |seat: Seat| {
+            let Row { at, lsn, .. } = campaign.roster.row(seat);
+            depends = depends.max(lsn);
+            let stage = Reply::Status(stage(lsn, campaign.terms.shadow, view));
+            Reply::Array(vec![Reply::Status("GRANTED"), number(seat.get()), Reply::Int(at.0), stage])
         };
-        let Row { at, lsn, .. } = campaign.roster.row(seat);
-        let stage = Reply::Status(stage(lsn, campaign.terms.shadow, view));
-        let row = vec![Reply::Status("GRANTED"), number(seat.get()), Reply::Int(at.0), stage];
-        answer(Reply::Array(vec![Reply::Array(row)]), lsn)
+        let rows = seats.into_iter().map(row).collect();
+        answer(Reply::Array(rows), depends)
     }
 
     /// `GATE.SEATS`: the rows from seat `first` on, at most `count` and at most `SEATS_ROWS_MAX`.
@@ -122,7 +144,8 @@ impl Core {
             ("campaign", Reply::bulk(facts.name)),
             ("state", Reply::Status(state)),
             ("limit", number(terms.limit)),
-            ("peruser", Reply::Int(1)),
+            ("peruser", number(terms.per_user.into())),
+            ("noid", Reply::Int(i64::from(terms.no_id))),
             ("granted", number(facts.granted)),
             ("held", Reply::Int(0)),
             ("remaining", number(facts.remaining)),
@@ -151,6 +174,16 @@ pub(super) fn no_campaign<'s, 'a>(name: &[u8], absent: &Absent<'_>) -> Decision<
         Absent::Retired(retired) => refuse(Refusal::NoCampaign(format!("campaign '{name}' was dropped")), retired.lsn),
         Absent::PlainKey(lsn) => refuse(Refusal::WrongType, *lsn),
     }
+}
+
+#[cold]
+fn no_id<'s, 'a>(name: &[u8], campaign: &Campaign) -> Decision<'s, 'a> {
+    let (name, per_user) = (shown(name), campaign.terms.per_user);
+    let text = format!(
+        "a user may have {per_user} seats of campaign '{name}': say which claim this is with ID, and repeat it with the \
+         same one"
+    );
+    refuse(Refusal::ErrText(text), campaign.lsn)
 }
 
 fn user_of(users: Users, text: &[u8]) -> Result<User<'_>, Refusal> {

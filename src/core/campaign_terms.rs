@@ -69,6 +69,13 @@ impl Core {
             let text = format!("campaign '{name}' has given seat {given}; LIMIT {} would be below it", to.limit);
             return refuse(Refusal::Conflict(text), campaign.lsn);
         }
+        let most = campaign.roster.most();
+        if usize::from(to.per_user) < most {
+            let name = shown(name);
+            let text =
+                format!("a user of campaign '{name}' has {most} seats; PERUSER {} would be below it", to.per_user);
+            return refuse(Refusal::Conflict(text), campaign.lsn);
+        }
         if let (Some(open), Some(close)) = (to.open, to.close)
             && open >= close
             && change.close != Some(AlteredTime::Now)
@@ -120,6 +127,7 @@ fn altered(there: Alterable, change: Alteration, view: &View) -> Alterable {
     };
     Alterable {
         limit: change.limit.unwrap_or(there.limit),
+        per_user: change.per_user.unwrap_or(there.per_user),
         open: time(change.open, there.open),
         close: time(change.close, there.close),
     }
@@ -134,6 +142,12 @@ fn differs<'s, 'a>(there: &Campaign, asked: Terms) -> Decision<'s, 'a> {
 /// Terms as `GATE.CREATE` takes them.
 fn words(terms: Terms) -> String {
     let mut text = format!("LIMIT {}", terms.limit);
+    if terms.per_user > 1 {
+        text += &format!(" PERUSER {}", terms.per_user);
+    }
+    if terms.no_id {
+        text += " NOID";
+    }
     if let Some(open) = terms.open {
         text += &format!(" OPEN {}", open.0);
     }

@@ -3,7 +3,7 @@
 use crate::core::event::{Alterable, Event, Terms};
 use crate::core::image::{Contradiction, Piece, RetiredSeats};
 use crate::core::keys::Look;
-use crate::core::roster::{Roster, Row};
+use crate::core::roster::{Given, Roster, Row};
 use crate::core::table::Table;
 use crate::core::{Core, Scatter};
 use crate::ids::{CampaignId, Db, Lsn, Millis, Seat, User};
@@ -152,8 +152,8 @@ impl Campaigns {
                         show(Piece::Altered { to: campaign.terms.alterable(), at, lsn })?;
                     }
                     for seat in (1..=roster.len()).map(Seat::new) {
-                        let Row { user, at, lsn, .. } = roster.row(seat);
-                        show(Piece::Seat { user, at, lsn })?;
+                        let Row { user, nth, request, at, lsn, .. } = roster.row(seat);
+                        show(Piece::Seat { user, nth, request, at, lsn })?;
                     }
                 }
             }
@@ -212,11 +212,11 @@ impl Campaigns {
     }
 
     /// Gives the next seat of the last campaign; see [`Roster::fill`].
-    pub(super) fn fill_last(&mut self, user: User<'_>, at: Millis, lsn: Lsn) -> Result<(), Contradiction> {
+    pub(super) fn fill_last(&mut self, given: Given<'_>) -> Result<(), Contradiction> {
         let Some(Slot::Live(campaign)) = self.slots.last_mut() else {
             return Err(Contradiction("a seat without its campaign"));
         };
-        match campaign.roster.fill(user, at, lsn) {
+        match campaign.roster.fill(given) {
             true => Ok(()),
             false => Err(Contradiction("a user is of the kind that his campaign takes")),
         }
@@ -226,7 +226,9 @@ impl Campaigns {
     pub(super) fn close_last(&mut self, scatter: Scatter, found: bool) -> Result<(), Contradiction> {
         let Some(Slot::Live(campaign)) = self.slots.last_mut() else { return Ok(()) };
         if found {
-            campaign.roster.index(scatter).map_err(|_| Contradiction("one grant per user"))?;
+            let per_user = campaign.terms.per_user;
+            let entered = campaign.roster.index(scatter, per_user);
+            entered.map_err(|_| Contradiction("never more than PERUSER for a user, each his n-th once"))?;
         }
         if campaign.roster.len() > campaign.terms.limit {
             return Err(Contradiction("never more than N"));
@@ -238,9 +240,9 @@ impl Campaigns {
     pub(super) fn index(&mut self, scatter: Scatter) {
         for slot in &mut self.slots {
             if let Slot::Live(campaign) = slot {
-                campaign.roster.index(scatter).unwrap_or_else(|seat| {
+                campaign.roster.index(scatter, campaign.terms.per_user).unwrap_or_else(|seat| {
                     panic!(
-                        "one grant per user: who has seat {seat} of {} has another one",
+                        "never more than PERUSER for a user, each his n-th once: who has seat {seat} of {} has others",
                         campaign.name.escape_ascii()
                     )
                 });
@@ -322,11 +324,11 @@ impl Core {
         (0..self.campaigns.slots.len() as u32).filter_map(|id| self.campaigns.facts(CampaignId(id)))
     }
 
-    /// The seat that `user` has of a campaign that can be claimed from.
-    pub fn seat_of(&self, id: CampaignId, user: User<'_>) -> Option<Seat> {
-        match self.campaigns.slots.get(id.index())? {
-            Slot::Live(campaign) => campaign.roster.seat_of(self.scatter, user),
-            Slot::Retired(_) | Slot::Gone => None,
+    /// The seats that `user` has of a campaign that can be claimed from, his first one first.
+    pub fn seats_of(&self, id: CampaignId, user: User<'_>) -> Vec<Seat> {
+        match self.campaigns.slots.get(id.index()) {
+            Some(Slot::Live(campaign)) => campaign.roster.standing(self.scatter, user).seats(),
+            Some(Slot::Retired(_) | Slot::Gone) | None => Vec::new(),
         }
     }
 
@@ -336,18 +338,11 @@ impl Core {
             Event::CampaignCreated { id, name, terms, at } => self.create(lsn, *id, name, *terms, *at),
             Event::CampaignAltered { id, to, at, by: _ } => self.alter_campaign(lsn, *id, *to, *at),
             Event::CampaignDropped { id, at } => self.drop_campaign(lsn, *id, *at),
-            Event::Granted { campaign, seat, user, at } | Event::Imported { campaign, seat, user, at, seq: _ } => {
-                let (scatter, deferred) = (self.scatter, self.users_deferred);
-                let campaign = self.campaigns.live_mut(*campaign);
-                assert!(seat.get() <= campaign.terms.limit, "never more than N");
-                if deferred {
-                    assert!(seat.get() == campaign.roster.len() + 1, "seats are given lowest first, each once");
-                    assert!(campaign.roster.fill(*user, *at, lsn), "a user is of the kind that his campaign takes");
-                } else {
-                    campaign.roster.give(scatter, *seat, *user, *at, lsn);
-                }
-                campaign.lsn = lsn;
-                self.newest_at = self.newest_at.max(*at);
+            Event::Granted { campaign, seat, user, nth, request, at } => {
+                self.grant(*campaign, *seat, Given { user: *user, nth: *nth, request, at: *at, lsn });
+            }
+            Event::Imported { campaign, seat, user, nth, at, seq: _ } => {
+                self.grant(*campaign, *seat, Given { user: *user, nth: *nth, request: b"", at: *at, lsn });
             }
             Event::Skipped { .. }
             | Event::KeySet { .. }
@@ -358,6 +353,20 @@ impl Core {
             | Event::KeyRenamed { .. }
             | Event::Flushed { .. } => unreachable!("what is about keys goes to evolve_keys"),
         }
+    }
+
+    fn grant(&mut self, id: CampaignId, seat: Seat, given: Given<'_>) {
+        let (scatter, deferred) = (self.scatter, self.users_deferred);
+        let campaign = self.campaigns.live_mut(id);
+        assert!(seat.get() <= campaign.terms.limit, "never more than N");
+        if deferred {
+            assert!(seat.get() == campaign.roster.len() + 1, "seats are given lowest first, each once");
+            assert!(campaign.roster.fill(given), "a user is of the kind that his campaign takes");
+        } else {
+            campaign.roster.give(scatter, seat, given, campaign.terms.per_user);
+        }
+        campaign.lsn = given.lsn;
+        self.newest_at = self.newest_at.max(given.at);
     }
 
     fn create(&mut self, lsn: Lsn, id: CampaignId, name: &[u8], terms: Terms, at: Millis) {
@@ -384,6 +393,7 @@ impl Core {
     fn alter_campaign(&mut self, lsn: Lsn, id: CampaignId, to: Alterable, at: Millis) {
         let campaign = self.campaigns.live_mut(id);
         assert!(to.limit >= campaign.roster.len(), "a limit is never below a seat that is out");
+        assert!(usize::from(to.per_user) >= campaign.roster.most().max(1), "PERUSER is never below what a user has");
         campaign.terms = campaign.terms.with(to);
         campaign.altered = Some((at, lsn));
         campaign.lsn = lsn;

@@ -11,8 +11,8 @@ use crate::ids::{Db, Millis};
 pub enum Command<'a> {
     /// `GATE.CREATE`
     Create { campaign: &'a [u8], terms: Terms },
-    /// `GATE.CLAIM`; the user is parsed by the campaign's own rule.
-    Claim { campaign: &'a [u8], user: &'a [u8], flat: bool },
+    /// `GATE.CLAIM`; the user is parsed by the campaign's own rule; `request` is empty without `ID`.
+    Claim { campaign: &'a [u8], user: &'a [u8], request: &'a [u8], flat: bool },
     /// `GATE.STATUS`
     Status { campaign: &'a [u8], user: &'a [u8] },
     /// `GATE.INFO`
@@ -82,6 +82,8 @@ pub enum Command<'a> {
 pub struct Alteration {
     /// Seats.
     pub limit: Option<u32>,
+    /// Seats of one user.
+    pub per_user: Option<u16>,
     /// `OPEN`
     pub open: Option<AlteredTime>,
     /// `CLOSE`

@@ -47,6 +47,10 @@ pub enum Event<'a> {
         seat: Seat,
         /// To whom.
         user: User<'a>,
+        /// Which of the user's seats it is: the first, the second, ...
+        nth: u16,
+        /// The `ID` it was asked for with, by which it is found again; empty without one.
+        request: &'a [u8],
         /// When.
         at: Millis,
     },
@@ -58,6 +62,8 @@ pub enum Event<'a> {
         seat: Seat,
         /// To whom.
         user: User<'a>,
+        /// Which of the user's seats it is.
+        nth: u16,
         /// When it was granted.
         at: Millis,
         /// Its position when it was granted: the world knows it by that.
@@ -139,6 +145,10 @@ pub enum Event<'a> {
 pub struct Terms {
     /// Seats.
     pub limit: u32,
+    /// Seats of one user: 1 and more.
+    pub per_user: u16,
+    /// Claims need no `ID` although a user may have several seats.
+    pub no_id: bool,
     /// Claims before this are `NOTOPEN`.
     pub open: Option<Millis>,
     /// Claims from this on are `CLOSED`.
@@ -150,16 +160,20 @@ pub struct Terms {
 }
 
 impl Terms {
+    /// What a campaign has where nothing is said: and that is no seat.
+    pub const DEFAULT: Terms =
+        Terms { limit: 0, per_user: 1, no_id: false, open: None, close: None, users: Users::Int, shadow: false };
+
     /// These terms with others in the place of what can be altered.
     pub fn with(self, to: Alterable) -> Terms {
-        let Alterable { limit, open, close } = to;
-        Terms { limit, open, close, ..self }
+        let Alterable { limit, per_user, open, close } = to;
+        Terms { limit, per_user, open, close, ..self }
     }
 
     /// What of them can be altered.
     pub fn alterable(self) -> Alterable {
-        let Terms { limit, open, close, .. } = self;
-        Alterable { limit, open, close }
+        let Terms { limit, per_user, open, close, .. } = self;
+        Alterable { limit, per_user, open, close }
     }
 }
 
@@ -168,6 +182,7 @@ impl Terms {
 #[expect(missing_docs, reason = "the fields are those of Terms")]
 pub struct Alterable {
     pub limit: u32,
+    pub per_user: u16,
     pub open: Option<Millis>,
     pub close: Option<Millis>,
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::core::Core;
 use crate::core::campaigns::{Campaign, HOME};
 use crate::core::event::{Alterable, Terms};
-use crate::core::roster::Roster;
+use crate::core::roster::{Given, Roster};
 use crate::ids::{CampaignId, Db, Lsn, Millis, User};
 use crate::limits;
 
@@ -56,6 +56,10 @@ pub enum Piece<'p> {
     Seat {
         /// To whom.
         user: User<'p>,
+        /// Which of the user's seats it is.
+        nth: u16,
+        /// The `ID` it was claimed with; empty without one.
+        request: &'p [u8],
         /// When.
         at: Millis,
         /// The grant's position.
@@ -139,9 +143,9 @@ impl Restoring {
         let core = &mut self.core;
         let scatter = core.scatter;
         match piece {
-            Piece::Seat { user, at, lsn } => {
+            Piece::Seat { user, nth, request, at, lsn } => {
                 self.unindexed = true;
-                core.campaigns.fill_last(*user, *at, *lsn)
+                core.campaigns.fill_last(Given { user: *user, nth: *nth, request, at: *at, lsn: *lsn })
             }
             Piece::Altered { to, at, lsn } => core.campaigns.alter_last(*to, *at, *lsn),
             Piece::Gone(id) => {

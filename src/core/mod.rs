@@ -1,7 +1,7 @@
 //! # core - who gets a seat
 //! Decides claims, counters and keys. Pure: no I/O, no clock, no randomness, no threads; time is an argument.
 //! May use: `ids`, `limits`.
-//! Promises: never more than N; one grant per user; seats 1..=N; a counter never wraps.
+//! Promises: never more than N; never more than PERUSER for a user; seats 1..=N; a counter never wraps.
 
 mod breach;
 mod campaign_claims;
@@ -19,6 +19,7 @@ mod keys;
 mod numbers;
 mod reply;
 mod roster;
+mod several;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -105,7 +106,7 @@ impl Core {
     pub fn decide<'s, 'a>(&'s self, command: Command<'a>, view: &View) -> Decision<'s, 'a> {
         match command {
             Command::Create { campaign, terms } => self.create_campaign(campaign, terms, view),
-            Command::Claim { campaign, user, flat } => self.claim(campaign, user, flat, view),
+            Command::Claim { campaign, user, request, flat } => self.claim(campaign, user, request, flat, view),
             Command::Status { campaign, user } => self.status(campaign, user, view),
             Command::CampaignInfo { campaign } => self.campaign_info(campaign, view),
             Command::Campaigns => self.list_campaigns(),

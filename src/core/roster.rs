@@ -1,12 +1,14 @@
-//! Who sits where: seats in the order of their grants, and each user's seat.
+//! Who sits where: seats in the order of their grants, and each user's seats.
 //!
-//! At most 32 bytes for a user of 8: 20 for the row, and 5 for a bucket of the index, which is at least 7/16 full.
+//! At most 32 bytes for a user of 8: 20 for the row, and 5 for a bucket of the index, which is at least 7/16 full. What goes beyond one seat without an `ID` stands
+//! in [`Several`].
 
 use std::borrow::Borrow;
 use std::hash::Hash;
 
 use crate::core::Scatter;
 use crate::core::event::Users;
+use crate::core::several::{self, Holding, Several};
 use crate::core::table::Table;
 use crate::ids::{Lsn, Millis, Seat, User};
 
@@ -28,6 +30,83 @@ pub(super) enum Roster {
 pub(super) struct Row<'s> {
     pub(super) seat: Seat,
     pub(super) user: User<'s>,
+    pub(super) nth: u16,
+    pub(super) request: &'s [u8],
+    pub(super) at: Millis,
+    pub(super) lsn: Lsn,
+}
+
+/// What a user has.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Standing<'s> {
+    None,
+    /// One seat, his first, claimed without an `ID`.
+    One(Seat),
+    Several(&'s Several, &'s Holding),
+}
+
+impl Standing<'_> {
+    /// How many seats.
+    pub(super) fn len(self) -> usize {
+        match self {
+            Standing::None => 0,
+            Standing::One(_) => 1,
+            Standing::Several(_, holding) => holding.len(),
+        }
+    }
+
+    /// The last seat by `nth`.
+    pub(super) fn last(self) -> Option<Seat> {
+        match self {
+            Standing::None => None,
+            Standing::One(seat) => Some(seat),
+            Standing::Several(_, holding) => Some(holding.last()),
+        }
+    }
+
+    /// The seat that a claim with this `ID` got.
+    pub(super) fn seat_by(self, scatter: Scatter, request: &[u8]) -> Option<Seat> {
+        match self {
+            Standing::Several(several, holding) if !request.is_empty() => several.seat_by(scatter, holding, request),
+            Standing::None | Standing::One(_) | Standing::Several(..) => None,
+        }
+    }
+
+    /// Which one the next seat would be.
+    pub(super) fn next_nth(self) -> u16 {
+        match self {
+            Standing::None => 1,
+            Standing::One(_) => 2,
+            Standing::Several(_, holding) => holding.next_nth(),
+        }
+    }
+
+    /// Whether a seat may come that is the `nth` of a user who may have `per_user`.
+    pub(super) fn takes(self, nth: u16, per_user: u16) -> bool {
+        let is_free = match self {
+            Standing::None => true,
+            Standing::One(_) => nth != 1,
+            Standing::Several(_, holding) => !holding.has(nth),
+        };
+        is_free && nth > 0 && self.len() < usize::from(per_user)
+    }
+
+    /// The seats by `nth`.
+    pub(super) fn seats(self) -> Vec<Seat> {
+        match self {
+            Standing::None => Vec::new(),
+            Standing::One(seat) => vec![seat],
+            Standing::Several(_, holding) => holding.seats().collect(),
+        }
+    }
+}
+
+/// A seat on its way to a user.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Given<'g> {
+    pub(super) user: User<'g>,
+    pub(super) nth: u16,
+    pub(super) request: &'g [u8],
     pub(super) at: Millis,
     pub(super) lsn: Lsn,
 }
@@ -48,22 +127,40 @@ impl Roster {
         }
     }
 
-    /// The user's seat. None for a user of the other kind.
-    pub(super) fn seat_of(&self, scatter: Scatter, user: User<'_>) -> Option<Seat> {
+    /// What the user has: nothing for one of the other kind.
+    #[inline]
+    pub(super) fn standing(&self, scatter: Scatter, user: User<'_>) -> Standing<'_> {
         match (self, user) {
-            (Roster::Int(rows), User::Int(user)) => rows.seat_of(scatter, &user),
-            (Roster::Any(rows), User::Any(user)) => rows.seat_of(scatter, user),
-            (Roster::Int(_), User::Any(_)) | (Roster::Any(_), User::Int(_)) => None,
+            (Roster::Int(rows), User::Int(user)) => rows.standing(scatter, &user),
+            (Roster::Any(rows), User::Any(user)) => rows.standing(scatter, user),
+            (Roster::Int(_), User::Any(_)) | (Roster::Any(_), User::Int(_)) => Standing::None,
         }
+    }
+
+    /// The most seats that any user has, as far as users are found.
+    pub(super) fn most(&self) -> usize {
+        let (entered, several) = match self {
+            Roster::Int(rows) => (rows.entered, &rows.several),
+            Roster::Any(rows) => (rows.entered, &rows.several),
+        };
+        several.as_ref().map_or(0, |several| several.most()).max(usize::from(entered > 0))
     }
 
     /// Who sits on `seat`, which has been given.
     pub(super) fn row(&self, seat: Seat) -> Row<'_> {
-        let (user, stamp) = match self {
-            Roster::Int(rows) => (User::Int(*rows.user(seat)), rows.stamp(seat)),
-            Roster::Any(rows) => (User::Any(rows.user(seat)), rows.stamp(seat)),
+        let (user, stamp, several) = match self {
+            Roster::Int(rows) => (User::Int(*rows.user(seat)), rows.stamp(seat), &rows.several),
+            Roster::Any(rows) => (User::Any(rows.user(seat)), rows.stamp(seat), &rows.several),
         };
-        Row { seat, user, at: stamp.at(), lsn: stamp.lsn() }
+        let (nth, request) = several.as_ref().map_or((1, &b""[..]), |several| several.noted(seat));
+        Row { seat, user, nth, request, at: stamp.at(), lsn: stamp.lsn() }
+    }
+
+    fn lsn(&self, seat: Seat) -> Lsn {
+        match self {
+            Roster::Int(rows) => rows.stamp(seat).lsn(),
+            Roster::Any(rows) => rows.stamp(seat).lsn(),
+        }
     }
 
     /// The grant of the first seat.
@@ -81,7 +178,7 @@ impl Roster {
         let (mut low, mut high) = (0, self.len());
         while low < high {
             let middle = low + (high - low) / 2;
-            if self.row(Seat::new(middle + 1)).lsn <= lsn {
+            if self.lsn(Seat::new(middle + 1)) <= lsn {
                 low = middle + 1;
             } else {
                 high = middle;
@@ -90,25 +187,27 @@ impl Roster {
         low
     }
 
-    /// Gives the next seat.
-    pub(super) fn give(&mut self, scatter: Scatter, seat: Seat, user: User<'_>, at: Millis, lsn: Lsn) {
-        let stamp = Stamp::new(at, lsn);
-        match (self, user) {
-            (Roster::Int(rows), User::Int(user)) => rows.give(scatter, seat, user, stamp),
-            (Roster::Any(rows), User::Any(user)) => rows.give(scatter, seat, user.into(), stamp),
-            (Roster::Int(_), User::Any(_)) | (Roster::Any(_), User::Int(_)) => {
-                panic!("a user is of the kind that his campaign takes")
-            }
-        }
+    /// Gives the next seat to a user who may have `per_user` of them.
+    ///
+    /// # Panics
+    /// Where that breaks a promise.
+    pub(super) fn give(&mut self, scatter: Scatter, seat: Seat, given: Given<'_>, per_user: u16) {
+        assert!(seat.index() == self.len() as usize, "seats are given lowest first, each once");
+        assert!(self.fill(given), "a user is of the kind that his campaign takes");
+        let entered = match self {
+            Roster::Int(rows) => rows.enter(scatter, seat.get(), per_user),
+            Roster::Any(rows) => rows.enter(scatter, seat.get(), per_user),
+        };
+        assert!(entered.is_ok(), "never more than PERUSER for a user, each his n-th once");
     }
 
-    /// Gives the next seat without looking whether the user has one: [`Roster::index`] does that for all of them at
-    /// once, and before it those users are not found. False for a user of the other kind.
-    pub(super) fn fill(&mut self, user: User<'_>, at: Millis, lsn: Lsn) -> bool {
-        let stamp = Stamp::new(at, lsn);
-        match (self, user) {
-            (Roster::Int(rows), User::Int(user)) => rows.push(user, stamp),
-            (Roster::Any(rows), User::Any(user)) => rows.push(user.into(), stamp),
+    /// Gives the next seat without looking what the user has: [`Roster::index`] does that for all of them at once, and
+    /// before it those seats are not found. False for a user of the other kind.
+    pub(super) fn fill(&mut self, given: Given<'_>) -> bool {
+        let stamp = Stamp::new(given.at, given.lsn);
+        match (self, given.user) {
+            (Roster::Int(rows), User::Int(user)) => rows.push(user, stamp, given.nth, given.request),
+            (Roster::Any(rows), User::Any(user)) => rows.push(user.into(), stamp, given.nth, given.request),
             (Roster::Int(_), User::Any(_)) | (Roster::Any(_), User::Int(_)) => return false,
         }
         true
@@ -117,11 +216,11 @@ impl Roster {
     /// Makes users found after [`Roster::fill`].
     ///
     /// # Errors
-    /// A seat whose user has another one, too.
-    pub(super) fn index(&mut self, scatter: Scatter) -> Result<(), Seat> {
+    /// A seat whose user has too many, or two with one `nth`.
+    pub(super) fn index(&mut self, scatter: Scatter, per_user: u16) -> Result<(), Seat> {
         match self {
-            Roster::Int(rows) => rows.index(scatter),
-            Roster::Any(rows) => rows.index(scatter),
+            Roster::Int(rows) => rows.index(scatter, per_user),
+            Roster::Any(rows) => rows.index(scatter, per_user),
         }
     }
 
@@ -149,9 +248,12 @@ pub(super) struct Rows<U> {
     /// Seat s is row s - 1; all chunks but the last are full.
     chunks: Vec<Chunk<U>>,
     len: u32,
-    /// Seat numbers, found by the hash of the user in the row; of the first rows, where the others wait for
-    /// [`Rows::index`].
+    /// Seat numbers, found by the hash of the user in the row; those of [`Several`] are not among them.
     seats: Table<u32>,
+    /// The first so many rows are found by their users; the others wait for [`Rows::index`].
+    entered: u32,
+    /// Nothing until there is a seat to be noted.
+    several: Option<Box<Several>>,
 }
 
 #[derive(Debug)]
@@ -162,7 +264,7 @@ struct Chunk<U> {
 
 impl<U> Default for Rows<U> {
     fn default() -> Self {
-        Rows { chunks: Vec::new(), len: 0, seats: Table::default() }
+        Rows { chunks: Vec::new(), len: 0, seats: Table::default(), entered: 0, several: None }
     }
 }
 
@@ -179,24 +281,45 @@ impl<U: Hash + Eq> Rows<U> {
         self.chunks[seat.index() / CHUNK_ROWS].stamps[seat.index() % CHUNK_ROWS]
     }
 
-    fn seat_of<Q: Hash + Eq + ?Sized>(&self, scatter: Scatter, user: &Q) -> Option<Seat>
+    fn standing<Q: Hash + Eq + ?Sized>(&self, scatter: Scatter, user: &Q) -> Standing<'_>
     where
         U: Borrow<Q>,
     {
-        self.seats.find(scatter.of(user), |seat| self.user(Seat::new(*seat)).borrow() == user).copied().map(Seat::new)
+        let hash = scatter.of(user);
+        let same = |seat| user_of(&self.chunks, seat).borrow() == user;
+        if let Some(seat) = self.seats.find(hash, |seat| same(*seat)) {
+            return Standing::One(Seat::new(*seat));
+        }
+        let Some(several) = &self.several else { return Standing::None };
+        several.find(hash, same).map_or(Standing::None, |holding| Standing::Several(several, holding))
     }
 
-    fn give(&mut self, scatter: Scatter, seat: Seat, user: U, stamp: Stamp) {
-        assert!(seat.index() == self.len as usize, "seats are given lowest first, each once");
-        assert!(self.seat_of(scatter, &user).is_none(), "one grant per user");
-        let hash = scatter.of(&user);
-        self.push(user, stamp);
+    /// Makes the next row found by its user.
+    fn enter(&mut self, scatter: Scatter, seat: u32, per_user: u16) -> Result<(), Seat> {
         let chunks = &self.chunks;
-        self.seats.insert_unique(hash, seat.get(), |seat| scatter.of(user_of(chunks, *seat)));
+        let user = user_of(chunks, seat);
+        let hash = scatter.of(user);
+        let hash_of = |seat| scatter.of(user_of(chunks, seat));
+        let same = |seat| user_of(chunks, seat) == user;
+        let alone = self.seats.find(hash, |seat| same(*seat)).copied();
+        let is_held = match &mut self.several {
+            Some(several) => {
+                let users = several::Users { hash, same: &same, hash_of: &hash_of };
+                several.enter(scatter, seat, alone, per_user, users).ok_or(Seat::new(seat))?
+            }
+            None if alone.is_some() => return Err(Seat::new(seat)),
+            None => false,
+        };
+        match is_held {
+            true => drop(self.seats.remove(hash, |seat| same(*seat), |seat| hash_of(*seat))),
+            false => self.seats.insert_unique(hash, seat, |seat| hash_of(*seat)),
+        }
+        self.entered = seat;
+        Ok(())
     }
 
     /// Adds a row. Its user is not found yet.
-    fn push(&mut self, user: U, stamp: Stamp) {
+    fn push(&mut self, user: U, stamp: Stamp, nth: u16, request: &[u8]) {
         if self.chunks.last().is_none_or(|chunk| chunk.users.len() == CHUNK_ROWS) {
             let rows = if self.chunks.is_empty() { 0 } else { CHUNK_ROWS };
             self.chunks.push(Chunk { users: Vec::with_capacity(rows), stamps: Vec::with_capacity(rows) });
@@ -205,30 +328,37 @@ impl<U: Hash + Eq> Rows<U> {
         chunk.users.push(user);
         chunk.stamps.push(stamp);
         self.len = self.len.checked_add(1).expect("a limit is 32 bits wide, and seats end there");
+        if nth > 1 || !request.is_empty() {
+            self.several.get_or_insert_default().note(self.len, nth, request);
+        }
     }
 
-    fn index(&mut self, scatter: Scatter) -> Result<(), Seat> {
-        let (chunks, found) = (&self.chunks, self.seats.len() as u32);
+    fn index(&mut self, scatter: Scatter, per_user: u16) -> Result<(), Seat> {
+        if self.several.is_some() || (self.len - self.entered).saturating_mul(REBUILD_PART) < self.entered {
+            return (self.entered + 1..=self.len).try_for_each(|seat| self.enter(scatter, seat, per_user));
+        }
+        let chunks = &self.chunks;
         let hash_of = |seat: &u32| scatter.of(user_of(chunks, *seat));
         let same = |one, other| user_of(chunks, one) == user_of(chunks, other);
-        if (self.len - found).saturating_mul(REBUILD_PART) < found {
-            return (found + 1..=self.len)
-                .try_for_each(|seat| self.seats.insert_new(seat, hash_of, same))
-                .map_err(Seat::new);
-        }
         self.seats = Table::default();
         self.seats = Table::of_numbers(1..=self.len, hash_of, same).map_err(Seat::new)?;
+        self.entered = self.len;
         Ok(())
     }
 
     fn free(&mut self, budget: usize) -> usize {
         let mut freed = self.seats.free(budget);
+        if let Some(several) = &mut self.several
+            && freed < budget
+        {
+            freed += several.free(budget - freed);
+        }
         while freed < budget
             && let Some(chunk) = self.chunks.pop()
         {
             freed += chunk.users.len();
         }
-        self.len = 0;
+        (self.len, self.entered) = (0, 0);
         freed
     }
 
@@ -284,12 +414,17 @@ fn halves(number: u64) -> Option<(u32, u16)> {
 mod tests {
     use super::*;
 
+    fn given(user: i64, at: i64, lsn: u64) -> Given<'static> {
+        Given { user: User::Int(user), nth: 1, request: b"", at: Millis(at), lsn: Lsn::new(lsn) }
+    }
+
     fn filled(seats: u32) -> (Scatter, Roster) {
         let scatter = Scatter::new(7);
         let mut roster = Roster::new(Users::Int);
         for seat in 1..=seats {
-            let (user, lsn) = (User::Int(i64::from(seat) * 3), Lsn::new(u64::from(seat) * 2));
-            roster.give(scatter, Seat::new(seat), user, Millis(1_732_250_000_000 + i64::from(seat)), lsn);
+            let number = i64::from(seat);
+            let given = given(number * 3, 1_732_250_000_000 + number, u64::from(seat) * 2);
+            roster.give(scatter, Seat::new(seat), given, 1);
         }
         (scatter, roster)
     }
@@ -299,7 +434,7 @@ mod tests {
         let scatter = Scatter::new(7);
         let mut roster = Roster::new(Users::Int);
         for seat in 1..=1_000_000u32 {
-            roster.give(scatter, Seat::new(seat), User::Int(i64::from(seat)), Millis(0), Lsn::new(u64::from(seat)));
+            roster.give(scatter, Seat::new(seat), given(i64::from(seat), 0, u64::from(seat)), 1);
             if seat >= 50_000 && seat % 10_000 == 0 {
                 let per_user = roster.bytes() as f64 / f64::from(seat);
                 assert!(per_user <= 32.0, "{per_user} bytes a user at {seat}");
@@ -317,12 +452,12 @@ mod tests {
         let (scatter, roster) = filled(10_000);
         for seat in (1..=10_000).map(Seat::new) {
             let user = User::Int(i64::from(seat.get()) * 3);
-            assert_eq!(roster.seat_of(scatter, user), Some(seat));
+            assert!(matches!(roster.standing(scatter, user), Standing::One(there) if there == seat));
             let (at, lsn) = (Millis(1_732_250_000_000 + i64::from(seat.get())), Lsn::new(u64::from(seat.get()) * 2));
-            assert_eq!(roster.row(seat), Row { seat, user, at, lsn });
+            assert_eq!(roster.row(seat), Row { seat, user, nth: 1, request: b"", at, lsn });
         }
-        assert_eq!(roster.seat_of(scatter, User::Int(1)), None);
-        assert_eq!(roster.seat_of(scatter, User::Any(b"3")), None);
+        assert_eq!(roster.standing(scatter, User::Int(1)).len(), 0);
+        assert_eq!(roster.standing(scatter, User::Any(b"3")).len(), 0);
     }
 
     #[test]

@@ -156,15 +156,20 @@ impl Line<'_> {
             }
             Event::CampaignAltered { id, to, at, by } => {
                 let fields = std::iter::once(named(id)).chain(told_alterable(*to));
-                ("altered", *at, fields.chain([("by", Field::Bytes(by))]).collect())
+                ("altered", *at, fields.chain([("by", Field::Bytes(by))]).chain(per_user_of(to.per_user)).collect())
             }
             Event::CampaignDropped { id, at } => ("dropped", *at, vec![named(id)]),
-            Event::Granted { campaign, seat, user, at } => {
-                ("granted", *at, vec![named(campaign), ("seat", seat_of(seat)), ("user", user_of(user))])
+            Event::Granted { campaign, seat, user, nth, request, at } => {
+                let mut fields = vec![named(campaign), ("seat", seat_of(seat)), ("user", user_of(user))];
+                fields.extend(nth_of(*nth));
+                fields.extend((!request.is_empty()).then_some(("id", Field::Bytes(request))));
+                ("granted", *at, fields)
             }
-            Event::Imported { campaign, seat, user, at, seq } => {
-                let seq = ("seq", Field::Unsigned(seq.get()));
-                ("imported", *at, vec![named(campaign), ("seat", seat_of(seat)), ("user", user_of(user)), seq])
+            Event::Imported { campaign, seat, user, nth, at, seq } => {
+                let mut fields = vec![named(campaign), ("seat", seat_of(seat)), ("user", user_of(user))];
+                fields.push(("seq", Field::Unsigned(seq.get())));
+                fields.extend(nth_of(*nth));
+                ("imported", *at, fields)
             }
             Event::Skipped { upto } => ("skipped", self.at, vec![("upto", Field::Unsigned(upto.get()))]),
             Event::KeySet { db: number, key: name, value, expires } => {
@@ -202,6 +207,8 @@ fn told_terms(terms: &Terms) -> Vec<(&'static str, Field<'static>)> {
     let mut fields = told_alterable(terms.alterable());
     fields.insert(1, ("users", Field::Word(users)));
     fields.push(("shadow", Field::Flag(terms.shadow)));
+    fields.extend(per_user_of(terms.per_user));
+    fields.extend(terms.no_id.then_some(("noid", Field::Flag(true))));
     fields
 }
 
@@ -210,6 +217,16 @@ fn told_alterable(to: Alterable) -> Vec<(&'static str, Field<'static>)> {
     fields.extend(to.open.map(|at| ("open", Field::Time(at))));
     fields.extend(to.close.map(|at| ("close", Field::Time(at))));
     fields
+}
+
+/// Seats of a user, where that is not one.
+fn per_user_of(per_user: u16) -> Option<(&'static str, Field<'static>)> {
+    (per_user > 1).then_some(("peruser", Field::Unsigned(per_user.into())))
+}
+
+/// Which of its user's seats one is, where that is not the first.
+fn nth_of(nth: u16) -> Option<(&'static str, Field<'static>)> {
+    (nth > 1).then_some(("nth", Field::Unsigned(nth.into())))
 }
 
 fn seat_of(seat: &Seat) -> Field<'static> {

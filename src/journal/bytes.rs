@@ -16,6 +16,10 @@ impl<'a> Cut<'a> {
         self.take(1).map(|bytes| bytes[0])
     }
 
+    pub fn u16(&mut self) -> Option<u16> {
+        self.take(2)?.try_into().ok().map(u16::from_le_bytes)
+    }
+
     pub fn u32(&mut self) -> Option<u32> {
         self.take(4)?.try_into().ok().map(u32::from_le_bytes)
     }
@@ -53,9 +57,19 @@ impl<'a> Cut<'a> {
         self.take(len)
     }
 
+    /// What `put_short` wrote.
+    pub fn short(&mut self) -> Option<&'a [u8]> {
+        let len = usize::from(self.u8()?);
+        self.take(len)
+    }
+
     pub fn rest(&mut self) -> &'a [u8] {
         std::mem::take(&mut self.0)
     }
+}
+
+pub(super) fn put_u16(into: &mut Vec<u8>, value: u16) {
+    into.extend_from_slice(&value.to_le_bytes());
 }
 
 pub(super) fn put_u32(into: &mut Vec<u8>, value: u32) {
@@ -77,5 +91,11 @@ pub(super) fn put_i64(into: &mut Vec<u8>, value: i64) {
 
 pub(super) fn put_sized(into: &mut Vec<u8>, bytes: &[u8]) {
     put_u32(into, u32::try_from(bytes.len()).expect("keys are bounded far below 4 GiB"));
+    into.extend_from_slice(bytes);
+}
+
+/// At most 255 bytes.
+pub(super) fn put_short(into: &mut Vec<u8>, bytes: &[u8]) {
+    into.push(u8::try_from(bytes.len()).expect("an ID is bounded far below 256 bytes"));
     into.extend_from_slice(bytes);
 }

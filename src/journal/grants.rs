@@ -54,9 +54,9 @@ impl Campaigns {
     /// The grant that the event at `lsn` tells of, if it tells of one that leaves the gate; learns of new campaigns.
     /// An imported grant has the `seq` under which the world knows it, which is below `lsn`.
     pub fn grant(&mut self, lsn: Lsn, event: &Event<'_>) -> Result<Option<Grant>, NoSuchCampaign> {
-        let (campaign, seat, user, at, seq) = match event {
-            Event::Granted { campaign, seat, user, at } => (campaign, seat, user, at, lsn),
-            Event::Imported { campaign, seat, user, at, seq } => (campaign, seat, user, at, *seq),
+        let (campaign, seat, user, nth, at, seq) = match event {
+            Event::Granted { campaign, seat, user, nth, request: _, at } => (campaign, seat, user, nth, at, lsn),
+            Event::Imported { campaign, seat, user, nth, at, seq } => (campaign, seat, user, nth, at, *seq),
             Event::CampaignCreated { id, name, terms, .. } => {
                 self.add(*id, String::from_utf8_lossy(name).into(), terms.shadow);
                 return Ok(None);
@@ -74,7 +74,7 @@ impl Campaigns {
         };
         let entry = self.entries.get(campaign).ok_or(NoSuchCampaign(*campaign))?;
         let (log, campaign) = (self.log, Arc::clone(&entry.name));
-        let grant = Grant { log, seq, campaign, seat: seat.get(), user: (*user).into(), nth: 1, at: *at };
+        let grant = Grant { log, seq, campaign, seat: seat.get(), user: (*user).into(), nth: *nth, at: *at };
         Ok((!entry.shadow).then_some(grant))
     }
 }

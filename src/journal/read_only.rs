@@ -217,10 +217,11 @@ fn tell(snapshot: &Snapshot, first: Lsn, visit: &mut dyn FnMut(Lsn, &Event<'_>))
                 visit((*lsn).min(first.prev()), &Event::CampaignAltered { id: campaign, to: *to, at: *at, by });
             }
             Piece::Altered { .. } => {}
-            Piece::Seat { user, at, lsn } => {
+            Piece::Seat { user, nth, request, at, lsn } => {
                 seat += 1;
                 if *lsn < first {
-                    visit(*lsn, &Event::Granted { campaign, seat: Seat::new(seat), user: *user, at: *at });
+                    let seat = Seat::new(seat);
+                    visit(*lsn, &Event::Granted { campaign, seat, user: *user, nth: *nth, request, at: *at });
                 }
             }
             Piece::Gone(_) | Piece::Key { .. } => {}

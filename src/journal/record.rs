@@ -11,12 +11,13 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::bytes::{Cut, put_i64, put_sized, put_u32, put_u64};
+use super::bytes::{Cut, put_i64, put_short, put_sized, put_u16, put_u32, put_u64};
 use crate::core::{Alterable, Event, Terms, Users};
 use crate::ids::{CampaignId, Db, Lsn, Millis, User};
+use crate::limits;
 
 /// What a record takes beyond the bytes of its keys, values, names and users: at most this.
-pub const RECORD_OVERHEAD_BYTES_MAX: usize = HEAD_BYTES + 33;
+pub const RECORD_OVERHEAD_BYTES_MAX: usize = HEAD_BYTES + 35;
 
 const HEAD_BYTES: usize = 8;
 const VERSION: u8 = 1;
@@ -31,6 +32,11 @@ const IMPORTED_INT: u8 = 5;
 const IMPORTED_ANY: u8 = 6;
 const SKIPPED: u8 = 7;
 const ALTERED: u8 = 9;
+/// Grants and imports that say more than the ones above: which of the user's seats it is, and the request.
+const GRANTED_MORE_INT: u8 = 10;
+const GRANTED_MORE_ANY: u8 = 11;
+const IMPORTED_MORE_INT: u8 = 12;
+const IMPORTED_MORE_ANY: u8 = 13;
 /// Positions up to one whose events history leaves out: no event of its own.
 const LEFT_OUT: u8 = 8;
 const KEY_SET: u8 = 32;
@@ -45,6 +51,8 @@ const HAS_OPEN: u8 = 1;
 const HAS_CLOSE: u8 = 2;
 const USERS_ANY: u8 = 4;
 const SHADOW: u8 = 8;
+const HAS_PER_USER: u8 = 16;
+const NO_ID: u8 = 32;
 
 /// Adds the word that history leaves out the events up to `upto`.
 pub(super) fn encode_left_out(upto: Lsn, into: &mut Vec<u8>) {
@@ -74,6 +82,7 @@ pub(super) fn encode(event: &Event<'_>, more: bool, into: &mut Vec<u8>) {
             put_i64(into, at.0);
             put_i64(into, terms.open.map_or(0, |time| time.0));
             put_i64(into, terms.close.map_or(0, |time| time.0));
+            put_per_user(into, terms.per_user);
             into.extend_from_slice(name);
         }
         Event::CampaignAltered { id, to, at, by } => {
@@ -86,7 +95,7 @@ pub(super) fn encode(event: &Event<'_>, more: bool, into: &mut Vec<u8>) {
             put_u32(into, id.0);
             put_i64(into, at.0);
         }
-        Event::Granted { campaign, seat, user: User::Int(user), at } => {
+        Event::Granted { campaign, seat, user: User::Int(user), nth: 1, request: b"", at } => {
             let mut payload = [0; 24];
             payload[..4].copy_from_slice(&campaign.0.to_le_bytes());
             payload[4..8].copy_from_slice(&seat.get().to_le_bytes());
@@ -94,17 +103,27 @@ pub(super) fn encode(event: &Event<'_>, more: bool, into: &mut Vec<u8>) {
             payload[16..].copy_from_slice(&at.0.to_le_bytes());
             into.extend_from_slice(&payload);
         }
-        Event::Granted { campaign, seat, user: User::Any(user), at } => {
+        Event::Granted { campaign, seat, user, nth, request, at } => {
             put_u32(into, campaign.0);
             put_u32(into, seat.get());
             put_i64(into, at.0);
-            into.extend_from_slice(user);
+            if says_more(event) {
+                put_u16(into, *nth);
+                put_short(into, request);
+            }
+            match user {
+                User::Int(user) => put_i64(into, *user),
+                User::Any(user) => into.extend_from_slice(user),
+            }
         }
-        Event::Imported { campaign, seat, user, at, seq } => {
+        Event::Imported { campaign, seat, user, nth, at, seq } => {
             put_u32(into, campaign.0);
             put_u32(into, seat.get());
             put_i64(into, at.0);
             put_u64(into, seq.get());
+            if says_more(event) {
+                put_u16(into, *nth);
+            }
             match user {
                 User::Int(user) => put_i64(into, *user),
                 User::Any(user) => into.extend_from_slice(user),
@@ -154,13 +173,14 @@ pub fn record_bytes_max(event: &Event<'_>) -> usize {
     let borrowed = match event {
         Event::CampaignCreated { name, .. } => name.len(),
         Event::CampaignAltered { by, .. } => by.len(),
-        Event::Granted { user: User::Any(user), .. } | Event::Imported { user: User::Any(user), .. } => user.len(),
+        Event::Granted { user: User::Int(_), request, .. } => request.len(),
+        Event::Granted { user: User::Any(user), request, .. } => user.len() + request.len(),
+        Event::Imported { user: User::Any(user), .. } => user.len(),
         Event::KeySet { key, value, .. } => key.len() + value.len(),
         Event::KeyPatched { key, bytes, .. } => key.len() + bytes.len(),
         Event::KeyCounted { key, .. } | Event::KeyExpirySet { key, .. } | Event::KeyRemoved { key, .. } => key.len(),
         Event::KeyRenamed { from, to, .. } => from.len() + to.len(),
         Event::CampaignDropped { .. }
-        | Event::Granted { user: User::Int(_), .. }
         | Event::Imported { user: User::Int(_), .. }
         | Event::Skipped { .. }
         | Event::Flushed { .. } => 0,
@@ -275,7 +295,9 @@ impl<'a> Iterator for Records<'a> {
 pub(super) fn decode(bytes: &[u8]) -> Result<(Event<'_>, bool, usize), BadRecord> {
     let [kind, version, flags, zero, a, b, c, d, rest @ ..] = bytes else { return Err(BadRecord::Count) };
     let (kind, version) = (*kind, *version);
-    let known = (CREATED..=SKIPPED).contains(&kind) || kind == ALTERED || (KEY_SET..=FLUSHED).contains(&kind);
+    let known = (CREATED..=SKIPPED).contains(&kind)
+        || (ALTERED..=IMPORTED_MORE_ANY).contains(&kind)
+        || (KEY_SET..=FLUSHED).contains(&kind);
     if !known || version != VERSION || flags & !MORE != 0 || *zero != 0 {
         return Err(BadRecord::Newer { kind, version });
     }
@@ -289,8 +311,8 @@ fn payload_of<'a>(kind: u8, cut: &mut Cut<'a>) -> Option<Event<'a>> {
     let event = match kind {
         CREATED => {
             let (id, limit, flags, at) = (CampaignId(cut.u32()?), cut.u32()?, cut.u8()?, Millis(cut.i64()?));
-            let (open, close) = (Millis(cut.i64()?), Millis(cut.i64()?));
-            Event::CampaignCreated { id, name: cut.rest(), terms: terms_of(limit, flags, open, close)?, at }
+            let terms = terms_of(limit, flags, cut)?;
+            Event::CampaignCreated { id, name: cut.rest(), terms, at }
         }
         ALTERED => Event::CampaignAltered {
             id: CampaignId(cut.u32()?),
@@ -303,17 +325,26 @@ fn payload_of<'a>(kind: u8, cut: &mut Cut<'a>) -> Option<Event<'a>> {
             campaign: CampaignId(cut.u32()?),
             seat: cut.seat()?,
             user: User::Int(cut.i64()?),
+            nth: 1,
+            request: b"",
             at: Millis(cut.i64()?),
         },
-        GRANTED_ANY => {
+        GRANTED_ANY | GRANTED_MORE_INT | GRANTED_MORE_ANY => {
             let (campaign, seat, at) = (CampaignId(cut.u32()?), cut.seat()?, Millis(cut.i64()?));
-            Event::Granted { campaign, seat, user: User::Any(cut.rest()), at }
+            let (nth, request) = if kind == GRANTED_ANY { (1, &b""[..]) } else { more_of(cut)? };
+            let user = if kind == GRANTED_MORE_INT { User::Int(cut.i64()?) } else { User::Any(cut.rest()) };
+            Event::Granted { campaign, seat, user, nth, request, at }
         }
-        IMPORTED_INT | IMPORTED_ANY => {
+        IMPORTED_INT | IMPORTED_ANY | IMPORTED_MORE_INT | IMPORTED_MORE_ANY => {
             let (campaign, seat) = (CampaignId(cut.u32()?), cut.seat()?);
             let (at, seq) = (Millis(cut.i64()?), Lsn::new(cut.u64()?));
-            let user = if kind == IMPORTED_INT { User::Int(cut.i64()?) } else { User::Any(cut.rest()) };
-            Event::Imported { campaign, seat, user, at, seq }
+            let says_more = matches!(kind, IMPORTED_MORE_INT | IMPORTED_MORE_ANY);
+            let nth = if says_more { cut.u16().filter(|nth| *nth > 1)? } else { 1 };
+            let user = match kind {
+                IMPORTED_INT | IMPORTED_MORE_INT => User::Int(cut.i64()?),
+                _ => User::Any(cut.rest()),
+            };
+            Event::Imported { campaign, seat, user, nth, at, seq }
         }
         SKIPPED => Event::Skipped { upto: Lsn::new(cut.u64()?) },
         KEY_SET => {
@@ -338,10 +369,14 @@ fn kind_of(event: &Event<'_>) -> u8 {
         Event::CampaignCreated { .. } => CREATED,
         Event::CampaignAltered { .. } => ALTERED,
         Event::CampaignDropped { .. } => DROPPED,
-        Event::Granted { user: User::Int(_), .. } => GRANTED_INT,
-        Event::Granted { user: User::Any(_), .. } => GRANTED_ANY,
-        Event::Imported { user: User::Int(_), .. } => IMPORTED_INT,
-        Event::Imported { user: User::Any(_), .. } => IMPORTED_ANY,
+        Event::Granted { user: User::Int(_), nth: 1, request: b"", .. } => GRANTED_INT,
+        Event::Granted { user: User::Any(_), nth: 1, request: b"", .. } => GRANTED_ANY,
+        Event::Granted { user: User::Int(_), .. } => GRANTED_MORE_INT,
+        Event::Granted { user: User::Any(_), .. } => GRANTED_MORE_ANY,
+        Event::Imported { user: User::Int(_), nth: 1, .. } => IMPORTED_INT,
+        Event::Imported { user: User::Any(_), nth: 1, .. } => IMPORTED_ANY,
+        Event::Imported { user: User::Int(_), .. } => IMPORTED_MORE_INT,
+        Event::Imported { user: User::Any(_), .. } => IMPORTED_MORE_ANY,
         Event::Skipped { .. } => SKIPPED,
         Event::KeySet { .. } => KEY_SET,
         Event::KeyCounted { .. } => KEY_COUNTED,
@@ -353,11 +388,26 @@ fn kind_of(event: &Event<'_>) -> u8 {
     }
 }
 
-/// Terms from their fields; none where they are not what `terms_flags` and its writer made.
-pub(super) fn terms_of(limit: u32, flags: u8, open: Millis, close: Millis) -> Option<Terms> {
-    let known = flags & !(HAS_OPEN | HAS_CLOSE | USERS_ANY | SHADOW) == 0;
+/// Whether a grant or an import says more than that a user has his only seat.
+fn says_more(event: &Event<'_>) -> bool {
+    (GRANTED_MORE_INT..=IMPORTED_MORE_ANY).contains(&kind_of(event))
+}
+
+/// What a grant says more: which of the user's seats it is, and the request.
+pub(super) fn more_of<'a>(cut: &mut Cut<'a>) -> Option<(u16, &'a [u8])> {
+    let (nth, request) = (cut.u16()?, cut.short()?);
+    let sound = nth > 0 && request.len() <= limits::REQUEST_ID_BYTES_MAX && (nth > 1 || !request.is_empty());
+    sound.then_some((nth, request))
+}
+
+/// Terms behind their flags; none where they are not what `terms_flags` and its writer made.
+pub(super) fn terms_of(limit: u32, flags: u8, cut: &mut Cut<'_>) -> Option<Terms> {
+    let known = flags & !(HAS_OPEN | HAS_CLOSE | USERS_ANY | SHADOW | HAS_PER_USER | NO_ID) == 0;
+    let (open, close) = (Millis(cut.i64()?), Millis(cut.i64()?));
     Some(Terms {
         limit,
+        per_user: per_user_of(flags, cut)?,
+        no_id: flags & NO_ID != 0,
         open: flagged(flags & HAS_OPEN, open)?,
         close: flagged(flags & HAS_CLOSE, close)?,
         users: if flags & USERS_ANY != 0 { Users::Any } else { Users::Int },
@@ -374,24 +424,37 @@ fn flagged(flag: u8, time: Millis) -> Option<Option<Millis>> {
     }
 }
 
-/// limit u32, flags u8 (bit 0: has OPEN, bit 1: has CLOSE), open i64, close i64
+/// Written only where it is not 1.
+pub(super) fn put_per_user(into: &mut Vec<u8>, per_user: u16) {
+    if per_user != 1 {
+        put_u16(into, per_user);
+    }
+}
+
+fn per_user_of(flags: u8, cut: &mut Cut<'_>) -> Option<u16> {
+    if flags & HAS_PER_USER == 0 { Some(1) } else { cut.u16().filter(|seats| *seats > 1) }
+}
+
+/// limit u32, flags u8 (as of a creation), open i64, close i64, seats of a user u16 where its flag says so
 pub(super) fn put_alterable(into: &mut Vec<u8>, to: Alterable) {
-    let Alterable { limit, open, close } = to;
+    let Alterable { limit, per_user, open, close } = to;
     put_u32(into, limit);
-    let flag = |time: Option<Millis>, bit| if time.is_some() { bit } else { 0 };
-    into.push(flag(open, HAS_OPEN) | flag(close, HAS_CLOSE));
+    let flag = |on: bool, bit| if on { bit } else { 0 };
+    into.push(flag(open.is_some(), HAS_OPEN) | flag(close.is_some(), HAS_CLOSE) | flag(per_user != 1, HAS_PER_USER));
     for time in [open, close] {
         put_i64(into, time.map_or(0, |time| time.0));
     }
+    put_per_user(into, per_user);
 }
 
 /// What `put_alterable` wrote.
 pub(super) fn alterable_of(cut: &mut Cut<'_>) -> Option<Alterable> {
     let (limit, flags) = (cut.u32()?, cut.u8()?);
     let (open, close) = (Millis(cut.i64()?), Millis(cut.i64()?));
-    let known = flags & !(HAS_OPEN | HAS_CLOSE) == 0;
+    let known = flags & !(HAS_OPEN | HAS_CLOSE | HAS_PER_USER) == 0;
     let (open, close) = (flagged(flags & HAS_OPEN, open)?, flagged(flags & HAS_CLOSE, close)?);
-    known.then_some(Alterable { limit, open, close })
+    let per_user = per_user_of(flags, cut)?;
+    known.then_some(Alterable { limit, per_user, open, close })
 }
 
 pub(super) fn terms_flags(terms: &Terms) -> u8 {
@@ -399,6 +462,8 @@ pub(super) fn terms_flags(terms: &Terms) -> u8 {
     flag(terms.open.is_some(), HAS_OPEN)
         | flag(terms.close.is_some(), HAS_CLOSE)
         | flag(terms.users == Users::Any, USERS_ANY)
+        | flag(terms.per_user != 1, HAS_PER_USER)
+        | flag(terms.no_id, NO_ID)
         | flag(terms.shadow, SHADOW)
 }
 
@@ -412,7 +477,8 @@ mod tests {
     }
 
     fn every_kind() -> Vec<(Event<'static>, &'static str)> {
-        let terms = Terms { limit: 100, open: Some(Millis(2)), close: None, users: Users::Any, shadow: true };
+        let terms = Terms { limit: 100, open: Some(Millis(2)), users: Users::Any, shadow: true, ..Terms::DEFAULT };
+        let three = Terms { limit: 100, per_user: 3, no_id: true, ..Terms::DEFAULT };
         vec![
             (
                 Event::CampaignCreated { id: CampaignId(7), name: b"spring", terms, at: Millis(1) },
@@ -421,19 +487,85 @@ mod tests {
             (
                 Event::CampaignAltered {
                     id: CampaignId(7),
-                    to: Alterable { limit: 100, open: None, close: Some(Millis(2)) },
+                    to: Alterable { limit: 100, per_user: 1, open: None, close: Some(Millis(2)) },
                     at: Millis(9),
                     by: b"ops".into(),
                 },
                 "0901000024000000 07000000 64000000 02 0000000000000000 0200000000000000 0900000000000000 6f7073",
             ),
+            (
+                Event::CampaignCreated { id: CampaignId(7), name: b"spring", terms: three, at: Millis(1) },
+                "0101000029000000 07000000 64000000 30 0100000000000000 0000000000000000 0000000000000000 0300 737072696e67",
+            ),
+            (
+                Event::CampaignAltered { id: CampaignId(7), to: three.alterable(), at: Millis(9), by: b"ops".into() },
+                "0901000026000000 07000000 64000000 10 0000000000000000 0000000000000000 0300 0900000000000000 6f7073",
+            ),
+            (
+                Event::Granted {
+                    campaign: CampaignId(1),
+                    seat: Seat::new(57),
+                    user: User::Int(-2),
+                    nth: 2,
+                    request: b"",
+                    at: Millis(3),
+                },
+                "0a0100001b000000 01000000 39000000 0300000000000000 0200 00 feffffffffffffff",
+            ),
+            (
+                Event::Granted {
+                    campaign: CampaignId(1),
+                    seat: Seat::new(57),
+                    user: User::Any(b"ann"),
+                    nth: 1,
+                    request: b"r-7",
+                    at: Millis(3),
+                },
+                "0b01000019000000 01000000 39000000 0300000000000000 0100 03 722d37 616e6e",
+            ),
+            (
+                Event::Imported {
+                    campaign: CampaignId(1),
+                    seat: Seat::new(57),
+                    user: User::Int(-2),
+                    nth: 2,
+                    at: Millis(3),
+                    seq: Lsn::new(9),
+                },
+                "0c01000022000000 01000000 39000000 0300000000000000 0900000000000000 0200 feffffffffffffff",
+            ),
+            (
+                Event::Imported {
+                    campaign: CampaignId(1),
+                    seat: Seat::new(57),
+                    user: User::Any(b"ann"),
+                    nth: 2,
+                    at: Millis(3),
+                    seq: Lsn::new(9),
+                },
+                "0d0100001d000000 01000000 39000000 0300000000000000 0900000000000000 0200 616e6e",
+            ),
             (Event::CampaignDropped { id: CampaignId(7), at: Millis(9) }, "020100000c000000 07000000 0900000000000000"),
             (
-                Event::Granted { campaign: CampaignId(1), seat: Seat::new(57), user: User::Int(-2), at: Millis(3) },
+                Event::Granted {
+                    campaign: CampaignId(1),
+                    seat: Seat::new(57),
+                    user: User::Int(-2),
+                    nth: 1,
+                    request: b"",
+                    at: Millis(3),
+                },
                 "0301000018000000 01000000 39000000 feffffffffffffff 0300000000000000",
             ),
             (
-                Event::Granted { campaign: CampaignId(1), seat: Seat::new(57), user: User::Any(b"ann"), at: Millis(3) },
+                Event::Granted {
+                    campaign: CampaignId(1),
+                    seat: Seat::new(57),
+                    user: User::Any(b"ann"),
+                    nth: 1,
+                    request: b"",
+                    at: Millis(3),
+                },
                 "0401000013000000 01000000 39000000 0300000000000000 616e6e",
             ),
             (
@@ -441,6 +573,7 @@ mod tests {
                     campaign: CampaignId(1),
                     seat: Seat::new(57),
                     user: User::Int(-2),
+                    nth: 1,
                     at: Millis(3),
                     seq: Lsn::new(9),
                 },
@@ -451,6 +584,7 @@ mod tests {
                     campaign: CampaignId(1),
                     seat: Seat::new(57),
                     user: User::Any(b"ann"),
+                    nth: 1,
                     at: Millis(3),
                     seq: Lsn::new(9),
                 },

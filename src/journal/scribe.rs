@@ -82,7 +82,7 @@ impl Scribe {
 
     /// Creates a campaign.
     pub fn create(&mut self, id: u32, name: &str, limit: u32, users: Users) -> Lsn {
-        let terms = Terms { limit, open: None, close: None, users, shadow: false };
+        let terms = Terms { limit, users, ..Terms::DEFAULT };
         self.write(&[Event::CampaignCreated { id: CampaignId(id), name: name.as_bytes(), terms, at: NOW }])
     }
 
@@ -91,7 +91,14 @@ impl Scribe {
         let mut lsn = Lsn::ZERO;
         for seat in seats {
             let user = User::Int(1000 + i64::from(seat));
-            lsn = self.write(&[Event::Granted { campaign: CampaignId(id), seat: Seat::new(seat), user, at: NOW }]);
+            lsn = self.write(&[Event::Granted {
+                campaign: CampaignId(id),
+                seat: Seat::new(seat),
+                user,
+                nth: 1,
+                request: b"",
+                at: NOW,
+            }]);
         }
         lsn
     }

@@ -9,12 +9,13 @@
 //! block   len u32  pieces u32  crc u32  pieces of len bytes
 //! foot    0 u32  0 u32  crc u32  pieces u64  seats u64  crc u32
 //! piece   kind u8, then by kind:
-//!   1 campaign  id u32  limit u32  flags u8  created i64  open i64  close i64  created_lsn u64
-//!               lsn u64  name
+//!   1 campaign  id u32  limit u32  flags u8  created i64  open i64  close i64  per user u16?
+//!               created_lsn u64  lsn u64  name
 //!   2 dropped   as 1, before the name: granted u32  first_grant i64  last_grant i64  last_lsn u64
 //!   3 gone      id u32
 //!   4 seat      user i64  at u48  lsn u48          5 seat   at u48  lsn u48  user
-//!   7 altered   limit u32  flags u8  open i64  close i64  at i64  lsn u64          since format 2
+//!   7 altered   limit u32  flags u8  open i64  close i64  per user u16?  at i64  lsn u64     7 to 9 since format 2
+//!   8 seat      as 4, then nth u16  ID len u8  ID           9 seat   as 5, before the user: the same
 //!   6 key       db u8  expires i64  lsn u64  key  value          names, users, keys, values: len u32, bytes
 //! ```
 //!
@@ -24,8 +25,8 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::bytes::{Cut, put_i64, put_sized, put_u32, put_u48, put_u64};
-use super::record::{alterable_of, put_alterable, terms_flags, terms_of};
+use super::bytes::{Cut, put_i64, put_short, put_sized, put_u16, put_u32, put_u48, put_u64};
+use super::record::{alterable_of, more_of, put_alterable, put_per_user, terms_flags, terms_of};
 use super::{Disk, DiskFile, JournalError, segment};
 use crate::core::{Contradiction, Core, Marks, Piece, Restoring, RetiredSeats};
 use crate::ids::{CampaignId, Db, LogId, Lsn, Millis, User};
@@ -52,6 +53,8 @@ const SEAT_INT: u8 = 4;
 const SEAT_ANY: u8 = 5;
 const KEY: u8 = 6;
 const ALTERED: u8 = 7;
+const SEAT_MORE_INT: u8 = 8;
+const SEAT_MORE_ANY: u8 = 9;
 
 /// What a snapshot covers: where reading the journal goes on behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,7 +178,12 @@ impl Pen<'_> {
         if matches!(piece, Piece::Altered { .. }) && on(Sabotage::ForgetAltered) {
             return Ok(());
         }
-        encode(piece, &mut self.block);
+        match piece {
+            Piece::Seat { user, nth, at, lsn, .. } if on(Sabotage::ForgetRequests) => {
+                encode(&Piece::Seat { user: *user, nth: *nth, request: b"", at: *at, lsn: *lsn }, &mut self.block);
+            }
+            piece => encode(piece, &mut self.block),
+        }
         self.pieces += 1;
         self.size.pieces += 1;
         self.size.seats += u64::from(matches!(piece, Piece::Seat { .. }));
@@ -241,6 +249,7 @@ pub(super) fn encode(piece: &Piece<'_>, into: &mut Vec<u8>) {
             put_i64(into, created.0);
             put_i64(into, terms.open.map_or(0, |time| time.0));
             put_i64(into, terms.close.map_or(0, |time| time.0));
+            put_per_user(into, terms.per_user);
             put_u64(into, created_lsn.get());
             put_u64(into, lsn.get());
             if let Some(seats) = retired {
@@ -261,17 +270,23 @@ pub(super) fn encode(piece: &Piece<'_>, into: &mut Vec<u8>) {
             into.push(GONE);
             put_u32(into, id.0);
         }
-        Piece::Seat { user, at, lsn } => {
-            let kind = match user {
-                User::Int(_) => SEAT_INT,
-                User::Any(_) => SEAT_ANY,
-            };
-            into.push(kind);
+        Piece::Seat { user, nth, request, at, lsn } => {
+            let says_more = *nth > 1 || !request.is_empty();
+            into.push(match (user, says_more) {
+                (User::Int(_), false) => SEAT_INT,
+                (User::Any(_), false) => SEAT_ANY,
+                (User::Int(_), true) => SEAT_MORE_INT,
+                (User::Any(_), true) => SEAT_MORE_ANY,
+            });
             if let User::Int(user) = user {
                 put_i64(into, *user);
             }
             put_u48(into, at.0.cast_unsigned());
             put_u48(into, lsn.get());
+            if says_more {
+                put_u16(into, *nth);
+                put_short(into, request);
+            }
             if let User::Any(user) = user {
                 put_sized(into, user);
             }
@@ -292,7 +307,7 @@ fn decode<'a>(cut: &mut Cut<'a>) -> Option<Piece<'a>> {
     let piece = match cut.u8()? {
         kind @ (CAMPAIGN | RETIRED) => {
             let (id, limit, flags, created) = (CampaignId(cut.u32()?), cut.u32()?, cut.u8()?, Millis(cut.i64()?));
-            let terms = terms_of(limit, flags, Millis(cut.i64()?), Millis(cut.i64()?))?;
+            let terms = terms_of(limit, flags, cut)?;
             let (created_lsn, lsn) = (Lsn::new(cut.u64()?), Lsn::new(cut.u64()?));
             let retired = match kind {
                 RETIRED => Some(RetiredSeats {
@@ -307,10 +322,12 @@ fn decode<'a>(cut: &mut Cut<'a>) -> Option<Piece<'a>> {
         }
         ALTERED => Piece::Altered { to: alterable_of(cut)?, at: Millis(cut.i64()?), lsn: Lsn::new(cut.u64()?) },
         GONE => Piece::Gone(CampaignId(cut.u32()?)),
-        SEAT_INT => Piece::Seat { user: User::Int(cut.i64()?), at: millis(cut.u48()?), lsn: Lsn::new(cut.u48()?) },
-        SEAT_ANY => {
+        kind @ (SEAT_INT | SEAT_ANY | SEAT_MORE_INT | SEAT_MORE_ANY) => {
+            let number = if matches!(kind, SEAT_INT | SEAT_MORE_INT) { Some(cut.i64()?) } else { None };
             let (at, lsn) = (millis(cut.u48()?), Lsn::new(cut.u48()?));
-            Piece::Seat { user: User::Any(cut.sized()?), at, lsn }
+            let (nth, request) = if kind >= SEAT_MORE_INT { more_of(cut)? } else { (1, &b""[..]) };
+            let user = if let Some(number) = number { User::Int(number) } else { User::Any(cut.sized()?) };
+            Piece::Seat { user, nth, request, at, lsn }
         }
         KEY => {
             let (db, expires, lsn) = (Db(cut.u8()?), Millis(cut.i64()?), Lsn::new(cut.u64()?));
@@ -471,10 +488,17 @@ mod tests {
 
     fn small() -> (Core, Covered) {
         let mut core = Core::new(7);
-        let terms = Terms { limit: 9, open: Some(Millis(2)), close: None, users: Users::Int, shadow: true };
+        let terms = Terms { limit: 9, open: Some(Millis(2)), shadow: true, ..Terms::DEFAULT };
         let any = Terms { users: Users::Any, shadow: false, open: None, ..terms };
-        let altered = Alterable { limit: 5, open: None, close: Some(Millis(6)) };
-        let granted = |campaign, seat, user| Event::Granted { campaign, seat: Seat::new(seat), user, at: Millis(3) };
+        let altered = Alterable { limit: 5, per_user: 1, open: None, close: Some(Millis(6)) };
+        let granted = |campaign, seat, user| Event::Granted {
+            campaign,
+            seat: Seat::new(seat),
+            user,
+            nth: 1,
+            request: b"",
+            at: Millis(3),
+        };
         let created = |id, name, terms| Event::CampaignCreated { id: CampaignId(id), name, terms, at: Millis(1) };
         for (lsn, event) in (1..).map(Lsn::new).zip([
             created(0, b"a", terms),

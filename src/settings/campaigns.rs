@@ -3,6 +3,8 @@
 //! ```toml
 //! [campaigns.spring]
 //! limit = 10000
+//! peruser = 1                            # seats of a user
+//! noid = false                           # true: claims need no ID where peruser is more
 //! users = "int"                          # or "any"
 //! open = "2026-05-01T12:00:00+09:00"     # or unix milliseconds; may be missing, as close
 //! ```
@@ -20,6 +22,10 @@ pub struct CampaignTerms {
     pub name: String,
     /// Seats.
     pub limit: u32,
+    /// Seats of a user.
+    pub per_user: u16,
+    /// Claims need no `ID` where a user may have several.
+    pub no_id: bool,
     /// What its users look like.
     pub users: CampaignUsers,
     /// Unix milliseconds.
@@ -67,6 +73,16 @@ fn one(name: &str, terms: Value) -> Result<CampaignTerms, String> {
     let Value::Table(mut terms) = terms else { return Err("is no table".into()) };
     let limit = terms.remove("limit").ok_or("limit is missing")?;
     let limit = limit.as_integer().and_then(|limit| u32::try_from(limit).ok());
+    let per_user = terms.remove("peruser").map(|seats| {
+        let seats = seats.as_integer().and_then(|seats| u16::try_from(seats).ok()).filter(|seats| *seats > 0);
+        seats.ok_or("peruser is not between 1 and 65535")
+    });
+    let per_user = per_user.transpose()?;
+    let no_id = match terms.remove("noid") {
+        None => false,
+        Some(Value::Boolean(true)) if per_user.is_none() => return Err("noid belongs to peruser".into()),
+        Some(no_id) => no_id.as_bool().ok_or("noid is neither true nor false")?,
+    };
     let users = match terms.remove("users") {
         None => CampaignUsers::default(),
         Some(Value::String(users)) if users == "int" => CampaignUsers::Int,
@@ -76,12 +92,14 @@ fn one(name: &str, terms: Value) -> Result<CampaignTerms, String> {
     let terms_of = CampaignTerms {
         name: name.to_owned(),
         limit: limit.ok_or("limit is not between 0 and 4294967295")?,
+        per_user: per_user.unwrap_or(1),
+        no_id,
         users,
         open: terms.remove("open").map(|at| time("open", &at)).transpose()?,
         close: terms.remove("close").map(|at| time("close", &at)).transpose()?,
     };
     if let Some((key, _)) = terms.into_iter().next() {
-        return Err(format!("{key} is none of limit, users, open, close"));
+        return Err(format!("{key} is none of limit, peruser, noid, users, open, close"));
     }
     if let (Some(open), Some(close)) = (terms_of.open, terms_of.close)
         && open >= close
@@ -113,16 +131,23 @@ mod tests {
 
     #[test]
     fn terms_are_read_with_their_defaults() {
-        let text = "[campaigns.spring]\nlimit = 10\n[campaigns.'a:b']\nlimit = 0\nusers = 'any'\n\
+        let text = "[campaigns.spring]\nlimit = 10\n[campaigns.'a:b']\nlimit = 0\nusers = 'any'\nperuser = 3\nnoid = true\n\
                     open = 2026-05-01T12:00:00+09:00\nclose = 1777777777777";
         let found = parse(text).unwrap();
-        let spring =
-            CampaignTerms { name: "spring".into(), limit: 10, users: CampaignUsers::Int, open: None, close: None };
+        let spring = CampaignTerms {
+            name: "spring".into(),
+            limit: 10,
+            per_user: 1,
+            no_id: false,
+            users: CampaignUsers::Int,
+            open: None,
+            close: None,
+        };
         assert!(found.contains(&spring), "{found:?}");
         let other = found.iter().find(|terms| terms.name == "a:b").unwrap();
         assert_eq!(
-            (other.users, other.open, other.close),
-            (CampaignUsers::Any, Some(1_777_604_400_000), Some(1_777_777_777_777))
+            (other.users, other.per_user, other.no_id, other.open, other.close),
+            (CampaignUsers::Any, 3, true, Some(1_777_604_400_000), Some(1_777_777_777_777))
         );
     }
 
@@ -133,6 +158,9 @@ mod tests {
             ("campaign = 1\n[campaigns.a]\nlimit = 1", "campaign is no key"),
             ("[campaigns.a]\nusers = 'int'", "campaign a: limit is missing"),
             ("[campaigns.a]\nlimit = -1", "campaign a: limit is not between"),
+            ("[campaigns.a]\nlimit = 1\nperuser = 0", "peruser is not between 1 and 65535"),
+            ("[campaigns.a]\nlimit = 1\nnoid = 1", "noid is neither true nor false"),
+            ("[campaigns.a]\nlimit = 1\nnoid = true", "noid belongs to peruser"),
             ("[campaigns.a]\nlimit = 1\nusers = 'long'", "neither \"int\" nor \"any\""),
             ("[campaigns.a]\nlimit = 1\nopen = 1777777777", "open 1777777777 is no time"),
             ("[campaigns.a]\nlimit = 1\nopne = 1", "opne is none of"),

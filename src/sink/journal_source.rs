@@ -110,7 +110,14 @@ mod tests {
         fn grant(&mut self, seats: std::ops::RangeInclusive<u32>) {
             for seat in seats {
                 let (campaign, user) = (CampaignId(0), User::Int(1000 + i64::from(seat)));
-                self.append(&Event::Granted { campaign, seat: Seat::new(seat), user, at: Millis(1) });
+                self.append(&Event::Granted {
+                    campaign,
+                    seat: Seat::new(seat),
+                    user,
+                    nth: 1,
+                    request: b"",
+                    at: Millis(1),
+                });
             }
         }
 
@@ -134,7 +141,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut first = gate(dir.path());
         let sink = first.sink(dir.path(), Vec::new());
-        let terms = Terms { limit: 1000, open: None, close: None, users: Users::Int, shadow: false };
+        let terms = Terms { limit: 1000, ..Terms::DEFAULT };
         first.append(&Event::CampaignCreated { id: CampaignId(0), name: b"spring", terms, at: Millis(1) });
         first.grant(1..=300);
         first.journal.finish(Millis(2)).unwrap();

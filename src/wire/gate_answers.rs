@@ -35,8 +35,8 @@ pub(super) const CLAIM: &[Answer] = &[
     ),
     (
         "[ALREADY, seat, remaining]",
-        "He had it already. So it answers a claim that is sent again, also when the campaign is sold out or \
-         closed.",
+        "He had it already: with an ID the seat that this ID got him, else the last of all he may have. So it \
+         answers a claim that is sent again, also when the campaign is sold out or closed.",
     ),
     ("[SOLDOUT, 0, 0]", "No seat is free."),
     ("[NOTOPEN, milliseconds, remaining]", "So long to wait."),
@@ -44,12 +44,17 @@ pub(super) const CLAIM: &[Answer] = &[
     NO_CAMPAIGN,
     PLAIN_KEY,
     BAD_USER,
+    (
+        "-ERR a user may have ...",
+        "A user may have several seats, and the claim has no ID (1 to 64 bytes): sent again it would get \
+         another seat. A campaign that was created with NOID takes it.",
+    ),
 ];
 
 pub(super) const STATUS: &[Answer] = &[
     (
         "[[GRANTED, seat, at, stage]]",
-        "One row for each seat. at: Unix milliseconds. stage: accepted (in memory), durable (on disk), \
+        "One row for each seat, the first one first. at: Unix milliseconds. stage: accepted (in memory), durable (on disk), \
          published (in Kafka), stored (in the ledger).",
     ),
     ("[]", "The user has no seat."),
@@ -61,7 +66,7 @@ pub(super) const STATUS: &[Answer] = &[
 pub(super) const INFO: &[Answer] = &[
     (
         "map",
-        "campaign, state (NOTOPEN, OPEN, SOLDOUT, CLOSED, DROPPED), limit, peruser, granted, held, \
+        "campaign, state (NOTOPEN, OPEN, SOLDOUT, CLOSED, DROPPED), limit, peruser, noid, granted, held, \
          remaining, open, close, hold, users, shadow, created, first_grant, last_grant, published, stored; \
          times in Unix milliseconds, nil where there is none; claims and refused_soldout, refused_already, \
          refused_notopen, refused_closed since the start.",
@@ -83,7 +88,11 @@ pub(super) const ALTER: &[Answer] = &[
         "It holds from now on. What is not named stays; NONE takes a time away; CLOSE NOW stops the \
          campaign at once, whatever else is set.",
     ),
-    ("-CONFLICT ...", "LIMIT would be below a seat that is out, or OPEN not before CLOSE. Nothing has changed."),
+    (
+        "-CONFLICT ...",
+        "LIMIT would be below a seat that is out, PERUSER below what a user has, or OPEN not before CLOSE. \
+         Nothing has changed.",
+    ),
     NO_CAMPAIGN,
     PLAIN_KEY,
     ("-ERR ...", "Nothing to alter is named, a value is out of range, or a time looks like seconds."),

@@ -38,6 +38,8 @@ pub(super) const ROWS: &[CommandSpec] = &[
             &[
                 CAMPAIGN,
                 Arg::integer("limit").after("LIMIT"),
+                Arg::integer("peruser").after("PERUSER").optional(),
+                Arg::word("noid", "NOID").optional(),
                 Arg::string("open").after("OPEN").optional(),
                 Arg::string("close").after("CLOSE").optional(),
                 Arg::one_of("users", &[Arg::word("int", "INT"), Arg::word("any", "ANY")]).after("USERS").optional(),
@@ -51,7 +53,7 @@ pub(super) const ROWS: &[CommandSpec] = &[
         .doc(
             SINCE,
             "Claims a seat for a user: GRANTED, ALREADY, SOLDOUT, NOTOPEN or CLOSED, its number, and the free seats.",
-            &[CAMPAIGN, USER, Arg::word("flat", "FLAT").optional()],
+            &[CAMPAIGN, USER, Arg::string("request").after("ID").optional(), Arg::word("flat", "FLAT").optional()],
         )
         .answers(answers::CLAIM),
     gate("gate.status", 3, parse::status)
@@ -84,10 +86,11 @@ pub(super) const ROWS: &[CommandSpec] = &[
         .keys(&[key(&["RW", "update"])])
         .doc(
             SINCE,
-            "Gives a campaign another number of seats or another window; CLOSE NOW stops it.",
+            "Gives a campaign, or each of its users, another number of seats, or another window; CLOSE NOW stops it.",
             &[
                 CAMPAIGN,
                 Arg::integer("limit").after("LIMIT").optional(),
+                Arg::integer("peruser").after("PERUSER").optional(),
                 Arg::one_of("open", &[TIME, NONE]).after("OPEN").optional(),
                 Arg::one_of("close", &[TIME, Arg::word("now", "NOW"), NONE]).after("CLOSE").optional(),
             ],

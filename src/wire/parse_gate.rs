@@ -4,14 +4,14 @@ use std::borrow::Cow;
 
 use crate::core::{Alteration, AlteredTime, Command, Refusal, Terms, Users};
 use crate::ids::Millis;
-use crate::limits::{CAMPAIGN_NAME_BYTES_MAX, SEATS_ROWS_MAX};
+use crate::limits::{CAMPAIGN_NAME_BYTES_MAX, REQUEST_ID_BYTES_MAX, SEATS_ROWS_MAX};
 use crate::wire::numbers;
 use crate::wire::parse::Parsed;
 use crate::wire::refusals::quoted;
 use crate::wire::spec::Request;
 use crate::wire::times::time;
 
-/// `GATE.CREATE campaign LIMIT n [OPEN t] [CLOSE t] [USERS INT|ANY] [SHADOW]`
+/// `GATE.CREATE campaign LIMIT n [PERUSER k [NOID]] [OPEN t] [CLOSE t] [USERS INT|ANY] [SHADOW]`
 pub(super) fn create<'a>(request: &Request<'a>) -> Parsed<'a> {
     let args = request.args;
     let campaign = args.get(1);
@@ -19,7 +19,7 @@ pub(super) fn create<'a>(request: &Request<'a>) -> Parsed<'a> {
         return Err(bad_name(campaign));
     }
     let mut given = Given::default();
-    let takes = "LIMIT n [OPEN t] [CLOSE t] [USERS INT|ANY] [SHADOW]";
+    let takes = "LIMIT n [PERUSER k [NOID]] [OPEN t] [CLOSE t] [USERS INT|ANY] [SHADOW]";
     options(request, &CREATE_OPTIONS, "GATE.CREATE", takes, &mut given)?;
     Ok(Command::Create { campaign, terms: given.terms()? })
 }
@@ -54,6 +54,8 @@ fn options<T>(
 #[derive(Default)]
 struct Given {
     limit: Option<u32>,
+    per_user: Option<u16>,
+    no_id: Option<()>,
     open: Option<Millis>,
     close: Option<Millis>,
     users: Option<Users>,
@@ -71,8 +73,20 @@ impl Given {
                 open.0, close.0
             )));
         }
-        let users = self.users.unwrap_or(Users::Int);
-        Ok(Terms { limit, open: self.open, close: self.close, users, shadow: self.shadow.is_some() })
+        if self.no_id.is_some() && self.per_user.is_none() {
+            return Err(syntax(
+                "NOID belongs to PERUSER k: claims of a campaign with one seat a user need no ID".into(),
+            ));
+        }
+        Ok(Terms {
+            limit,
+            per_user: self.per_user.unwrap_or(1),
+            no_id: self.no_id.is_some(),
+            open: self.open,
+            close: self.close,
+            users: self.users.unwrap_or(Users::Int),
+            shadow: self.shadow.is_some(),
+        })
     }
 }
 
@@ -82,12 +96,18 @@ struct TakenOption<T> {
     take: fn(&mut T, &[u8]) -> Result<(), Refusal>,
 }
 
-const CREATE_OPTIONS: [TakenOption<Given>; 5] = [
+const CREATE_OPTIONS: [TakenOption<Given>; 7] = [
     TakenOption {
         word: "LIMIT",
         has_value: true,
         take: |given, value| once("LIMIT", &mut given.limit, whole("LIMIT", value, 0, u32::MAX)?),
     },
+    TakenOption {
+        word: "PERUSER",
+        has_value: true,
+        take: |given, value| once("PERUSER", &mut given.per_user, per_user(value)?),
+    },
+    TakenOption { word: "NOID", has_value: false, take: |given, _| once("NOID", &mut given.no_id, ()) },
     TakenOption {
         word: "OPEN",
         has_value: true,
@@ -101,6 +121,10 @@ const CREATE_OPTIONS: [TakenOption<Given>; 5] = [
     TakenOption { word: "USERS", has_value: true, take: |given, value| once("USERS", &mut given.users, users(value)?) },
     TakenOption { word: "SHADOW", has_value: false, take: |given, _| once("SHADOW", &mut given.shadow, ()) },
 ];
+
+fn per_user(value: &[u8]) -> Result<u16, Refusal> {
+    whole("PERUSER", value, 1, u16::MAX.into()).map(|seats| seats as u16)
+}
 
 fn users(value: &[u8]) -> Result<Users, Refusal> {
     match value {
@@ -117,11 +141,11 @@ fn once<T>(word: &str, slot: &mut Option<T>, value: T) -> Result<(), Refusal> {
     }
 }
 
-/// `GATE.ALTER campaign [LIMIT n] [OPEN t|NONE] [CLOSE t|NOW|NONE]`
+/// `GATE.ALTER campaign [LIMIT n] [PERUSER k] [OPEN t|NONE] [CLOSE t|NOW|NONE]`
 pub(super) fn alter<'a>(request: &Request<'a>) -> Parsed<'a> {
     let campaign = known_length(request.args.get(1))?;
     let mut change = Alteration::default();
-    let takes = "[LIMIT n] [OPEN t|NONE] [CLOSE t|NOW|NONE]";
+    let takes = "[LIMIT n] [PERUSER k] [OPEN t|NONE] [CLOSE t|NOW|NONE]";
     options(request, &ALTER_OPTIONS, "GATE.ALTER", takes, &mut change)?;
     if change == Alteration::default() {
         return Err(syntax(format!("GATE.ALTER says nothing to alter; it takes {takes}")));
@@ -130,11 +154,16 @@ pub(super) fn alter<'a>(request: &Request<'a>) -> Parsed<'a> {
     Ok(Command::Alter { campaign, change, by: Cow::Borrowed(b"") })
 }
 
-const ALTER_OPTIONS: [TakenOption<Alteration>; 3] = [
+const ALTER_OPTIONS: [TakenOption<Alteration>; 4] = [
     TakenOption {
         word: "LIMIT",
         has_value: true,
         take: |change, value| once("LIMIT", &mut change.limit, whole("LIMIT", value, 0, u32::MAX)?),
+    },
+    TakenOption {
+        word: "PERUSER",
+        has_value: true,
+        take: |change, value| once("PERUSER", &mut change.per_user, per_user(value)?),
     },
     TakenOption {
         word: "OPEN",
@@ -158,13 +187,34 @@ fn time_or_none(option: &str, value: &[u8]) -> Result<AlteredTime, Refusal> {
     }
 }
 
-/// `GATE.CLAIM campaign user [FLAT]`
+/// `GATE.CLAIM campaign user [ID request] [FLAT]`
 #[inline]
 pub(super) fn claim<'a>(request: &Request<'a>) -> Parsed<'a> {
     let args = request.args;
     let campaign = known_length(args.get(1))?;
-    let flat = args.len() > 3 && only_option(request, 3, "GATE.CLAIM", "FLAT")?;
-    Ok(Command::Claim { campaign, user: args.get(2), flat })
+    let (id, flat) = if args.len() > 3 { claim_options(request)? } else { (&b""[..], false) };
+    Ok(Command::Claim { campaign, user: args.get(2), request: id, flat })
+}
+
+/// `[ID request] [FLAT]`, in any order.
+fn claim_options<'a>(request: &Request<'a>) -> Result<(&'a [u8], bool), Refusal> {
+    let (mut id, mut flat) = (None, None);
+    let mut words = request.args.iter().skip(3);
+    while let Some(word) = words.next() {
+        if word.eq_ignore_ascii_case(b"FLAT") {
+            once("FLAT", &mut flat, ())?;
+        } else if word.eq_ignore_ascii_case(b"ID") {
+            let given = words.next().ok_or_else(|| syntax("ID needs a value".into()))?;
+            if !(1..=REQUEST_ID_BYTES_MAX).contains(&given.len()) {
+                let text = format!("ID must be 1 to {REQUEST_ID_BYTES_MAX} bytes long; this one has {}", given.len());
+                return Err(Refusal::ErrText(text));
+            }
+            once("ID", &mut id, given)?;
+        } else {
+            return Err(unknown_option(word, "GATE.CLAIM", "[ID request] [FLAT]"));
+        }
+    }
+    Ok((id.unwrap_or_default(), flat.is_some()))
 }
 
 /// `GATE.STATUS campaign user`
@@ -211,7 +261,7 @@ fn only_option(request: &Request<'_>, from: usize, command: &str, option: &str) 
 }
 
 /// Options that the interface names and this release does not have.
-const LATER: [&str; 5] = ["PERUSER", "NOID", "HOLD", "ID", "PURGE"];
+const LATER: [&str; 2] = ["HOLD", "PURGE"];
 
 fn unknown_option(word: &[u8], command: &str, takes: &str) -> Refusal {
     match LATER.iter().find(|later| word.eq_ignore_ascii_case(later.as_bytes())) {

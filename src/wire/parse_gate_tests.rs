@@ -15,7 +15,7 @@ fn refused(line: &str, error: &str) {
 const SPRING: &[u8] = b"spring";
 
 fn plain(limit: u32) -> Terms {
-    Terms { limit, open: None, close: None, users: Users::Int, shadow: false }
+    Terms { limit, ..Terms::DEFAULT }
 }
 
 #[test]
@@ -27,7 +27,7 @@ fn create_takes_its_options_in_any_order() {
     let (open, close) = (Some(Millis(1_767_225_600_000)), Some(Millis(1_767_229_200_000)));
     same(
         "GATE.CREATE spring SHADOW USERS ANY CLOSE 1767229200000 LIMIT 5 OPEN 1767225600000",
-        create(Terms { limit: 5, open, close, users: Users::Any, shadow: true }),
+        create(Terms { limit: 5, open, close, users: Users::Any, shadow: true, ..plain(5) }),
     );
     same("GATE.CREATE spring LIMIT 5 USERS int", create(plain(5)));
 }
@@ -116,30 +116,60 @@ fn campaign_names_are_short_and_plain() {
 
 #[test]
 fn create_names_what_is_wrong_with_its_options() {
-    let takes = "it takes LIMIT n [OPEN t] [CLOSE t] [USERS INT|ANY] [SHADOW]";
+    let takes = "it takes LIMIT n [PERUSER k [NOID]] [OPEN t] [CLOSE t] [USERS INT|ANY] [SHADOW]";
     refused("GATE.CREATE spring SHADOW SHADOW", "ERR syntax error: SHADOW is given twice");
     refused("GATE.CREATE spring LIMIT 1 LIMIT 1", "ERR syntax error: LIMIT is given twice");
     refused("GATE.CREATE spring LIMIT 1 OPEN", "ERR syntax error: OPEN needs a value");
     refused("GATE.CREATE spring USERS ANY", "ERR syntax error: LIMIT n is missing: the number of seats");
     refused("GATE.CREATE spring LIMIT 1 USERS SOME", "ERR syntax error: USERS 'SOME' is neither INT nor ANY");
     refused("GATE.CREATE spring LIMIT 1 foo", &format!("ERR syntax error: 'foo' is no option of GATE.CREATE; {takes}"));
-    for later in ["PERUSER", "HOLD", "NOID"] {
-        refused(
-            &format!("GATE.CREATE spring LIMIT 1 {} 2", later.to_lowercase()),
-            &format!("ERR syntax error: GATE.CREATE has no {later} in this release; {takes}"),
-        );
-    }
+    refused(
+        "GATE.CREATE spring LIMIT 1 hold 2",
+        &format!("ERR syntax error: GATE.CREATE has no HOLD in this release; {takes}"),
+    );
     refused("GATE.CREATE spring", "ERR wrong number of arguments for 'gate.create' command");
 }
 
 #[test]
-fn claims_are_plain_or_flat() {
-    let claim = |flat| Command::Claim { campaign: SPRING, user: b"42", flat };
-    same("GATE.CLAIM spring 42", claim(false));
-    same("gate.claim spring 42 flat", claim(true));
+fn a_user_may_be_given_several_seats() {
+    let create = |per_user, no_id| Command::Create { campaign: SPRING, terms: Terms { per_user, no_id, ..plain(5) } };
+    same("GATE.CREATE spring LIMIT 5 PERUSER 3", create(3, false));
+    same("GATE.CREATE spring noid peruser 65535 LIMIT 5", create(65_535, true));
+    same("GATE.CREATE spring LIMIT 5 PERUSER 1 NOID", create(1, true));
+    for seats in ["0", "65536", "-1", "x", "01"] {
+        let error = format!("ERR PERUSER '{seats}' is not an integer from 1 to 65535");
+        refused(&format!("GATE.CREATE spring LIMIT 5 PERUSER {seats}"), &error);
+        refused(&format!("GATE.ALTER spring PERUSER {seats}"), &error);
+    }
+    refused("GATE.CREATE spring LIMIT 5 PERUSER 2 PERUSER 2", "ERR syntax error: PERUSER is given twice");
+    refused("GATE.CREATE spring LIMIT 5 PERUSER", "ERR syntax error: PERUSER needs a value");
+    refused(
+        "GATE.CREATE spring LIMIT 5 NOID",
+        "ERR syntax error: NOID belongs to PERUSER k: claims of a campaign with one seat a user need no ID",
+    );
+}
+
+#[test]
+fn claims_are_plain_or_flat_and_may_have_an_id() {
+    let claim = |request, flat| Command::Claim { campaign: SPRING, user: b"42", request, flat };
+    same("GATE.CLAIM spring 42", claim(b"", false));
+    same("gate.claim spring 42 flat", claim(b"", true));
+    same("GATE.CLAIM spring 42 ID 7", claim(b"7", false));
+    same("GATE.CLAIM spring 42 FLAT id flat", claim(b"flat", true));
+    let longest = "i".repeat(64);
+    same(&format!("GATE.CLAIM spring 42 ID {longest} FLAT"), claim(longest.as_bytes(), true));
     refused("GATE.CLAIM spring 42 FLAT FLAT", "ERR syntax error: FLAT is given twice");
-    refused("GATE.CLAIM spring 42 ID 7", "ERR syntax error: GATE.CLAIM has no ID in this release; it takes [FLAT]");
-    refused("GATE.CLAIM spring 42 foo", "ERR syntax error: 'foo' is no option of GATE.CLAIM; it takes [FLAT]");
+    refused("GATE.CLAIM spring 42 ID 7 ID 7", "ERR syntax error: ID is given twice");
+    refused("GATE.CLAIM spring 42 FLAT ID", "ERR syntax error: ID needs a value");
+    refused(&format!("GATE.CLAIM spring 42 ID {longest}i"), "ERR ID must be 1 to 64 bytes long; this one has 65");
+    assert_eq!(
+        parsed_words(&["GATE.CLAIM", "spring", "42", "ID", ""]),
+        Err("ERR ID must be 1 to 64 bytes long; this one has 0".to_owned())
+    );
+    refused(
+        "GATE.CLAIM spring 42 foo",
+        "ERR syntax error: 'foo' is no option of GATE.CLAIM; it takes [ID request] [FLAT]",
+    );
     refused("GATE.CLAIM spring", "ERR wrong number of arguments for 'gate.claim' command");
 }
 
@@ -176,20 +206,17 @@ fn an_alteration_keeps_what_it_does_not_name() {
     let (open, close) = (Some(AlteredTime::At(Millis(1_767_225_600_000))), Some(AlteredTime::None));
     same(
         "GATE.ALTER spring OPEN 2026-01-01T00:00:00Z CLOSE none LIMIT 0",
-        alter(Alteration { limit: Some(0), open, close }),
+        alter(Alteration { limit: Some(0), open, close, ..keep }),
     );
     same("GATE.ALTER spring OPEN NONE", alter(Alteration { open: Some(AlteredTime::None), ..keep }));
     refused("GATE.ALTER spring LIMIT 1 CLOSE", "ERR syntax error: CLOSE needs a value");
     refused("GATE.ALTER spring CLOSE NOW CLOSE NOW", "ERR syntax error: CLOSE is given twice");
     assert!(parsed("GATE.ALTER spring OPEN NOW").expect_err("it is no time").contains("OPEN 'NOW' is not a time"));
-    let takes = "it takes [LIMIT n] [OPEN t|NONE] [CLOSE t|NOW|NONE]";
+    let takes = "it takes [LIMIT n] [PERUSER k] [OPEN t|NONE] [CLOSE t|NOW|NONE]";
     refused("GATE.ALTER spring SHADOW 1", &format!("ERR syntax error: 'SHADOW' is no option of GATE.ALTER; {takes}"));
     refused("GATE.ALTER spring", &format!("ERR syntax error: GATE.ALTER says nothing to alter; {takes}"));
     refused("GATE.ALTER", "ERR wrong number of arguments for 'gate.alter' command");
-    refused(
-        "GATE.ALTER spring PERUSER 2",
-        &format!("ERR syntax error: GATE.ALTER has no PERUSER in this release; {takes}"),
-    );
+    same("GATE.ALTER spring PERUSER 2", alter(Alteration { per_user: Some(2), ..keep }));
 }
 
 #[test]

@@ -25,6 +25,7 @@ mod mysql_ledger;
 mod peers;
 mod peers_tests;
 mod race;
+mod retries;
 mod sabotaged;
 mod spring;
 mod ways;

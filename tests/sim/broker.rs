@@ -40,8 +40,21 @@ pub struct Published {
     /// Its headers' word.
     pub seat: u32,
     /// The same.
+    pub nth: u16,
+    /// The same.
     pub seq: u64,
     partition: u32,
+}
+
+/// A grant as one side of the world has it.
+#[derive(Clone, Copy, Debug)]
+pub struct WorldGrant {
+    pub seq: u64,
+    pub campaign: u8,
+    pub seat: u32,
+    pub user: u32,
+    pub nth: u16,
+    pub at: i64,
 }
 
 impl Published {
@@ -54,6 +67,7 @@ impl Published {
             campaign: record.key.clone()?,
             user: i64::from_be_bytes(record.value.as_slice().try_into().ok()?),
             seat: u32::try_from(header("cg-seat")?).ok()?,
+            nth: u16::try_from(header("cg-nth").unwrap_or(1)).ok()?,
             seq: header("cg-seq")?,
             partition: record.partition,
         })
@@ -246,7 +260,7 @@ impl Broker {
     }
 
     /// The grants of a journal that are in the topic at the moment: seq, campaign, seat, user, time.
-    pub fn grants(&self, log: LogId) -> Vec<(u64, u8, u32, u32, i64)> {
+    pub fn grants(&self, log: LogId) -> Vec<WorldGrant> {
         let state = self.state();
         let records = state.topic.iter().flatten().flat_map(|partition| partition.records.iter().flatten());
         let grants = records.filter_map(|record| {
@@ -255,13 +269,14 @@ impl Broker {
                 std::str::from_utf8(value.as_deref()?).ok()
             };
             let user = i64::from_be_bytes(record.value.as_deref()?.try_into().ok()?);
-            (header("cg-log")? == log.to_string()).then_some((
-                header("cg-seq")?.parse().ok()?,
-                record.key.as_ref()?.get(1)?.wrapping_sub(b'0'),
-                header("cg-seat")?.parse().ok()?,
-                u32::try_from(user).ok()?,
-                record.at?.0,
-            ))
+            (header("cg-log")? == log.to_string()).then_some(WorldGrant {
+                seq: header("cg-seq")?.parse().ok()?,
+                campaign: record.key.as_ref()?.get(1)?.wrapping_sub(b'0'),
+                seat: header("cg-seat")?.parse().ok()?,
+                user: u32::try_from(user).ok()?,
+                nth: header("cg-nth").map_or(Ok(1), str::parse).ok()?,
+                at: record.at?.0,
+            })
         });
         grants.collect()
     }

@@ -4,12 +4,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::broker::TOPIC;
+use super::broker::{TOPIC, WorldGrant};
 use super::disk::SimDisk;
 use super::line::{Outside, Route};
 use super::oracle::Oracle;
 use super::oracle::ask::CAMPAIGNS;
-use super::oracle::model::Model;
+use super::oracle::model::{Model, Seated};
 use super::process::DATA;
 use crate::catch_up::{CatchUpError, by_hand};
 use crate::grant::GrantUser;
@@ -28,9 +28,6 @@ pub struct Copy {
     log: LogId,
 }
 
-/// A grant as one side of the world has it.
-type Grant = (u64, u8, u32, u32, i64);
-
 impl Copy {
     /// Of a gate that has just begun and has answered nobody.
     pub fn take(disk: &SimDisk, oracle: &Oracle, last: u64, log: LogId) -> Copy {
@@ -44,7 +41,7 @@ impl Copy {
 
     /// The last position that the world knows.
     pub fn highest(&self, outside: &Outside) -> Lsn {
-        let topic = outside.broker.grants(self.log).into_iter().map(|grant| Lsn::new(grant.0)).max();
+        let topic = outside.broker.grants(self.log).into_iter().map(|grant| Lsn::new(grant.seq)).max();
         topic.max(outside.known(self.log)).unwrap_or(Lsn::ZERO)
     }
 
@@ -54,16 +51,18 @@ impl Copy {
         let (topic, ledger) = (outside.broker.grants(self.log), ledger_grants(outside));
         let mut grants = if from == CatchUpFrom::Kafka { [topic, ledger].concat() } else { [ledger, topic].concat() };
         // Of a record that came twice the first one counts.
-        grants.sort_by_key(|grant| grant.0);
-        grants.dedup_by_key(|grant| grant.0);
+        grants.sort_by_key(|grant| grant.seq);
+        grants.dedup_by_key(|grant| grant.seq);
         let mut model = self.model.clone();
-        grants.retain(|grant| grant.0 > self.last);
+        grants.retain(|grant| grant.seq > self.last);
         for campaign in 0..CAMPAIGNS {
-            let seats = grants.iter().filter(|grant| grant.1 == campaign).map(|grant| grant.2);
-            model.raise(now, campaign, seats.max().unwrap_or(0));
+            let of = || grants.iter().filter(|grant| grant.campaign == campaign);
+            let (highest, nth) = (of().map(|grant| grant.seat).max(), of().map(|grant| grant.nth).max());
+            model.raise(now, campaign, highest.unwrap_or(0), nth.unwrap_or(0));
         }
-        for (seq, campaign, seat, user, at) in grants {
-            model.bring_back(campaign, seat, user, at).then_some(seq)?;
+        for grant in grants {
+            let seat = Seated { user: grant.user, at: grant.at, nth: grant.nth, request: 0 };
+            model.bring_back(grant.campaign, grant.seat, seat).then_some(())?;
         }
         model.close_lost();
         Some(model)
@@ -89,10 +88,12 @@ impl Copy {
     /// What the operator knows of the campaigns that the copy has, too: of others nobody kept the terms.
     fn terms(&self, now: &Model) -> Vec<CampaignTerms> {
         let there = (0..CAMPAIGNS).filter(|name| self.model.campaign(*name).is_some());
-        let told = there.filter_map(|name| Some((name, now.campaign(name)?.limit())));
-        told.map(|(name, limit)| CampaignTerms {
+        let told = there.filter_map(|name| Some((name, now.campaign(name)?.terms)));
+        told.map(|(name, terms)| CampaignTerms {
             name: format!("c{name}"),
-            limit,
+            limit: terms.limit,
+            per_user: terms.per_user,
+            no_id: terms.no_id,
             users: CampaignUsers::Int,
             open: None,
             close: None,
@@ -101,12 +102,13 @@ impl Copy {
     }
 }
 
-fn ledger_grants(outside: &Outside) -> Vec<Grant> {
+fn ledger_grants(outside: &Outside) -> Vec<WorldGrant> {
     let mut grants = Vec::new();
     outside.database.for_each(|row| {
         let user = if let GrantUser::Int(user) = row.user { u32::try_from(user).unwrap_or(u32::MAX) } else { u32::MAX };
         let campaign = row.campaign.as_bytes().get(1).map_or(u8::MAX, |digit| digit.wrapping_sub(b'0'));
-        grants.push((row.seq.get(), campaign, row.seat, user, row.at.0));
+        let (seq, seat, nth, at) = (row.seq.get(), row.seat, row.nth, row.at.0);
+        grants.push(WorldGrant { seq, campaign, seat, user, nth, at });
     });
     grants
 }

@@ -78,6 +78,7 @@ mod sabotaged {
         an_ignored_checksum_is_found: IgnoreChecksum within 200;
         a_snapshot_one_event_short_is_found: SnapshotOneShort within 300;
         forgotten_terms_are_found: ForgetAltered within 300;
+        a_forgotten_request_is_found: ForgetRequests within 1000;
         a_segment_freed_early_is_found: FreeEarly within 500;
         history_forgotten_too_early_is_found: ForgetUnstored within 1000;
         a_read_that_is_not_held_is_found: ReadsUnheld within 500;

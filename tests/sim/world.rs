@@ -9,7 +9,7 @@ use super::database::{self, Database, Tables};
 use super::disk::SimDisk;
 use super::line::{Outside, Route};
 use super::oracle::Oracle;
-use super::oracle::ask::{Ask, CAMPAIGNS, KEYS, Text};
+use super::oracle::ask::{Ask, CAMPAIGNS, KEYS, Terms, Text};
 use super::oracle::model::Campaign;
 use super::process::{DAWN, Process, Setting};
 use super::rot;
@@ -443,7 +443,12 @@ impl<'t> World<'t> {
             4 | 5 => self.alter(campaign),
             6..=22 if !is_there => self.create(campaign),
             _ => {
-                Ask::Claim { campaign, user: self.chance.below(self.habits.users) as u32, flat: self.chance.one_in(4) }
+                let user = self.chance.below(self.habits.users) as u32;
+                let terms = self.oracle.model().campaign(campaign).map(|there| there.terms);
+                let several = terms.is_some_and(|terms| terms.per_user > 1);
+                // Some send an ID where none is needed, some none where one is.
+                let request = if several != self.chance.one_in(8) { self.chance.range(1, 4) as u8 } else { 0 };
+                Ask::Claim { campaign, user, request, flat: self.chance.one_in(4) }
             }
         }
     }
@@ -453,30 +458,35 @@ impl<'t> World<'t> {
         let soon = |chance: &mut Chance| now + chance.range(1, 4_000) as i64;
         let open = self.chance.one_in(5).then(|| soon(&mut self.chance));
         let close = self.chance.one_in(5).then(|| open.unwrap_or(now) + self.chance.range(1, 6_000) as i64);
-        Ask::Create {
-            campaign,
+        let per_user = if self.chance.one_in(3) { self.chance.range(1, 5) as u16 } else { 1 };
+        let terms = Terms {
             limit: self.chance.range(0, 12) as u32,
+            per_user,
+            no_id: per_user > 1 && self.chance.one_in(4),
             open,
             close,
             any: false,
             shadow: self.chance.one_in(8),
-        }
+        };
+        Ask::Create { campaign, terms }
     }
 
     fn alter(&mut self, campaign: u8) -> Ask {
         let now = self.process().now().max(DAWN.0);
         let limit = self.chance.one_in(2).then(|| self.chance.range(0, 14) as u32);
+        let per_user = self.chance.one_in(4).then(|| self.chance.range(1, 4) as u16);
         let open = self.chance.one_in(4).then(|| match self.chance.below(2) {
             0 => -1,
             _ => now + self.chance.range(1, 3_000) as i64,
         });
-        let close =
-            (self.chance.one_in(3) || (limit.is_none() && open.is_none())).then(|| match self.chance.below(4) {
+        let close = (self.chance.one_in(3) || (limit.is_none() && per_user.is_none() && open.is_none())).then(|| {
+            match self.chance.below(4) {
                 0 => 0,
                 1 | 2 => -1,
                 _ => now + self.chance.range(1, 6_000) as i64,
-            });
-        Ask::Alter { campaign, limit, open, close }
+            }
+        });
+        Ask::Alter { campaign, limit, per_user, open, close }
     }
 
     fn key_ask(&mut self) -> Ask {
@@ -604,7 +614,7 @@ impl<'t> World<'t> {
         self.outside.broker.forget(|grant| {
             let campaign = grant.campaign.get(1).and_then(|digit| model.campaign(digit.wrapping_sub(b'0')));
             let there = campaign.and_then(|campaign| campaign.seats.get(grant.seat as usize - 1));
-            there.is_some_and(|(user, _)| i64::from(*user) == grant.user)
+            there.is_some_and(|there| i64::from(there.user) == grant.user && there.nth == grant.nth)
         });
         self.durable = Lsn::ZERO;
         self.named = 0;
@@ -741,18 +751,18 @@ impl<'t> World<'t> {
             return Err(format!("a record was sent twice, and there was no reason: {}", outside.broker.duplicate()));
         }
         let mut told = Ok(());
-        let mut judge = |place: &str, campaign: &[u8], seat: u32, user: i64| {
+        let mut judge = |place: &str, campaign: &[u8], seat: u32, user: i64, nth: u16| {
             let number = campaign.get(1).map_or(u8::MAX, |digit| digit.wrapping_sub(b'0')) % CAMPAIGNS;
             let ours = oracle.model().campaign(number).filter(|campaign| !campaign.shadow());
             let ours = ours.and_then(|campaign| campaign.seats.get(seat as usize - 1));
-            if ours.map(|(user, _)| i64::from(*user)) != Some(user) {
-                told = Err(format!("{place} says c{number} seat {seat} user {user}, the gate says {ours:?}"));
+            if ours.is_none_or(|there| (i64::from(there.user), there.nth) != (user, nth)) {
+                told = Err(format!("{place} says c{number} seat {seat} user {user} nth {nth}, the gate says {ours:?}"));
             }
         };
-        outside.broker.for_each(|grant| judge("the topic", &grant.campaign, grant.seat, grant.user));
+        outside.broker.for_each(|grant| judge("the topic", &grant.campaign, grant.seat, grant.user, grant.nth));
         outside.database.for_each(|row| {
             let user = if let GrantUser::Int(user) = row.user { user } else { -1 };
-            judge("the ledger", row.campaign.as_bytes(), row.seat, user);
+            judge("the ledger", row.campaign.as_bytes(), row.seat, user, row.nth);
         });
         told?;
         let seats = oracle.seats();

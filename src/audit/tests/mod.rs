@@ -114,17 +114,26 @@ impl World {
     }
 
     fn create(&mut self, name: &str, limit: u32, users: Users, shadow: bool) -> CampaignId {
+        self.create_with(name, Terms { limit, users, shadow, ..Terms::DEFAULT })
+    }
+
+    fn create_with(&mut self, name: &str, terms: Terms) -> CampaignId {
         let id = CampaignId(self.campaigns);
         self.campaigns += 1;
-        let terms = Terms { limit, open: None, close: None, users, shadow };
         self.append(&Event::CampaignCreated { id, name: name.as_bytes(), terms, at: NOW });
         id
     }
 
     /// A grant in the journal alone.
     fn grant(&mut self, id: CampaignId, name: &str, seat: u32, user: User<'_>) -> Grant {
-        let seq = self.append(&Event::Granted { campaign: id, seat: Seat::new(seat), user, at: NOW });
-        Grant { log: self.log, seq, campaign: name.into(), seat, user: user.into(), nth: 1, at: NOW }
+        self.grant_nth(id, name, seat, user, 1)
+    }
+
+    /// A grant of a user's `nth` seat in the journal alone.
+    fn grant_nth(&mut self, id: CampaignId, name: &str, seat: u32, user: User<'_>, nth: u16) -> Grant {
+        let seq =
+            self.append(&Event::Granted { campaign: id, seat: Seat::new(seat), user, nth, request: b"", at: NOW });
+        Grant { log: self.log, seq, campaign: name.into(), seat, user: user.into(), nth, at: NOW }
     }
 
     /// Grants that are on their way out.

@@ -43,6 +43,28 @@ fn a_row_with_another_user_seat_or_seq_is_wrong() {
 }
 
 #[test]
+fn each_of_a_users_seats_is_held_against_its_number() {
+    let seats = |seats: &[(u32, i64, u16)], per_user| {
+        let mut world = World::new(2, Key::None, Value::Long);
+        let id = world.create_with("spring", Terms { limit: 20, per_user, ..Terms::DEFAULT });
+        let grants = seats.iter().map(|(seat, user, nth)| world.grant_nth(id, "spring", *seat, User::Int(*user), *nth));
+        let grants: Vec<Grant> = grants.collect();
+        world.publish(&grants);
+        world.store_from_topic(&grants);
+        world
+    };
+    let mut world = seats(&[(1, 7, 1), (2, 7, 2), (3, 8, 1), (4, 7, 3)], 3);
+    world.assert_complete();
+    world.sql("UPDATE coupon_grant SET nth = 9 WHERE seat = 2");
+    assert_eq!(world.differences(), found(Place::Ledger, Kind::Wrong, 1));
+    let told = world.audit().to_string();
+    assert!(told.contains("seat 2 user 7") && told.contains("with nth 9: the journal has nth 2"), "{told}");
+    let mut world = seats(&[(1, 7, 1), (2, 7, 2), (3, 7, 3)], 2);
+    assert_eq!(world.differences(), found(Place::Journal, Kind::Broken, 1));
+    assert!(world.audit().to_string().contains("user 7 has 3 seats: [1, 2, 3]"));
+}
+
+#[test]
 fn a_row_that_the_journal_does_not_have_is_named() {
     let mut world = spring();
     let log = world.log;

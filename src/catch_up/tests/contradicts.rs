@@ -57,6 +57,8 @@ fn a_seat_beyond_the_limit_of_its_campaign_is_named() {
     let terms = CampaignTerms {
         name: "summer".into(),
         limit: 19,
+        per_user: 1,
+        no_id: false,
         users: crate::settings::CampaignUsers::Int,
         open: None,
         close: None,

@@ -97,7 +97,7 @@ impl Gate {
     }
 
     fn create(&mut self, campaign: &str, limit: u32, users: Users) {
-        let terms = Terms { limit, open: None, close: None, users, shadow: false };
+        let terms = Terms { limit, users, ..Terms::DEFAULT };
         let (reply, _) = self.run(Command::Create { campaign: campaign.as_bytes(), terms });
         assert!(reply.contains("CREATED"), "{reply}");
     }
@@ -105,8 +105,12 @@ impl Gate {
     /// The seat that a claim gets.
     fn claim(&mut self, campaign: &str, user: i64) -> u32 {
         let text = user.to_string();
-        let (reply, seq) =
-            self.run(Command::Claim { campaign: campaign.as_bytes(), user: text.as_bytes(), flat: false });
+        let (reply, seq) = self.run(Command::Claim {
+            campaign: campaign.as_bytes(),
+            user: text.as_bytes(),
+            request: b"",
+            flat: false,
+        });
         let seat = reply.strip_prefix("GRANTED ").unwrap_or_else(|| panic!("{campaign} {user}: {reply}"));
         let seat = seat.parse().expect("a seat");
         self.granted.push(grant(campaign, seat, user, seq.get()));

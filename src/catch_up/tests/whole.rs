@@ -4,7 +4,7 @@ use super::*;
 use crate::settings::CampaignUsers;
 
 fn told(name: &str, limit: u32, users: CampaignUsers) -> CampaignTerms {
-    CampaignTerms { name: name.into(), limit, users, open: None, close: None }
+    CampaignTerms { name: name.into(), limit, per_user: 1, no_id: false, users, open: None, close: None }
 }
 
 #[test]
@@ -20,8 +20,7 @@ fn a_journal_set_back_gets_its_grants_back_and_claims_go_on_behind_them() {
         (1..=40)
             .map(|user| gate
                 .core
-                .seat_of(gate.core.campaign_id(b"spring").unwrap(), crate::ids::User::Int(100 + user))
-                .unwrap()
+                .seats_of(gate.core.campaign_id(b"spring").unwrap(), crate::ids::User::Int(100 + user))[0]
                 .get())
             .collect::<Vec<_>>(),
         (1..=40).collect::<Vec<_>>()
@@ -46,6 +45,40 @@ fn a_limit_that_was_raised_after_the_copy_is_told_by_the_file() {
     let spring = gate.core.campaign(gate.core.campaign_id(b"spring").unwrap()).unwrap();
     assert_eq!((spring.terms.limit, spring.granted), (120, 110));
     assert_eq!(gate.claim("spring", 5000), 111);
+}
+
+#[test]
+fn users_come_back_with_all_their_seats_where_the_file_says_that_they_may_have_them() {
+    let _calm = calm();
+    let (disk, mut world) = set_back();
+    let last = world.last().unwrap().seq.get();
+    let several = |campaign, seat, user, nth, seq| Grant { nth, ..grant(campaign, seat, user, last + seq) };
+    world.extend([
+        several("spring", 41, 101, 2, 1),
+        several("spring", 42, 101, 3, 2),
+        several("spring", 43, 140, 2, 3),
+    ]);
+    world.extend((1..=6).map(|seat| several("autumn", seat, 7, seat as u16, 3 + u64::from(seat))));
+    let few = catch_up(&disk, &world, &[]).err().expect("2 of 1").to_string();
+    assert!(few.contains("that user has 1 seats, and PERUSER is 1; if it was altered to more later"), "{few}");
+    let spring = CampaignTerms { per_user: 3, ..told("spring", 50, CampaignUsers::Int) };
+    let done = catch_up(&disk, &world, &[spring]).expect("nothing contradicts");
+    let gate = Gate::open(&disk);
+    assert_eq!(gate.core.applied(), done.end());
+    let of = |name: &[u8], user| {
+        let id = gate.core.campaign_id(name).unwrap();
+        (gate.core.campaign(id).unwrap().terms, gate.core.seats_of(id, crate::ids::User::Int(user)))
+    };
+    let (terms, seats) = of(b"spring", 101);
+    assert_eq!((terms.limit, terms.per_user), (100, 3));
+    assert_eq!(seats.iter().map(|seat| seat.get()).collect::<Vec<_>>(), [1, 41, 42]);
+    let (terms, seats) = of(b"autumn", 7);
+    assert_eq!((terms.limit, terms.per_user, terms.close, seats.len()), (6, 6, Some(NOW), 6), "nobody kept its terms");
+    drop(gate);
+    world.push(several("spring", 44, 101, 3, 200));
+    let spring = CampaignTerms { per_user: 9, ..told("spring", 50, CampaignUsers::Int) };
+    let twice = catch_up(&disk, &world, &[spring]).err().expect("the third seat is there").to_string();
+    assert!(twice.contains("seat 44 user 101 nth 3: never more than PERUSER for a user"), "{twice}");
 }
 
 #[test]
@@ -92,9 +125,11 @@ fn a_journal_that_is_gone_comes_back_under_its_own_name() {
     let summer = gate.core.campaign(gate.core.campaign_id(b"summer").unwrap()).unwrap();
     assert_eq!((summer.terms.limit, summer.terms.close, summer.granted), (20, Some(NOW), 20), "nobody told its terms");
     assert_eq!(summer.terms.users, Users::Int, "all its users are numbers");
-    let (reply, _) = gate.run(Command::Claim { campaign: b"summer", user: b"900", flat: false });
+    let (reply, _) = gate.run(Command::Claim { campaign: b"summer", user: b"900", request: b"", flat: false });
     assert!(reply.contains("Closed"), "{reply}");
-    assert!(gate.run(Command::Claim { campaign: b"summer", user: b"501", flat: false }).0.contains("Already"));
+    assert!(
+        gate.run(Command::Claim { campaign: b"summer", user: b"501", request: b"", flat: false }).0.contains("Already")
+    );
 }
 
 #[test]

@@ -22,15 +22,18 @@ fn event((kind, first, second, number): (u8, usize, usize, u32)) -> Event<'stati
     match kind {
         0 => {
             let users = if number.is_multiple_of(5) { Users::Any } else { Users::Int };
-            let terms = Terms { limit: 3, users, ..TERMS };
+            let terms = Terms { limit: 3, per_user: 1 + (number % 3) as u16, users, ..TERMS };
             Event::CampaignCreated { id: campaign, name: NAMES[second], terms, at: NOW }
         }
         1 => Event::CampaignDropped { id: campaign, at: NOW },
-        2..=5 => Event::Granted { campaign, seat, user, at },
-        6 => Event::Imported { campaign, seat, user, at, seq: Lsn::new(1) },
+        2..=5 => {
+            let (nth, request) = ([1, 1, 2, 3, 0][second], [&b""[..], b"", b"id", b"id", b""][first]);
+            Event::Granted { campaign, seat, user, nth, request, at }
+        }
+        6 => Event::Imported { campaign, seat, user, nth: 1 + (second / 3) as u16, at, seq: Lsn::new(1) },
         7 => Event::Skipped { upto: Lsn::new(u64::from(number % 40)) },
         16 => {
-            let to = Terms { limit: number % 4, ..TERMS }.alterable();
+            let to = Terms { limit: number % 4, per_user: (number % 3) as u16, ..TERMS }.alterable();
             Event::CampaignAltered { id: campaign, to, at: NOW, by: b"ops".into() }
         }
         8 => Event::KeySet { db, key, value: NAMES[first].into(), expires },

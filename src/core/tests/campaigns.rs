@@ -4,14 +4,14 @@ use super::{DB, Gate, NOW};
 use crate::core::{Alteration, AlteredTime, Command, Event, Set, SetAnswer, SetIf, Terms, Users};
 use crate::ids::{CampaignId, Lsn, Millis, Seat, User};
 
-pub(super) const TERMS: Terms = Terms { limit: 0, open: None, close: None, users: Users::Int, shadow: false };
+pub(super) const TERMS: Terms = Terms { limit: 0, ..Terms::DEFAULT };
 
 pub(super) fn create(name: &str, limit: u32) -> Command<'_> {
     Command::Create { campaign: name.as_bytes(), terms: Terms { limit, ..TERMS } }
 }
 
 pub(super) fn claim<'a>(name: &'a str, user: &'a str) -> Command<'a> {
-    Command::Claim { campaign: name.as_bytes(), user: user.as_bytes(), flat: false }
+    Command::Claim { campaign: name.as_bytes(), user: user.as_bytes(), request: b"", flat: false }
 }
 
 impl Gate {
@@ -65,7 +65,14 @@ fn the_largest_limit_can_be_set() {
 #[test]
 fn a_grant_is_one_event_that_borrows_and_a_refusal_none() {
     let mut gate = spring(Terms { limit: 1, ..TERMS });
-    let granted = Event::Granted { campaign: CampaignId(0), seat: Seat::new(1), user: User::Int(7), at: NOW };
+    let granted = Event::Granted {
+        campaign: CampaignId(0),
+        seat: Seat::new(1),
+        user: User::Int(7),
+        nth: 1,
+        request: b"",
+        at: NOW,
+    };
     assert_eq!(gate.events(claim("spring", "7")), [granted]);
     gate.claim("7");
     assert_eq!(gate.ask(create("autumn", 1)), "CREATED");
@@ -116,7 +123,7 @@ fn users_of_any_kind_are_bytes() {
     assert_eq!(rows, format!("[[:2 '01' :{0} GRANTED] [:3 '1' :{0} GRANTED]]", NOW.0));
 }
 
-const KEEP: Alteration = Alteration { limit: None, open: None, close: None };
+const KEEP: Alteration = Alteration { limit: None, per_user: None, open: None, close: None };
 
 fn limit(limit: u32) -> Alteration {
     Alteration { limit: Some(limit), ..KEEP }
@@ -193,7 +200,8 @@ fn creating_again_must_ask_for_the_same() {
         gate.ask(create("spring", 3)),
         "CONFLICT campaign 'spring' was created with LIMIT 2 USERS INT; asked for LIMIT 3 USERS INT"
     );
-    let terms = Terms { limit: 2, open: Some(Millis(5)), close: Some(Millis(9)), users: Users::Any, shadow: true };
+    let terms =
+        Terms { limit: 2, open: Some(Millis(5)), close: Some(Millis(9)), users: Users::Any, shadow: true, ..TERMS };
     assert_eq!(
         gate.ask(Command::Create { campaign: b"spring", terms }),
         "CONFLICT campaign 'spring' was created with LIMIT 2 USERS INT; \
@@ -268,7 +276,7 @@ fn info_tells_the_whole_campaign() {
     assert_eq!(
         gate.info(),
         format!(
-            "campaign='spring' state=NOTOPEN limit=:2 peruser=:1 granted=:0 held=:0 remaining=:2 open=:{open} close=:{} \
+            "campaign='spring' state=NOTOPEN limit=:2 peruser=:1 noid=:0 granted=:0 held=:0 remaining=:2 open=:{open} close=:{} \
              hold=:0 users=INT shadow=:0 created=:{} first_grant=nil last_grant=nil published=nil stored=nil",
             open + 90,
             NOW.0
@@ -323,7 +331,9 @@ fn a_dropped_campaign_that_granted_keeps_its_name() {
     );
     gate.view.stored = Some(Lsn::new(2));
     let info = gate.info();
-    assert!(info.starts_with("campaign='spring' state=DROPPED limit=:5 peruser=:1 granted=:1 held=:0 remaining=:4"));
+    assert!(
+        info.starts_with("campaign='spring' state=DROPPED limit=:5 peruser=:1 noid=:0 granted=:1 held=:0 remaining=:4")
+    );
     assert!(info.ends_with("published=nil stored=:1"), "{info}");
     assert_eq!(gate.ask(Command::Campaigns), "[]");
     assert_eq!(gate.ask(Command::Size { db: DB }), ":0");

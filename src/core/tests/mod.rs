@@ -6,6 +6,7 @@ mod keys;
 mod older;
 mod promises;
 mod replay;
+mod several;
 
 use crate::core::{Command, Core, Decision, Event, Group, Reply, View};
 use crate::ids::{Db, Lsn, Millis};
@@ -120,14 +121,14 @@ impl Owned {
                 keep(by, none, Event::CampaignAltered { id, to, at, by: Cow::Borrowed(none) })
             }
             Event::CampaignDropped { id, at } => keep(none, none, Event::CampaignDropped { id, at }),
-            Event::Granted { campaign, seat, user, at } => match user {
+            Event::Granted { campaign, seat, user, nth, request, at } => match user {
                 crate::ids::User::Int(number) => {
                     let user = crate::ids::User::Int(number);
-                    keep(none, none, Event::Granted { campaign, seat, user, at })
+                    keep(none, request, Event::Granted { campaign, seat, user, nth, request: none, at })
                 }
                 crate::ids::User::Any(bytes) => {
                     let user = crate::ids::User::Any(none);
-                    keep(bytes, none, Event::Granted { campaign, seat, user, at })
+                    keep(bytes, request, Event::Granted { campaign, seat, user, nth, request: none, at })
                 }
             },
             Event::Imported { .. } | Event::Skipped { .. } => panic!("no command is answered with {event:?}"),
@@ -152,18 +153,15 @@ impl Owned {
         match &mut event {
             Event::CampaignCreated { name, .. } => *name = first,
             Event::CampaignAltered { by, .. } => *by = first.into(),
-            Event::Granted { user: crate::ids::User::Any(user), .. } => *user = first,
+            Event::Granted { user: crate::ids::User::Any(user), request, .. } => (*user, *request) = (first, second),
+            Event::Granted { request, .. } => *request = second,
             Event::KeySet { key, value, .. } => (*key, *value) = (first, second.into()),
             Event::KeyPatched { key, bytes, .. } => (*key, *bytes) = (first, second),
             Event::KeyCounted { key, .. } | Event::KeyExpirySet { key, .. } | Event::KeyRemoved { key, .. } => {
                 *key = first
             }
             Event::KeyRenamed { from, to, .. } => (*from, *to) = (first, second),
-            Event::CampaignDropped { .. }
-            | Event::Granted { .. }
-            | Event::Imported { .. }
-            | Event::Skipped { .. }
-            | Event::Flushed { .. } => {}
+            Event::CampaignDropped { .. } | Event::Imported { .. } | Event::Skipped { .. } | Event::Flushed { .. } => {}
         }
         event
     }

@@ -19,7 +19,7 @@ fn set_back() -> Core {
 fn import(core: &mut Core, lsn: u64, seat: u32, user: i64) {
     let (user, seq) = (User::Int(user), Lsn::new(lsn - 15));
     let at = Millis(NOW.0 + i64::from(seat));
-    core.evolve(Lsn::new(lsn), &Event::Imported { campaign: SPRING, seat: Seat::new(seat), user, at, seq });
+    core.evolve(Lsn::new(lsn), &Event::Imported { campaign: SPRING, seat: Seat::new(seat), user, nth: 1, at, seq });
 }
 
 #[test]
@@ -48,8 +48,8 @@ fn an_imported_seat_is_its_users_and_claims_go_on_behind_it() {
     import(&mut core, 21, 1, 7);
     import(&mut core, 22, 2, 8);
     assert_eq!(core.newest_at(), Millis(NOW.0 + 2));
-    assert_eq!(core.seat_of(SPRING, User::Int(8)), Some(Seat::new(2)));
-    assert_eq!(core.seat_of(SPRING, User::Int(9)), None);
+    assert_eq!(core.seats_of(SPRING, User::Int(8)), [Seat::new(2)]);
+    assert_eq!(core.seats_of(SPRING, User::Int(9)), []);
     let view = View { now: NOW, durable: Lsn::new(22), published: None, stored: Some(Lsn::new(21)) };
     let status = |user| Command::Status { campaign: b"spring", user };
     let told = |core: &Core, user| match core.decide(status(user), &view) {
@@ -58,13 +58,13 @@ fn an_imported_seat_is_its_users_and_claims_go_on_behind_it() {
     };
     assert!(told(&core, b"7").0.contains("stored"), "{}", told(&core, b"7").0);
     assert_eq!(told(&core, b"8").1, Lsn::new(22), "it depends on its own position, not on the lost one");
-    let claim = Command::Claim { campaign: b"spring", user: b"9", flat: false };
+    let claim = Command::Claim { campaign: b"spring", user: b"9", request: b"", flat: false };
     let Decision::Record { group, .. } = core.decide(claim, &view) else { panic!("a seat is left") };
     assert!(matches!(group.events(), [Event::Granted { seat, .. }] if *seat == Seat::new(3)), "{group:?}");
 }
 
 #[test]
-#[should_panic(expected = "one grant per user")]
+#[should_panic(expected = "never more than PERUSER for a user")]
 fn an_imported_second_seat_for_a_user_ends_the_process() {
     let mut core = set_back();
     import(&mut core, 21, 1, 7);

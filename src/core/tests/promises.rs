@@ -13,7 +13,7 @@ fn spring(limit: u32, users: Users) -> Core {
 }
 
 fn grant(core: &mut Core, seat: u32, user: User<'_>) {
-    let event = Event::Granted { campaign: CampaignId(0), seat: Seat::new(seat), user, at: NOW };
+    let event = Event::Granted { campaign: CampaignId(0), seat: Seat::new(seat), user, nth: 1, request: b"", at: NOW };
     core.evolve(core.applied().next(), &event);
 }
 
@@ -40,7 +40,7 @@ fn a_limit_below_a_seat_that_is_out_ends_the_process() {
 }
 
 #[test]
-#[should_panic(expected = "one grant per user")]
+#[should_panic(expected = "never more than PERUSER for a user")]
 fn a_second_seat_for_a_user_ends_the_process() {
     let mut core = spring(5, Users::Int);
     grant(&mut core, 1, User::Int(1));

@@ -43,14 +43,22 @@ fn command((action, first, second, number): Step) -> Command<'static> {
         9 => Command::SetMany { db, pairs: vec![(key, bytes), (other, b"m")], only_if_none: number > 0 },
         10 => Command::GetAndExpire { db, key, deadline },
         11 if number == 5 => Command::Flush { db: Some(db) },
-        11 | 12 => Command::Create { campaign: key, terms: Terms { limit: 3, users, ..TERMS } },
+        11 | 12 => {
+            let per_user = 1 + second as u16 % 3;
+            Command::Create { campaign: key, terms: Terms { limit: 4, per_user, no_id: number > 6, users, ..TERMS } }
+        }
         13 if number % 4 == 1 => {
             let close = [Some(AlteredTime::Now), Some(AlteredTime::None), None][second % 3];
-            let change = Alteration { limit: Some(number.cast_unsigned() as u32 % 5), close, ..Alteration::default() };
+            let limit = Some(number.cast_unsigned() as u32 % 5);
+            let per_user = [None, Some(1), Some(2), Some(3)][first % 4];
+            let change = Alteration { limit, per_user, close, ..Alteration::default() };
             Command::Alter { campaign: key, change, by: bytes.into() }
         }
         13 if number == 5 => Command::Drop { campaign: key, force: true },
-        13..=15 => Command::Claim { campaign: key, user: VALUES[second].as_bytes(), flat: false },
+        13..=15 => {
+            let request = [&b""[..], b"", b"x", b"y", b"z"][number.unsigned_abs() as usize % 5];
+            Command::Claim { campaign: key, user: VALUES[second].as_bytes(), request, flat: false }
+        }
         _ => Command::GetAndRemove { db, key },
     }
 }

@@ -7,7 +7,7 @@ use crate::core::{Terms, Users};
 use crate::ids::{CampaignId, Seat, User};
 use crate::journal::compactor::{Compaction, Compactor};
 
-const TERMS: Terms = Terms { limit: 1_000, open: None, close: None, users: Users::Int, shadow: false };
+const TERMS: Terms = Terms { limit: 1_000, ..Terms::DEFAULT };
 const NEVER_BY_ITSELF: Compaction =
     Compaction { when_journal_exceeds: 0, keep_ms: i64::MAX, keep_bytes: 0, publishes: false, stores: false };
 
@@ -81,7 +81,7 @@ impl World {
                     let user =
                         if campaign.is_multiple_of(2) { User::Int(seat.into()) } else { User::Any(text.as_bytes()) };
                     let (campaign, seat) = (CampaignId(campaign), Seat::new(seat));
-                    self.apply(&Event::Granted { campaign, seat, user, at: NOW });
+                    self.apply(&Event::Granted { campaign, seat, user, nth: 1, request: b"", at: NOW });
                 }
                 4 if self.core.keyspaces().any(|(db, keys, _)| db == Db(1) && keys > 0) => {
                     let mut first = None;

@@ -126,7 +126,14 @@ fn rehearsals_are_never_stored() {
     bench.grant(1..=2);
     for seat in 1..=9 {
         let user = User::Any(b"somebody");
-        bench.push(Event::Granted { campaign: shadow, seat: Seat::new(seat), user, at: Millis(AT) });
+        bench.push(Event::Granted {
+            campaign: shadow,
+            seat: Seat::new(seat),
+            user,
+            nth: 1,
+            request: b"",
+            at: Millis(AT),
+        });
     }
     drain(&mut bench.worker().0).unwrap();
     bench.assert_stored(2);
@@ -142,7 +149,14 @@ fn users_of_any_kind_are_text() {
     bench.create(any, "any", Users::Any, false);
     bench.grant(1..=1);
     for (seat, user) in [(1, &b"anna"[..]), (2, b"1001"), (3, b"\xff\x00")] {
-        bench.push(Event::Granted { campaign: any, seat: Seat::new(seat), user: User::Any(user), at: Millis(AT) });
+        bench.push(Event::Granted {
+            campaign: any,
+            seat: Seat::new(seat),
+            user: User::Any(user),
+            nth: 1,
+            request: b"",
+            at: Millis(AT),
+        });
     }
     drain(&mut bench.worker().0).unwrap();
     let all =

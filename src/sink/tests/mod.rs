@@ -104,7 +104,7 @@ impl Bench {
     }
 
     fn create(&self, id: CampaignId, name: &'static str, users: Users, shadow: bool) {
-        let terms = Terms { limit: u32::MAX, open: None, close: None, users, shadow };
+        let terms = Terms { limit: u32::MAX, users, shadow, ..Terms::DEFAULT };
         self.push(Event::CampaignCreated { id, name: name.as_bytes(), terms, at: Millis(AT) });
     }
 
@@ -116,7 +116,14 @@ impl Bench {
     fn grant(&self, seats: std::ops::RangeInclusive<u32>) {
         for seat in seats {
             let user = User::Int(1000 + i64::from(seat));
-            self.push(Event::Granted { campaign: SPRING, seat: Seat::new(seat), user, at: Millis(AT) });
+            self.push(Event::Granted {
+                campaign: SPRING,
+                seat: Seat::new(seat),
+                user,
+                nth: 1,
+                request: b"",
+                at: Millis(AT),
+            });
         }
     }
 

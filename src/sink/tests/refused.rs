@@ -66,7 +66,14 @@ fn a_user_that_the_column_cannot_hold_is_put_aside() {
     bench.spring();
     bench.create(any, "any", Users::Any, false);
     bench.grant(1..=1);
-    bench.push(Event::Granted { campaign: any, seat: Seat::new(1), user: User::Any(b"anna"), at: Millis(AT) });
+    bench.push(Event::Granted {
+        campaign: any,
+        seat: Seat::new(1),
+        user: User::Any(b"anna"),
+        nth: 1,
+        request: b"",
+        at: Millis(AT),
+    });
     bench.grant(2..=2);
     drain(&mut bench.worker().0).unwrap();
     bench.assert_stored(2);

@@ -104,7 +104,14 @@ fn a_second_seat_of_the_same_user_contradicts() {
     let bench = Bench::new();
     bench.spring();
     bench.grant(1..=3);
-    bench.push(Event::Granted { campaign: SPRING, seat: Seat::new(4), user: User::Int(1002), at: Millis(AT) });
+    bench.push(Event::Granted {
+        campaign: SPRING,
+        seat: Seat::new(4),
+        user: User::Int(1002),
+        nth: 1,
+        request: b"",
+        at: Millis(AT),
+    });
     let line = ledger_fault(drain(&mut bench.worker().0)).to_string();
     assert!(line.contains("seat 4 user 1002") && line.contains("there is seat 2 user 1002"), "{line}");
 }

@@ -109,7 +109,7 @@ impl Bench {
     }
 
     fn create(&self, id: u32, name: &str, users: Users, shadow: bool) {
-        let terms = Terms { limit: u32::MAX, open: None, close: None, users, shadow };
+        let terms = Terms { limit: u32::MAX, users, shadow, ..Terms::DEFAULT };
         self.append(&Event::CampaignCreated { id: CampaignId(id), name: name.as_bytes(), terms, at: Millis(AT) });
     }
 
@@ -139,7 +139,14 @@ impl Bench {
         let seat =
             1 + self.granted.borrow().iter().filter(|grant| *grant.campaign == *CAMPAIGNS[campaign]).count() as u32;
         let (id, at) = (CampaignId(campaign as u32), Millis(AT));
-        let seq = self.append(&Event::Granted { campaign: id, seat: Seat::new(seat), user: User::Int(user), at });
+        let seq = self.append(&Event::Granted {
+            campaign: id,
+            seat: Seat::new(seat),
+            user: User::Int(user),
+            nth: 1,
+            request: b"",
+            at,
+        });
         self.granted.borrow_mut().push(Grant {
             log: self.log,
             seq,

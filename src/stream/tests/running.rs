@@ -120,7 +120,14 @@ fn rehearsals_are_never_published() {
     let bench = Bench::new();
     bench.create(9, "rehearsal", Users::Any, true);
     let user = User::Any(b"somebody");
-    bench.append(&Event::Granted { campaign: CampaignId(9), seat: Seat::new(1), user, at: Millis(AT) });
+    bench.append(&Event::Granted {
+        campaign: CampaignId(9),
+        seat: Seat::new(1),
+        user,
+        nth: 1,
+        request: b"",
+        at: Millis(AT),
+    });
     bench.grant(4);
     bench.process().publish(&bench).unwrap();
     bench.check_once();
@@ -130,7 +137,14 @@ fn rehearsals_are_never_published() {
 fn no_record_is_from_the_future() {
     let bench = Bench::new();
     let at = Millis(i64::MAX / 2);
-    bench.append(&Event::Granted { campaign: CampaignId(0), seat: Seat::new(1), user: User::Int(1), at });
+    bench.append(&Event::Granted {
+        campaign: CampaignId(0),
+        seat: Seat::new(1),
+        user: User::Int(1),
+        nth: 1,
+        request: b"",
+        at,
+    });
     bench.sync();
     bench.process().publish(&bench).unwrap();
     let records: Vec<_> = (0..3).flat_map(|partition| bench.cluster.records(TOPIC, partition)).collect();
@@ -146,7 +160,7 @@ fn imported_grants_have_the_place_that_the_world_knows() {
     for seq in [20, 31] {
         let (campaign, at) = (CampaignId(0), Millis(AT));
         let (seat, user) = (Seat::new(100 + seq as u32), User::Int(seq));
-        bench.append(&Event::Imported { campaign, seat, user, at, seq: Lsn::new(seq as u64) });
+        bench.append(&Event::Imported { campaign, seat, user, nth: 1, at, seq: Lsn::new(seq as u64) });
         bench.granted.borrow_mut().push(Grant {
             log: bench.log,
             seq: Lsn::new(seq as u64),

@@ -6,6 +6,18 @@ pub const CAMPAIGNS: u8 = 4;
 /// Keys that clients know.
 pub const KEYS: u8 = 6;
 
+/// What a campaign is created with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    pub limit: u32,
+    pub per_user: u16,
+    pub no_id: bool,
+    pub open: Option<i64>,
+    pub close: Option<i64>,
+    pub any: bool,
+    pub shadow: bool,
+}
+
 /// One request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ask {
@@ -13,22 +25,21 @@ pub enum Ask {
     Save,
     Create {
         campaign: u8,
-        limit: u32,
-        open: Option<i64>,
-        close: Option<i64>,
-        any: bool,
-        shadow: bool,
+        terms: Terms,
     },
     /// `CLOSE`: at a time, or 0 for now and -1 for never.
     Alter {
         campaign: u8,
         limit: Option<u32>,
+        per_user: Option<u16>,
         open: Option<i64>,
         close: Option<i64>,
     },
+    /// `request`: 0 is none.
     Claim {
         campaign: u8,
         user: u32,
+        request: u8,
         flat: bool,
     },
     Seats {
@@ -141,11 +152,18 @@ impl Ask {
                 line.word(b"BGSAVE");
                 line.word(b"SCHEDULE");
             }
-            Ask::Create { campaign, limit, open, close, any, shadow } => {
+            Ask::Create { campaign, terms: Terms { limit, per_user, no_id, open, close, any, shadow } } => {
                 line.word(b"GATE.CREATE");
                 line.named(b'c', campaign);
                 line.word(b"LIMIT");
                 line.number(i64::from(limit));
+                if per_user > 1 {
+                    line.word(b"PERUSER");
+                    line.number(per_user.into());
+                }
+                if no_id {
+                    line.word(b"NOID");
+                }
                 for (word, at) in [(b"OPEN".as_slice(), open), (b"CLOSE", close)] {
                     if let Some(at) = at {
                         line.word(word);
@@ -160,12 +178,16 @@ impl Ask {
                     line.word(b"SHADOW");
                 }
             }
-            Ask::Alter { campaign, limit, open, close } => {
+            Ask::Alter { campaign, limit, per_user, open, close } => {
                 line.word(b"GATE.ALTER");
                 line.named(b'c', campaign);
                 if let Some(limit) = limit {
                     line.word(b"LIMIT");
                     line.number(i64::from(limit));
+                }
+                if let Some(per_user) = per_user {
+                    line.word(b"PERUSER");
+                    line.number(per_user.into());
                 }
                 for (word, at) in [(b"OPEN".as_slice(), open), (b"CLOSE", close)] {
                     let Some(at) = at else { continue };
@@ -177,10 +199,14 @@ impl Ask {
                     }
                 }
             }
-            Ask::Claim { campaign, user, flat } => {
+            Ask::Claim { campaign, user, request, flat } => {
                 line.word(b"GATE.CLAIM");
                 line.named(b'c', campaign);
                 line.user(user, any(campaign));
+                if request > 0 {
+                    line.word(b"ID");
+                    line.named(b'r', request);
+                }
                 if flat {
                     line.word(b"FLAT");
                 }
@@ -260,8 +286,11 @@ impl Words<'_> {
     }
 
     fn end(&mut self) {
-        assert!(self.count < 10, "one digit for the number of words");
-        self.out[self.start + 1] = b'0' + self.count;
+        assert!(self.count < 20, "at most two digits for the number of words");
+        self.out[self.start + 1] = b'0' + self.count % 10;
+        if self.count >= 10 {
+            self.out.insert(self.start + 1, b'1');
+        }
     }
 
     fn word(&mut self, word: &[u8]) {

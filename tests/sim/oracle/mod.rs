@@ -6,7 +6,7 @@ pub mod ask;
 mod ear;
 pub mod model;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ask::{Ask, CAMPAIGNS, KEYS};
 use ear::Ear;
@@ -44,7 +44,7 @@ pub struct Oracle {
     answered: u64,
     ears: Vec<Ear>,
     /// Seats that answers gave: by campaign and user, by campaign and seat.
-    seat_of: BTreeMap<(u8, u32), u32>,
+    seats_of: BTreeMap<(u8, u32), BTreeSet<u32>>,
     user_of: BTreeMap<(u8, u32), u32>,
     /// Answers judged.
     pub heard: u64,
@@ -102,9 +102,11 @@ impl Oracle {
         let base = &self.base;
         let kept = |campaign: u8, user: u32, seat: u32| {
             let seats = base.campaign(campaign).map_or(&[][..], |campaign| &campaign.seats);
-            seats.get(seat as usize - 1).is_some_and(|(there, _)| *there == user)
+            seats.get(seat as usize - 1).is_some_and(|there| there.user == user)
         };
-        self.seat_of.retain(|(campaign, user), seat| kept(*campaign, *user, *seat));
+        for ((campaign, user), seats) in &mut self.seats_of {
+            seats.retain(|seat| kept(*campaign, *user, *seat));
+        }
         self.user_of.retain(|(campaign, seat), user| kept(*campaign, *user, *seat));
     }
 
@@ -129,7 +131,7 @@ impl Oracle {
     /// # Errors
     /// They are not what should have left.
     pub fn hear(&mut self, connection: usize, bytes: &[u8]) -> Result<(), String> {
-        let Oracle { ears, answered, heard, seat_of, user_of, model, .. } = self;
+        let Oracle { ears, answered, heard, seats_of, user_of, model, .. } = self;
         ears[connection].hear(bytes, &mut |depends, seat| {
             *heard += 1;
             *answered = (*answered).max(depends);
@@ -138,11 +140,16 @@ impl Oracle {
             if seat == 0 || seat > limit {
                 return Err(format!("seat {seat} of c{campaign}, which has {limit}"));
             }
-            let same_seat = *seat_of.entry((campaign, user)).or_insert(seat) == seat;
-            let same_user = *user_of.entry((campaign, seat)).or_insert(user) == user;
-            match same_seat && same_user {
+            let seats = seats_of.entry((campaign, user)).or_default();
+            seats.insert(seat);
+            // It is never less than what a user has.
+            let may = model.campaign(campaign).map_or(u16::MAX, |campaign| campaign.terms.per_user);
+            if seats.len() > usize::from(may) {
+                return Err(format!("c{campaign}: user {user}, who may have {may}, was told of seats {seats:?}"));
+            }
+            match *user_of.entry((campaign, seat)).or_insert(user) == user {
                 true => Ok(()),
-                false => Err(format!("c{campaign}: seat {seat} for user {user}, who or which was promised otherwise")),
+                false => Err(format!("c{campaign}: seat {seat} for user {user}, which was promised to another")),
             }
         })
     }

@@ -1,6 +1,6 @@
 //! What the gate should be, in the plainest words: a few campaigns, a few keys. Shares no code with what it judges.
 
-use super::ask::{Ask, CAMPAIGNS, KEYS, Text, number_to, user_to};
+use super::ask::{Ask, CAMPAIGNS, KEYS, Terms, Text, number_to, user_to};
 
 /// No deadline.
 const NEVER: i64 = i64::MAX;
@@ -20,28 +20,47 @@ pub struct Model {
 /// A campaign that exists, or existed and gave seats.
 #[derive(Clone, Debug)]
 pub struct Campaign {
-    terms: (u32, Option<i64>, Option<i64>, bool, bool),
+    pub terms: Terms,
     /// Those it was created with.
-    first: (u32, Option<i64>, Option<i64>, bool, bool),
+    first: Terms,
     dropped: bool,
-    /// Seat 1 first: the user, and when.
-    pub seats: Vec<(u32, i64)>,
+    /// Seat 1 first.
+    pub seats: Vec<Seated>,
+}
+
+/// Who has a seat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seated {
+    pub user: u32,
+    pub at: i64,
+    /// Which of his seats it is.
+    pub nth: u16,
+    /// What he asked with for it; 0 is none.
+    pub request: u8,
 }
 
 impl Campaign {
     /// Whether its users have names.
     pub fn any(&self) -> bool {
-        self.terms.3
+        self.terms.any
     }
 
     /// Whether it is a rehearsal, which leaves the gate by no way.
     pub fn shadow(&self) -> bool {
-        self.terms.4
+        self.terms.shadow
     }
 
     /// How many seats it has.
     pub fn limit(&self) -> u32 {
-        self.terms.0
+        self.terms.limit
+    }
+
+    /// A user's seats, his first one first.
+    fn of(&self, user: u32) -> Vec<(u32, Seated)> {
+        let seats = (1..).zip(&self.seats).filter(|(_, there)| there.user == user);
+        let mut seats: Vec<(u32, Seated)> = seats.map(|(seat, there)| (seat, *there)).collect();
+        seats.sort_by_key(|(_, there)| there.nth);
+        seats
     }
 }
 
@@ -69,33 +88,49 @@ impl Model {
     }
 
     /// A grant that the world knows and this state does not; false where it contradicts.
-    pub fn bring_back(&mut self, name: u8, seat: u32, user: u32, at: i64) -> bool {
+    pub fn bring_back(&mut self, name: u8, seat: u32, seated: Seated) -> bool {
         let Some(slot) = self.campaigns.get_mut(usize::from(name)) else { return false };
-        let terms = (u32::MAX, None, None, false, false);
+        let terms = Terms {
+            limit: u32::MAX,
+            per_user: u16::MAX,
+            no_id: false,
+            open: None,
+            close: None,
+            any: false,
+            shadow: false,
+        };
         let lost = || Campaign { terms, first: terms, dropped: false, seats: Vec::new() };
         let campaign = slot.get_or_insert_with(lost);
         let out = campaign.seats.len() as u32;
-        let fits = seat == out + 1 && seat <= campaign.terms.0 && !campaign.dropped;
-        if !fits || campaign.seats.iter().any(|(there, _)| *there == user) {
+        let fits = seat == out + 1 && seat <= campaign.terms.limit && !campaign.dropped;
+        let others = campaign.of(seated.user);
+        let is_new = others.iter().all(|(_, there)| there.nth != seated.nth);
+        if !fits || !is_new || others.len() >= usize::from(campaign.terms.per_user) {
             return false;
         }
-        campaign.seats.push((user, at));
+        campaign.seats.push(seated);
         true
     }
 
-    /// What `--campaigns` tells: the limit that `now` has, where the world has a seat `highest` beyond the one here.
-    pub fn raise(&mut self, now: &Model, name: u8, highest: u32) {
-        let limit = now.campaign(name).map_or(0, Campaign::limit);
-        let campaign = self.campaigns[usize::from(name)].as_mut();
-        if let Some(campaign) = campaign.filter(|there| there.limit() < highest && there.limit() < limit) {
-            campaign.terms.0 = limit;
+    /// What `--campaigns` tells: the limit that `now` has, where the world has a seat `highest` beyond the one here; and
+    /// how many seats a user may have, where it has somebody's `nth` beyond that.
+    pub fn raise(&mut self, now: &Model, name: u8, highest: u32, nth: u16) {
+        let Some(campaign) = &mut self.campaigns[usize::from(name)] else { return };
+        let Some(told) = now.campaign(name).map(|now| now.terms) else { return };
+        let terms = &mut campaign.terms;
+        if terms.limit < highest {
+            terms.limit = terms.limit.max(told.limit);
+        }
+        if terms.per_user < nth {
+            terms.per_user = terms.per_user.max(told.per_user);
         }
     }
 
     /// A campaign whose terms nobody kept comes back closed, its highest seat as limit.
     pub fn close_lost(&mut self) {
-        for campaign in self.campaigns.iter_mut().flatten().filter(|campaign| campaign.terms.0 == u32::MAX) {
-            campaign.terms = (campaign.seats.len() as u32, None, Some(0), false, false);
+        for campaign in self.campaigns.iter_mut().flatten().filter(|campaign| campaign.terms.limit == u32::MAX) {
+            let per_user = campaign.seats.iter().map(|there| there.nth).max().unwrap_or(1);
+            campaign.terms = Terms { limit: campaign.seats.len() as u32, per_user, close: Some(0), ..campaign.terms };
             campaign.first = campaign.terms;
         }
     }
@@ -124,13 +159,11 @@ impl Model {
             | Ask::Seats { campaign } => {
                 let before = self.campaigns_at[usize::from(campaign)];
                 let (changed, seat) = match ask {
-                    Ask::Create { limit, open, close, any, shadow, .. } => {
-                        (self.create(campaign, (limit, open, close, any, shadow), out), None)
+                    Ask::Create { terms, .. } => (self.create(campaign, terms, out), None),
+                    Ask::Alter { limit, per_user, open, close, .. } => {
+                        (self.alter(campaign, limit, per_user, [open, close], now, out), None)
                     }
-                    Ask::Alter { limit, open, close, .. } => {
-                        (self.alter(campaign, limit, [open, close], now, out), None)
-                    }
-                    Ask::Claim { user, flat, .. } => self.claim(campaign, user, flat, now, out),
+                    Ask::Claim { user, request, flat, .. } => self.claim(campaign, (user, request), flat, now, out),
                     Ask::Drop { .. } => (self.drop(campaign, out), None),
                     _ => {
                         self.seats(campaign, out);
@@ -288,7 +321,7 @@ impl Model {
         true
     }
 
-    fn create(&mut self, name: u8, terms: (u32, Option<i64>, Option<i64>, bool, bool), out: &mut Vec<u8>) -> bool {
+    fn create(&mut self, name: u8, terms: Terms, out: &mut Vec<u8>) -> bool {
         let slot = &mut self.campaigns[usize::from(name)];
         match slot {
             None => {
@@ -307,7 +340,15 @@ impl Model {
         }
     }
 
-    fn alter(&mut self, name: u8, limit: Option<u32>, window: [Option<i64>; 2], now: i64, out: &mut Vec<u8>) -> bool {
+    fn alter(
+        &mut self,
+        name: u8,
+        limit: Option<u32>,
+        per_user: Option<u16>,
+        window: [Option<i64>; 2],
+        now: i64,
+        out: &mut Vec<u8>,
+    ) -> bool {
         let Some(campaign) = self.live(name) else {
             error(out, b"NOCAMPAIGN ");
             return false;
@@ -318,14 +359,20 @@ impl Model {
             Some(0) => Some(now),
             at => at,
         };
-        let (before, open, close, any, shadow) = campaign.terms;
-        let (limit, open, close) = (limit.unwrap_or(before), wanted(window[0], open), wanted(window[1], close));
-        let crossed = open.zip(close).is_some_and(|(open, close)| open >= close) && window[1] != Some(0);
-        if limit < campaign.seats.len() as u32 || crossed {
+        let before = campaign.terms;
+        let terms = Terms {
+            limit: limit.unwrap_or(before.limit),
+            per_user: per_user.unwrap_or(before.per_user),
+            open: wanted(window[0], before.open),
+            close: wanted(window[1], before.close),
+            ..before
+        };
+        let crossed = terms.open.zip(terms.close).is_some_and(|(open, close)| open >= close) && window[1] != Some(0);
+        let most = campaign.seats.iter().map(|there| campaign.of(there.user).len()).max().unwrap_or(0);
+        if terms.limit < campaign.seats.len() as u32 || usize::from(terms.per_user) < most || crossed {
             error(out, b"CONFLICT ");
             return false;
         }
-        let terms = (limit, open, close, any, shadow);
         out.extend_from_slice(b"+OK\r\n");
         std::mem::replace(&mut campaign.terms, terms) != terms
     }
@@ -351,7 +398,7 @@ impl Model {
     fn claim(
         &mut self,
         name: u8,
-        user: u32,
+        (user, request): (u32, u8),
         flat: bool,
         now: i64,
         out: &mut Vec<u8>,
@@ -360,9 +407,16 @@ impl Model {
             error(out, b"NOCAMPAIGN ");
             return (false, None);
         };
-        let (limit, open, close, ..) = campaign.terms;
+        let Terms { limit, per_user, no_id, open, close, .. } = campaign.terms;
+        if per_user > 1 && request == 0 && !no_id {
+            error(out, b"ERR a user may have ");
+            return (false, None);
+        }
         let out_now = campaign.seats.len() as u32;
-        let has = campaign.seats.iter().position(|(there, _)| *there == user).map(|place| place as u32 + 1);
+        let mine = campaign.of(user);
+        let same = mine.iter().find(|(_, there)| request > 0 && there.request == request);
+        let all = mine.last().filter(|_| mine.len() >= usize::from(per_user));
+        let has = same.or(all).map(|(seat, _)| *seat);
         let (word, number, granted) = match (has, open, close) {
             (Some(seat), ..) => (&b"ALREADY"[..], i64::from(seat), false),
             (None, Some(open), _) if now < open => (&b"NOTOPEN"[..], open - now, false),
@@ -371,7 +425,8 @@ impl Model {
             _ => (&b"GRANTED"[..], i64::from(out_now) + 1, true),
         };
         if granted {
-            campaign.seats.push((user, now));
+            let nth = (1..).find(|nth| mine.iter().all(|(_, there)| there.nth != *nth)).unwrap_or(0);
+            campaign.seats.push(Seated { user, at: now, nth, request });
         }
         let left = i64::from(limit) - i64::from(out_now) - i64::from(granted);
         if flat {
@@ -397,17 +452,17 @@ impl Model {
         out.push(b'*');
         number_to(out, campaign.seats.len() as i64);
         out.extend_from_slice(b"\r\n");
-        for (place, (user, at)) in campaign.seats.iter().enumerate() {
+        for (place, there) in campaign.seats.iter().enumerate() {
             out.extend_from_slice(b"*4\r\n");
             integer(out, place as i64 + 1);
-            if campaign.terms.3 {
+            if campaign.any() {
                 let mut name = Vec::new();
-                user_to(&mut name, *user, true);
+                user_to(&mut name, there.user, true);
                 bulk(out, &name);
             } else {
-                integer(out, i64::from(*user));
+                integer(out, i64::from(there.user));
             }
-            integer(out, *at);
+            integer(out, there.at);
             out.extend_from_slice(b"+GRANTED\r\n");
         }
     }

@@ -142,14 +142,16 @@ pub(super) fn with_event<T>(chance: &mut Chance, look: &mut dyn FnMut(&Event<'_>
     let seat = Seat::new((chance.number() as u32).max(1));
     let user = if chance.one_in(2) { User::Int(chance.number() as i64) } else { User::Any(&key) };
     let mut time = |odds| (!chance.one_in(odds)).then_some(at);
-    let terms =
-        crate::core::Terms { limit: 7, open: time(2), close: time(2), users: crate::core::Users::Int, shadow: false };
+    let (open, close) = (time(2), time(2));
+    let per_user = [1, 1, 2, u16::MAX][chance.below(4)];
+    let terms = crate::core::Terms { limit: 7, per_user, open, close, ..crate::core::Terms::DEFAULT };
+    let (nth, request) = ([1, 1, 2, 300][chance.below(4)], if chance.one_in(3) { &more[..] } else { b"" });
     let event = match chance.below(13) {
         12 => Event::CampaignAltered { id: campaign, to: terms.alterable(), at, by: key.as_slice().into() },
         0 => Event::CampaignCreated { id: campaign, name: &more, terms, at },
         1 => Event::CampaignDropped { id: campaign, at },
-        2 | 3 => Event::Granted { campaign, seat, user, at },
-        4 => Event::Imported { campaign, seat, user, at, seq: Lsn::new(chance.number()) },
+        2 | 3 => Event::Granted { campaign, seat, user, nth, request, at },
+        4 => Event::Imported { campaign, seat, user, nth, at, seq: Lsn::new(chance.number()) },
         5 | 6 => Event::KeySet { db, key: &key, value: value.as_slice().into(), expires: at },
         7 => Event::KeyCounted { db, key: &key, value: at.0 },
         8 => Event::KeyPatched { db, key: &key, offset: chance.number() as u32, bytes: &value },

@@ -3,7 +3,7 @@
 
 use super::super::snapshot::{self, BLOCK_HEAD_BYTES, Covered, FOOT_BYTES, HEAD_BYTES, Snapshot, encode};
 use super::*;
-use crate::core::{Terms, Users};
+use crate::core::Terms;
 use crate::ids::{CampaignId, LogId, Seat, User};
 
 /// The pieces of a file, as bytes.
@@ -44,12 +44,16 @@ fn draw(chance: &mut Chance) -> Vec<u8> {
         let which = chance.below(campaigns.len() + 2);
         let event = if let Some(granted) = campaigns.get_mut(which) {
             *granted += 1;
-            let user = User::Int(i64::from(*granted) * 7);
-            Event::Granted { campaign: CampaignId(which as u32), seat: Seat::new(*granted), user, at }
+            // Every third user has three seats.
+            let (user, nth) = match *granted % 5 {
+                2 | 3 => (*granted - *granted % 5 + 1, (*granted % 5) as u16),
+                _ => (*granted, 1),
+            };
+            let (user, request) = (User::Int(i64::from(user) * 7), if chance.one_in(4) { &key[..] } else { b"" });
+            Event::Granted { campaign: CampaignId(which as u32), seat: Seat::new(*granted), user, nth, request, at }
         } else if chance.one_in(3) && campaigns.len() < 5 {
             campaigns.push(0);
-            let terms =
-                Terms { limit: 50, open: None, close: Some(Millis(i64::MAX)), users: Users::Int, shadow: false };
+            let terms = Terms { limit: 50, per_user: 3, close: Some(Millis(i64::MAX)), ..Terms::DEFAULT };
             let name = format!("campaign-{}", campaigns.len());
             let event =
                 Event::CampaignCreated { id: CampaignId(campaigns.len() as u32 - 1), name: name.as_bytes(), terms, at };

@@ -1,0 +1,108 @@
+//! Clients that hear no answer and ask again, over a network that loses answers: nobody gets a seat more than he asked for.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Mutex;
+use std::thread;
+
+use crate::client::Client;
+use crate::level::Luck;
+use crate::line::{CAMPAIGN, Line};
+use crate::peers;
+
+/// A way to the gate that loses one answer in `one_in`, and the connection with it: the gate has decided by then.
+fn lossy(gate: u16, one_in: u64) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let luck = Mutex::new(Luck::new("lossy"));
+    // It ends with the test: what it serves are connections of threads that are joined by then.
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            let (mut client, mut gate) = (client.unwrap(), TcpStream::connect(("127.0.0.1", gate)).unwrap());
+            let mut luck = luck.lock().unwrap().fork();
+            thread::spawn(move || {
+                let mut bytes = [0; 4096];
+                loop {
+                    let Ok(asked @ 1..) = client.read(&mut bytes) else { return };
+                    if gate.write_all(&bytes[..asked]).is_err() {
+                        return;
+                    }
+                    // One request at a time is on its way, so what comes is its answer.
+                    let Ok(answered @ 1..) = gate.read(&mut bytes) else { return };
+                    if luck.below(one_in) == 0 || client.write_all(&bytes[..answered]).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    port
+}
+
+/// Asks until there is an answer; how often that was in vain.
+fn insist(port: u16, client: &mut Option<Client>, words: &[&str]) -> (String, u32) {
+    for lost in 0.. {
+        let there = client.get_or_insert_with(|| Client::connect(port).unwrap());
+        match there.try_call(words) {
+            Ok(reply) => return (reply.text().unwrap_or_else(|| panic!("{words:?}: {reply}")), lost),
+            Err(_) => *client = None,
+        }
+    }
+    unreachable!("there is no last try")
+}
+
+#[test]
+fn whoever_asks_again_because_the_answer_was_lost_gets_what_he_has() {
+    const USERS: u32 = 400;
+    let (kafka, mariadb) = peers::shared();
+    let ledger = mariadb.database();
+    let line = Line::start(&kafka.bootstrap(), &ledger, &[]);
+    let mut client = line.gate.client();
+    let seats = USERS * 3 + 10;
+    assert_eq!(
+        client.call(&format!("GATE.CREATE {CAMPAIGN} LIMIT {seats} PERUSER 3")).text().as_deref(),
+        Some("CREATED")
+    );
+    assert_eq!(client.call(&format!("GATE.CREATE single LIMIT {USERS}")).text().as_deref(), Some("CREATED"));
+    let port = lossy(line.gate.port(), 3);
+    let lost: u32 = thread::scope(|scope| {
+        let threads: Vec<_> = (0..8)
+            .map(|share| {
+                scope.spawn(move || {
+                    let (mut client, mut lost) = (None, 0);
+                    for user in (1..=USERS).filter(|user| user % 8 == share) {
+                        let user = user.to_string();
+                        for cart in ["one", "two", "three"] {
+                            let words = ["GATE.CLAIM", CAMPAIGN, &user, "ID", cart, "FLAT"];
+                            let (told, again) = insist(port, &mut client, &words);
+                            assert!(
+                                told.starts_with("GRANTED ") || again > 0 && told.starts_with("ALREADY "),
+                                "{told}"
+                            );
+                            lost += again;
+                        }
+                        let (told, again) = insist(port, &mut client, &["GATE.CLAIM", "single", &user, "FLAT"]);
+                        assert!(told.starts_with("GRANTED ") || again > 0 && told.starts_with("ALREADY "), "{told}");
+                        lost += again;
+                    }
+                    lost
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    assert!(lost > USERS, "{lost} answers were lost");
+    line.settle();
+    let of = |campaign: &str| -> Vec<(u32, i64, u16)> {
+        ledger
+            .query(&format!("SELECT seat, user_id, nth FROM coupon_grant WHERE campaign = '{campaign}' ORDER BY seat"))
+    };
+    let mut by_user: BTreeMap<i64, Vec<u16>> = BTreeMap::new();
+    let rows = of(CAMPAIGN);
+    assert!(rows.iter().map(|row| row.0).eq(1..=USERS * 3), "each seat once, none beside those that were asked for");
+    rows.into_iter().for_each(|(_, user, nth)| by_user.entry(user).or_default().push(nth));
+    assert!(by_user.len() == USERS as usize && by_user.values().all(|nths| *nths == [1, 2, 3]), "{by_user:?}");
+    assert!(of("single").into_iter().map(|(seat, _, nth)| (seat, nth)).eq((1..=USERS).map(|seat| (seat, 1))));
+    line.audit();
+}
