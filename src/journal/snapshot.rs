@@ -178,11 +178,12 @@ impl Pen<'_> {
         if matches!(piece, Piece::Altered { .. }) && on(Sabotage::ForgetAltered) {
             return Ok(());
         }
-        match piece {
-            Piece::Seat { user, nth, at, lsn, .. } if on(Sabotage::ForgetRequests) => {
-                encode(&Piece::Seat { user: *user, nth: *nth, request: b"", at: *at, lsn: *lsn }, &mut self.block);
-            }
-            piece => encode(piece, &mut self.block),
+        if let Piece::Seat { user, nth, at, lsn, .. } = piece
+            && on(Sabotage::ForgetRequests)
+        {
+            encode(&Piece::Seat { user: *user, nth: *nth, request: b"", at: *at, lsn: *lsn }, &mut self.block);
+        } else {
+            encode(piece, &mut self.block);
         }
         self.pieces += 1;
         self.size.pieces += 1;

@@ -64,7 +64,10 @@ fn nothing_is_created_where_not_all_can_be() {
     assert_eq!(client.call("GATE.LIST").to_string(), "[]");
     for (text, why) in [
         ("[campaigns.x]\nlimit = -1", "campaign x: limit is not between 0 and 4294967295"),
-        ("[campaigns.x]\nlimit = 1\nperuser = 2", "campaign x: peruser is none of limit, users, open, close"),
+        (
+            "[campaigns.x]\nlimit = 1\nseats = 2",
+            "campaign x: seats is none of limit, peruser, noid, users, open, close",
+        ),
         ("[spring]", "there is no [campaigns.NAME] in it"),
     ] {
         let (code, said) = apply(&gate, text, &[]);
