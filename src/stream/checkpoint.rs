@@ -2,7 +2,7 @@
 //! the tail of the topic is searched; it is never newer than the world.
 //!
 //! ```text
-//! { v, log, cluster, topic, partitions, published, clean, check,
+//! { v, log, cluster, topic, key, partitions, published, clean, check,
 //!   acked: [ { seq, high, anchor: { offset, seq, acked } } ] }
 //! check   SipHash-1-3 of all the rest
 //! anchor  the last record whose offset is known, and what was acknowledged when it was
@@ -17,8 +17,9 @@ use siphasher::sip::SipHasher13;
 
 use crate::ids::{LogId, Lsn};
 use crate::journal::Disk;
+use crate::wire::kafka::Key;
 
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// How far a topic was filled from a journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,14 +30,23 @@ pub(super) struct Checkpoint {
     pub cluster: String,
     /// Which topic.
     pub topic: String,
-    /// How many partitions grants were dealt to.
-    pub partitions: u32,
+    /// How grants were dealt.
+    pub rule: Rule,
     /// Every grant up to here was acknowledged.
     pub published: Lsn,
     /// Nothing was on its way.
     pub clean: bool,
     /// By partition.
     pub acked: Vec<Remembered>,
+}
+
+/// How grants are dealt to partitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rule {
+    /// By what.
+    pub key: Key,
+    /// To how many.
+    pub partitions: u32,
 }
 
 /// What is remembered of one partition.
@@ -74,7 +84,8 @@ impl Checkpoint {
             "log": self.log.to_string(),
             "cluster": self.cluster,
             "topic": self.topic,
-            "partitions": self.partitions,
+            "key": self.rule.key.word(),
+            "partitions": self.rule.partitions,
             "published": self.published.get(),
             "clean": self.clean,
             "acked": acked.collect::<Vec<_>>(),
@@ -100,16 +111,17 @@ impl Checkpoint {
             let anchor = if at.is_null() { None } else { Some(anchor()?) };
             Some(Remembered { acked: lsn(&json["seq"])?, high: json["high"].as_u64()?, anchor })
         };
+        let key = [Key::Campaign, Key::User, Key::None].into_iter().find(|key| json["key"] == key.word())?;
         let read = Checkpoint {
             log: json["log"].as_str()?.parse().ok()?,
             cluster: json["cluster"].as_str()?.to_owned(),
             topic: json["topic"].as_str()?.to_owned(),
-            partitions: u32::try_from(json["partitions"].as_u64()?).ok()?,
+            rule: Rule { key, partitions: u32::try_from(json["partitions"].as_u64()?).ok()? },
             published: lsn(&json["published"])?,
             clean: json["clean"].as_bool()?,
             acked: json["acked"].as_array()?.iter().map(partition).collect::<Option<_>>()?,
         };
-        (json["v"] == VERSION && json["check"] == check(&read.json()) && read.partitions > 0).then_some(read)
+        (json["v"] == VERSION && json["check"] == check(&read.json()) && read.rule.partitions > 0).then_some(read)
     }
 }
 
@@ -185,7 +197,7 @@ mod tests {
             log: LOG,
             cluster: "c-1".into(),
             topic: "coupon_create".into(),
-            partitions: 2,
+            rule: Rule { key: Key::User, partitions: 2 },
             published: Lsn::new(12),
             clean: true,
             acked: vec![Remembered { acked: Lsn::new(11), high: 2, anchor: Some(anchor) }, Remembered::default()],
@@ -220,11 +232,12 @@ mod tests {
   "check": "CHECK",
   "clean": true,
   "cluster": "c-1",
+  "key": "user",
   "log": "07070707070707070707070707070707",
   "partitions": 2,
   "published": 12,
   "topic": "coupon_create",
-  "v": 1
+  "v": 2
 }
 "#;
         let written = String::from_utf8(checkpoint().encode()).unwrap();
@@ -257,7 +270,11 @@ mod tests {
         for length in 0..whole.len() - 1 {
             assert_eq!(load_bytes(&whole[..length]), None, "{length}");
         }
-        for (was, is) in [("\"published\": 12", "\"published\": 13"), ("\"partitions\": 2", "\"partitions\": 8")] {
+        for (was, is) in [
+            ("\"published\": 12", "\"published\": 13"),
+            ("\"partitions\": 2", "\"partitions\": 8"),
+            ("\"user\"", "\"none\""),
+        ] {
             let changed = String::from_utf8(whole.clone()).unwrap().replace(was, is);
             assert_eq!(load_bytes(changed.as_bytes()), None);
         }

@@ -13,9 +13,9 @@ use std::ops::ControlFlow;
 use crate::ids::{LogId, Lsn};
 use crate::kafka::{Bounds, Cluster, KafkaError};
 use crate::sabotage::{Sabotage, on};
-use crate::stream::checkpoint::{Anchor, Checkpoint, Remembered};
+use crate::stream::checkpoint::{Anchor, Checkpoint, Remembered, Rule};
 use crate::stream::scan::Scan;
-use crate::wire::kafka::GrantRecord;
+use crate::wire::kafka::{GrantRecord, Key};
 
 /// The first stretch at the end of a partition that is searched for a record of ours; ten times more each time.
 const FIRST_STRETCH: u64 = 10;
@@ -46,16 +46,16 @@ pub(super) struct Resume {
     pub found: Vec<Found>,
     /// Every grant up to here is in the topic; the journal is read from behind it.
     pub published: Lsn,
-    /// Where the topic had another number of partitions and that is not over yet.
+    /// Where grants were dealt otherwise and that is not over yet.
     pub old_rule: Option<OldRule>,
 }
 
-/// Some of what was dealt to another number of partitions may be missing, while later grants are there: up to here it is
-/// dealt as before, and nothing else until that is acknowledged. A grant that goes to a partition that holds later ones
-/// would be taken for sent, here and by readers.
+/// Some of what was dealt to another number of partitions, or by another key, may be missing, while later grants are there: up
+/// to here it is dealt as before, and nothing else until that is acknowledged. A grant that goes to a partition that holds
+/// later ones would be taken for sent, here and by readers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct OldRule {
-    pub partitions: u32,
+    pub rule: Rule,
     pub upto: Lsn,
 }
 
@@ -63,6 +63,7 @@ pub(super) struct OldRule {
 pub(super) struct Aim<'a> {
     pub topic: &'a str,
     pub log: LogId,
+    pub key: Key,
     pub partitions: u32,
     pub accept_partitions: Option<u32>,
     pub adopt: bool,
@@ -82,7 +83,15 @@ pub(super) fn belongs(known: &Checkpoint, cluster: &str, aim: &Aim<'_>) -> Resul
         );
         return Ok(false);
     }
-    let (topic, were, are) = (aim.topic, known.partitions, aim.partitions);
+    let (topic, were, are) = (aim.topic, known.rule.partitions, aim.partitions);
+    if known.rule.key != aim.key {
+        tracing::warn!(
+            "kafka: the records of topic {topic} were dealt by --kafka-key {}, from here on by {}: order holds for readers that \
+             had read the old records first",
+            known.rule.key.word(),
+            aim.key.word()
+        );
+    }
     if were != are && aim.accept_partitions == Some(are) {
         tracing::warn!(
             "kafka: topic {topic} has {are} partitions, its records were dealt to {were}: from here on they are dealt to {are}, as \
@@ -125,9 +134,10 @@ pub(super) fn examine(
         found.push(one);
     }
     let published = found.iter().map(|found| found.covered).min().unwrap_or(Lsn::ZERO);
-    let old_rule = known.filter(|known| known.partitions < aim.partitions).and_then(|known| {
-        let upto = found.iter().take(known.partitions as usize).map(|found| found.there.acked).max()?;
-        (upto > published).then_some(OldRule { partitions: known.partitions, upto })
+    let is_other = |known: &&Checkpoint| known.rule.partitions < aim.partitions || known.rule.key != aim.key;
+    let old_rule = known.filter(is_other).and_then(|known| {
+        let upto = found.iter().take(known.rule.partitions as usize).map(|found| found.there.acked).max()?;
+        (upto > published).then_some(OldRule { rule: known.rule, upto })
     });
     Ok(Resume { found, published, old_rule })
 }

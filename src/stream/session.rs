@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::checkpoint::{Anchor, Remembered};
+use super::checkpoint::{Anchor, Remembered, Rule};
 use super::records::{Grants, JournalFiles, Unreadable};
 use super::resume::{OldRule, Resume};
 use crate::grant::Grant;
@@ -166,9 +166,9 @@ impl Session {
         self.old_rule.is_some_and(|rule| self.published() >= rule.upto)
     }
 
-    /// The number of partitions that grants are dealt to.
-    pub(super) fn partitions(&self) -> u32 {
-        self.old_rule.map_or(self.lanes.len() as u32, |rule| rule.partitions)
+    /// How grants are dealt where `key` is the setting.
+    pub(super) fn rule(&self, key: Key) -> Rule {
+        self.old_rule.map_or(Rule { key, partitions: self.lanes.len() as u32 }, |old| old.rule)
     }
 
     /// The time of the oldest grant that was read and is not acknowledged.
@@ -274,12 +274,11 @@ impl Session {
         let Some((lsn, grant)) = self.grants.front(campaigns, durable)? else {
             return Ok(self.grants.passed() > before);
         };
-        let partitions = match self.old_rule {
-            Some(rule) if grant.seq > rule.upto => return Ok(false),
-            Some(rule) => rule.partitions,
-            None => self.lanes.len() as u32,
-        };
-        let partition = form.key.partition(grant, partitions);
+        if self.old_rule.is_some_and(|old| grant.seq > old.upto) {
+            return Ok(false);
+        }
+        let rule = self.old_rule.map_or(Rule { key: form.key, partitions: self.lanes.len() as u32 }, |old| old.rule);
+        let (partition, form) = (rule.key.partition(grant, rule.partitions), Form { key: rule.key, ..form });
         let lane = &self.lanes[partition as usize];
         if grant.seq > lane.sent {
             let (grant, prev) = (grant.clone(), lane.sent);

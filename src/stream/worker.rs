@@ -240,10 +240,10 @@ impl Worker {
         let durable = self.watermarks.durable.get();
         let mut cluster = (self.connect)()?;
         let id = cluster.id()?;
-        let Settings { log, adopt, accept_partitions, .. } = self.settings;
+        let Settings { log, adopt, accept_partitions, key, .. } = self.settings;
         let topic = self.settings.topic.name.clone();
         let partitions = self.partitions(cluster.as_mut(), &id)?;
-        let aim = Aim { topic: &topic, log, partitions, accept_partitions, adopt };
+        let aim = Aim { topic: &topic, log, key, partitions, accept_partitions, adopt };
         if let Some(known) = &self.known
             && !resume::belongs(known, &id, &aim)?
         {
@@ -275,11 +275,10 @@ impl Worker {
         self.change_rule(before)
     }
 
-    /// Writes `known` down. Where grants are dealt to another number of partitions than `before`, nothing is sent until
-    /// that stands there: a crash would deal by the old rule what went out by the new one.
+    /// Writes `known` down. Where grants are dealt by another rule than `before`, nothing is sent until that stands
+    /// there: a crash would deal by the old rule what went out by the new one.
     fn change_rule(&mut self, before: Option<Checkpoint>) -> Result<(), Fault> {
-        let same =
-            before.as_ref().is_none_or(|before| Some(before.partitions) == self.known.as_ref().map(|is| is.partitions));
+        let same = before.as_ref().is_none_or(|before| Some(before.rule) == self.known.as_ref().map(|is| is.rule));
         if same {
             self.save();
             return Ok(());
@@ -347,7 +346,7 @@ impl Worker {
         let known = self.known.as_ref().filter(|known| known.cluster == id && known.topic == topic.name);
         let wanted = NewTopic {
             // One that was there gets as many as it had: its records were dealt to so many.
-            partitions: known.map_or(topic.partitions, |known| known.partitions),
+            partitions: known.map_or(topic.partitions, |known| known.rule.partitions),
             ..topic.clone()
         };
         let replicas = wanted.replication.map(|replicas| format!(" --replication-factor {replicas}"));
@@ -437,7 +436,7 @@ impl Worker {
             log: self.settings.log,
             cluster,
             topic: self.settings.topic.name.clone(),
-            partitions: session.partitions(),
+            rule: session.rule(self.settings.key),
             published: session.published(),
             clean: clean && session.is_settled(),
             acked: session.there().collect(),

@@ -122,6 +122,46 @@ fn what_is_missing_in_an_old_partition_comes_though_another_holds_later_grants()
 }
 
 #[test]
+fn what_is_missing_of_records_that_were_dealt_by_another_key_is_dealt_by_that_key() {
+    for key in [Key::User, Key::None] {
+        let bench = Bench::new();
+        bench.grant(50);
+        bench.published_once();
+        bench.grant(50);
+        // Of what was on the way only the requests for one partition arrived.
+        let busiest = (0..3).max_by_key(|partition| bench.expected(*partition, 3).len()).expect("three");
+        let there = bench.ours(busiest).len();
+        let mut prev = bench.ours(busiest).last().expect("some are there").grant.seq;
+        for grant in bench.expected(busiest, 3).into_iter().skip(there) {
+            let seq = grant.seq;
+            bench.add(busiest, &GrantRecord { grant, prev, after: Lsn::ZERO });
+            prev = seq;
+        }
+        let last_by_the_old_key = prev;
+        bench.key.set(key);
+        bench.grant(50);
+        bench.process().publish(&bench).unwrap();
+        bench.grant(50);
+        bench.process().publish(&bench).unwrap();
+        bench.check_count(200);
+        let granted = bench.granted.borrow();
+        for partition in 0..3 {
+            let mut last = 0;
+            for (seq, prev) in bench.places(partition) {
+                assert!(prev == last && seq > prev, "partition {partition}: {seq} behind {last} says {prev}");
+                last = seq;
+            }
+            let ours: Vec<Lsn> = bench.ours(partition).iter().map(|record| record.grant.seq).collect();
+            for grant in granted.iter() {
+                let rule = if grant.seq <= last_by_the_old_key { Key::Campaign } else { key };
+                let there = rule.partition(grant, 3) == partition;
+                assert_eq!(ours.contains(&grant.seq), there, "{grant} in partition {partition}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_topic_beyond_the_journal_is_told_and_nothing_is_published() {
     let bench = Bench::new();
     bench.grant(10);

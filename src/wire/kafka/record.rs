@@ -40,6 +40,15 @@ impl Value {
 }
 
 impl Key {
+    /// The setting's own word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Key::Campaign => "campaign",
+            Key::User => "user",
+            Key::None => "none",
+        }
+    }
+
     /// The key's bytes for `grant`.
     pub fn of(self, grant: &Grant) -> Option<Vec<u8>> {
         match self {
