@@ -403,7 +403,9 @@ impl<'t> World<'t> {
         simulated::pass(Duration::from_millis(ms));
         let mut jump = 0;
         if self.habits.faults && self.chance.one_in(12) {
-            jump = self.chance.range(0, 7_200_000) as i64 - 3_600_000;
+            // An hour, or a day: somebody has set the wall, or a machine came back with another one's.
+            let most = if self.chance.one_in(4) { 86_400_000 } else { 3_600_000 };
+            jump = self.chance.range(0, 2 * most) as i64 - most as i64;
             simulated::jump(jump);
         }
         self.trace.note("pass", &[ms, jump as u64]);
