@@ -1,5 +1,8 @@
 //! The benches work at small sizes, so that they do not rot; and they would notice a server that miscounts.
 
+#[path = "../bench/growth.rs"]
+#[allow(dead_code, reason = "its main belongs to the bench")]
+mod growth;
 #[path = "../bench/speed/mod.rs"]
 mod speed;
 
@@ -31,6 +34,13 @@ fn speed_measures_both_servers_and_finds_them_truthful() {
     }
     let json: serde_json::Value = serde_json::from_str(&outcome.json()).unwrap();
     assert_eq!(json["rows"].as_array().unwrap().len(), 12);
+}
+
+#[test]
+fn growth_measures_every_step() {
+    let options = growth::Options::parse_from(["growth", "--grants", "5000", "--rounds", "2"]);
+    let told = growth::measure(&options).to_string();
+    assert!(told.contains("of 5000), at most 2: ") && told.contains("bytes a user, at most 32: "), "{told}");
 }
 
 #[test]
