@@ -20,6 +20,7 @@ mod faults_sink;
 mod kafka_adapter;
 mod kafka_adapter_faults;
 mod line;
+mod lossy;
 mod misfits;
 mod mysql_ledger;
 mod peers;

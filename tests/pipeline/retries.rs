@@ -1,44 +1,11 @@
 //! Clients that hear no answer and ask again, over a network that loses answers: nobody gets a seat more than he asked for.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::Mutex;
 use std::thread;
 
 use crate::client::Client;
-use crate::level::Luck;
 use crate::line::{CAMPAIGN, Line};
-use crate::peers;
-
-/// A way to the gate that loses one answer in `one_in`, and the connection with it: the gate has decided by then.
-fn lossy(gate: u16, one_in: u64) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let luck = Mutex::new(Luck::new("lossy"));
-    // It ends with the test: what it serves are connections of threads that are joined by then.
-    thread::spawn(move || {
-        for client in listener.incoming() {
-            let (mut client, mut gate) = (client.unwrap(), TcpStream::connect(("127.0.0.1", gate)).unwrap());
-            let mut luck = luck.lock().unwrap().fork();
-            thread::spawn(move || {
-                let mut bytes = [0; 4096];
-                loop {
-                    let Ok(asked @ 1..) = client.read(&mut bytes) else { return };
-                    if gate.write_all(&bytes[..asked]).is_err() {
-                        return;
-                    }
-                    // One request at a time is on its way, so what comes is its answer.
-                    let Ok(answered @ 1..) = gate.read(&mut bytes) else { return };
-                    if luck.below(one_in) == 0 || client.write_all(&bytes[..answered]).is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-    });
-    port
-}
+use crate::{lossy, peers};
 
 /// Asks until there is an answer; how often that was in vain.
 fn insist(port: u16, client: &mut Option<Client>, words: &[&str]) -> (String, u32) {
@@ -65,7 +32,7 @@ fn whoever_asks_again_because_the_answer_was_lost_gets_what_he_has() {
         Some("CREATED")
     );
     assert_eq!(client.call(&format!("GATE.CREATE single LIMIT {USERS}")).text().as_deref(), Some("CREATED"));
-    let port = lossy(line.gate.port(), 3);
+    let port = lossy::way_to(line.gate.port(), 3);
     let lost: u32 = thread::scope(|scope| {
         let threads: Vec<_> = (0..8)
             .map(|share| {

@@ -8,10 +8,11 @@ use std::process::Command;
 mod long {
     use super::*;
     use crate::gate::Gate;
+    use crate::lossy;
     use crate::peers::kafka::{self, Kafka};
 
     /// Every test of the suite: one that does not run is missed here.
-    const TESTS: [&str; 8] = [
+    const TESTS: [&str; 9] = [
         "AncestorTest.aThousandUsersAtOnceLeaveAHundredRecords",
         "ClaimsOverJedisTest.anUnknownCampaignIsAnErrorThatNamesIt",
         "ClaimsOverJedisTest.threeHundredUsersGetAHundredCoupons",
@@ -20,6 +21,7 @@ mod long {
         "GrantsInKafkaTest.kafkasOwnConsoleConsumerPrintsEveryGrantOnce",
         "GrantsInKafkaTest.theListenerReadsEveryGrantOnce",
         "GrantsInKafkaTest.thePlainConsumerReadsEveryGrantOnceWithItsPlace",
+        "LettuceSendsAgainTest.aClaimWhoseAnswerWasLostIsSentAgainAndGetsNoSecondSeat",
     ];
 
     #[test]
@@ -41,6 +43,7 @@ mod long {
             .args(["-q", "-B", "test"])
             .current_dir(&suite)
             .env("GATE_PORT", gate.port().to_string())
+            .env("LOSSY_PORT", lossy::way_to(gate.port(), 5).to_string())
             .env("KAFKA_BOOTSTRAP", &brokers)
             .env("KAFKA_LIBS", kafka::libs())
             .env("TOPIC", "grants")

@@ -12,6 +12,11 @@ final class Peers {
         return Integer.parseInt(need("GATE_PORT"));
     }
 
+    /** A port that leads to the gate, by a way on which answers get lost together with their connections. */
+    static int lossyPort() {
+        return Integer.parseInt(need("LOSSY_PORT"));
+    }
+
     /** The brokers, as for any Kafka client. */
     static String brokers() {
         return need("KAFKA_BOOTSTRAP");
