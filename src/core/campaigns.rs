@@ -3,7 +3,7 @@
 use crate::core::event::{Alterable, Event, Terms};
 use crate::core::image::{Contradiction, Piece, RetiredSeats};
 use crate::core::keys::Look;
-use crate::core::roster::{Given, Roster, Row};
+use crate::core::roster::{Roster, Row};
 use crate::core::table::Table;
 use crate::core::{Core, Scatter};
 use crate::ids::{CampaignId, Db, Lsn, Millis, Seat, User};
@@ -152,7 +152,7 @@ impl Campaigns {
                         show(Piece::Altered { to: campaign.terms.alterable(), at, lsn })?;
                     }
                     for seat in (1..=roster.len()).map(Seat::new) {
-                        let Row { user, nth, request, at, lsn, .. } = roster.row(seat);
+                        let Row { user, nth, request, at, lsn } = roster.row(seat);
                         show(Piece::Seat { user, nth, request, at, lsn })?;
                     }
                 }
@@ -212,11 +212,11 @@ impl Campaigns {
     }
 
     /// Gives the next seat of the last campaign; see [`Roster::fill`].
-    pub(super) fn fill_last(&mut self, given: Given<'_>) -> Result<(), Contradiction> {
+    pub(super) fn fill_last(&mut self, row: Row<'_>) -> Result<(), Contradiction> {
         let Some(Slot::Live(campaign)) = self.slots.last_mut() else {
             return Err(Contradiction("a seat without its campaign"));
         };
-        match campaign.roster.fill(given) {
+        match campaign.roster.fill(row) {
             true => Ok(()),
             false => Err(Contradiction("a user is of the kind that his campaign takes")),
         }
@@ -339,10 +339,10 @@ impl Core {
             Event::CampaignAltered { id, to, at, by: _ } => self.alter_campaign(lsn, *id, *to, *at),
             Event::CampaignDropped { id, at } => self.drop_campaign(lsn, *id, *at),
             Event::Granted { campaign, seat, user, nth, request, at } => {
-                self.grant(*campaign, *seat, Given { user: *user, nth: *nth, request, at: *at, lsn });
+                self.grant(*campaign, *seat, Row { user: *user, nth: *nth, request, at: *at, lsn });
             }
             Event::Imported { campaign, seat, user, nth, at, seq: _ } => {
-                self.grant(*campaign, *seat, Given { user: *user, nth: *nth, request: b"", at: *at, lsn });
+                self.grant(*campaign, *seat, Row { user: *user, nth: *nth, request: b"", at: *at, lsn });
             }
             Event::Skipped { .. }
             | Event::KeySet { .. }
@@ -355,18 +355,18 @@ impl Core {
         }
     }
 
-    fn grant(&mut self, id: CampaignId, seat: Seat, given: Given<'_>) {
+    fn grant(&mut self, id: CampaignId, seat: Seat, row: Row<'_>) {
         let (scatter, deferred) = (self.scatter, self.users_deferred);
         let campaign = self.campaigns.live_mut(id);
         assert!(seat.get() <= campaign.terms.limit, "never more than N");
         if deferred {
             assert!(seat.get() == campaign.roster.len() + 1, "seats are given lowest first, each once");
-            assert!(campaign.roster.fill(given), "a user is of the kind that his campaign takes");
+            assert!(campaign.roster.fill(row), "a user is of the kind that his campaign takes");
         } else {
-            campaign.roster.give(scatter, seat, given, campaign.terms.per_user);
+            campaign.roster.give(scatter, seat, row, campaign.terms.per_user);
         }
-        campaign.lsn = given.lsn;
-        self.newest_at = self.newest_at.max(given.at);
+        campaign.lsn = row.lsn;
+        self.newest_at = self.newest_at.max(row.at);
     }
 
     fn create(&mut self, lsn: Lsn, id: CampaignId, name: &[u8], terms: Terms, at: Millis) {

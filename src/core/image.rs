@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::core::Core;
 use crate::core::campaigns::{Campaign, HOME};
 use crate::core::event::{Alterable, Terms};
-use crate::core::roster::{Given, Roster};
+use crate::core::roster::{Roster, Row};
 use crate::ids::{CampaignId, Db, Lsn, Millis, User};
 use crate::limits;
 
@@ -145,7 +145,7 @@ impl Restoring {
         match piece {
             Piece::Seat { user, nth, request, at, lsn } => {
                 self.unindexed = true;
-                core.campaigns.fill_last(Given { user: *user, nth: *nth, request, at: *at, lsn: *lsn })
+                core.campaigns.fill_last(Row { user: *user, nth: *nth, request, at: *at, lsn: *lsn })
             }
             Piece::Altered { to, at, lsn } => core.campaigns.alter_last(*to, *at, *lsn),
             Piece::Gone(id) => {

@@ -28,7 +28,6 @@ pub(super) enum Roster {
 /// A grant as the roster remembers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Row<'s> {
-    pub(super) seat: Seat,
     pub(super) user: User<'s>,
     pub(super) nth: u16,
     pub(super) request: &'s [u8],
@@ -101,16 +100,6 @@ impl Standing<'_> {
     }
 }
 
-/// A seat on its way to a user.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Given<'g> {
-    pub(super) user: User<'g>,
-    pub(super) nth: u16,
-    pub(super) request: &'g [u8],
-    pub(super) at: Millis,
-    pub(super) lsn: Lsn,
-}
-
 impl Roster {
     pub(super) fn new(users: Users) -> Roster {
         match users {
@@ -153,7 +142,7 @@ impl Roster {
             Roster::Any(rows) => (User::Any(rows.user(seat)), rows.stamp(seat), &rows.several),
         };
         let (nth, request) = several.as_ref().map_or((1, &b""[..]), |several| several.noted(seat));
-        Row { seat, user, nth, request, at: stamp.at(), lsn: stamp.lsn() }
+        Row { user, nth, request, at: stamp.at(), lsn: stamp.lsn() }
     }
 
     fn lsn(&self, seat: Seat) -> Lsn {
@@ -191,9 +180,9 @@ impl Roster {
     ///
     /// # Panics
     /// Where that breaks a promise.
-    pub(super) fn give(&mut self, scatter: Scatter, seat: Seat, given: Given<'_>, per_user: u16) {
+    pub(super) fn give(&mut self, scatter: Scatter, seat: Seat, row: Row<'_>, per_user: u16) {
         assert!(seat.index() == self.len() as usize, "seats are given lowest first, each once");
-        assert!(self.fill(given), "a user is of the kind that his campaign takes");
+        assert!(self.fill(row), "a user is of the kind that his campaign takes");
         let entered = match self {
             Roster::Int(rows) => rows.enter(scatter, seat.get(), per_user),
             Roster::Any(rows) => rows.enter(scatter, seat.get(), per_user),
@@ -203,11 +192,11 @@ impl Roster {
 
     /// Gives the next seat without looking what the user has: [`Roster::index`] does that for all of them at once, and
     /// before it those seats are not found. False for a user of the other kind.
-    pub(super) fn fill(&mut self, given: Given<'_>) -> bool {
-        let stamp = Stamp::new(given.at, given.lsn);
-        match (self, given.user) {
-            (Roster::Int(rows), User::Int(user)) => rows.push(user, stamp, given.nth, given.request),
-            (Roster::Any(rows), User::Any(user)) => rows.push(user.into(), stamp, given.nth, given.request),
+    pub(super) fn fill(&mut self, row: Row<'_>) -> bool {
+        let stamp = Stamp::new(row.at, row.lsn);
+        match (self, row.user) {
+            (Roster::Int(rows), User::Int(user)) => rows.push(user, stamp, row.nth, row.request),
+            (Roster::Any(rows), User::Any(user)) => rows.push(user.into(), stamp, row.nth, row.request),
             (Roster::Int(_), User::Any(_)) | (Roster::Any(_), User::Int(_)) => return false,
         }
         true
@@ -414,8 +403,8 @@ fn halves(number: u64) -> Option<(u32, u16)> {
 mod tests {
     use super::*;
 
-    fn given(user: i64, at: i64, lsn: u64) -> Given<'static> {
-        Given { user: User::Int(user), nth: 1, request: b"", at: Millis(at), lsn: Lsn::new(lsn) }
+    fn given(user: i64, at: i64, lsn: u64) -> Row<'static> {
+        Row { user: User::Int(user), nth: 1, request: b"", at: Millis(at), lsn: Lsn::new(lsn) }
     }
 
     fn filled(seats: u32) -> (Scatter, Roster) {
@@ -454,7 +443,7 @@ mod tests {
             let user = User::Int(i64::from(seat.get()) * 3);
             assert!(matches!(roster.standing(scatter, user), Standing::One(there) if there == seat));
             let (at, lsn) = (Millis(1_732_250_000_000 + i64::from(seat.get())), Lsn::new(u64::from(seat.get()) * 2));
-            assert_eq!(roster.row(seat), Row { seat, user, nth: 1, request: b"", at, lsn });
+            assert_eq!(roster.row(seat), Row { user, nth: 1, request: b"", at, lsn });
         }
         assert_eq!(roster.standing(scatter, User::Int(1)).len(), 0);
         assert_eq!(roster.standing(scatter, User::Any(b"3")).len(), 0);

@@ -89,9 +89,9 @@ fn what_was_dealt_to_the_old_number_behind_the_checkpoint_is_not_sent_again() {
     bench.check_count(150);
 }
 
-#[test]
-fn what_is_missing_in_an_old_partition_comes_though_another_holds_later_grants() {
-    let bench = Bench::new();
+/// 50 grants that are published and 50 that were on the way when the process was killed, of which only the requests for one
+/// partition arrived: the last `seq` there.
+fn half_of_what_was_on_the_way(bench: &Bench) -> Lsn {
     bench.grant(50);
     bench.published_once();
     bench.grant(50);
@@ -104,6 +104,13 @@ fn what_is_missing_in_an_old_partition_comes_though_another_holds_later_grants()
         bench.add(busiest, &GrantRecord { grant, prev, after: Lsn::ZERO });
         prev = seq;
     }
+    prev
+}
+
+#[test]
+fn what_is_missing_in_an_old_partition_comes_though_another_holds_later_grants() {
+    let bench = Bench::new();
+    half_of_what_was_on_the_way(&bench);
     bench.cluster.grow_topic(TOPIC, 6);
     bench.accept_partitions.set(Some(6));
     bench.grant(50);
@@ -112,32 +119,14 @@ fn what_is_missing_in_an_old_partition_comes_though_another_holds_later_grants()
     bench.grant(50);
     bench.process().publish(&bench).unwrap();
     bench.check_count(200);
-    for partition in 0..6 {
-        let mut last = 0;
-        for (seq, prev) in bench.places(partition) {
-            assert!(prev == last && seq > prev, "partition {partition}: {seq} behind {last} says {prev}");
-            last = seq;
-        }
-    }
+    (0..6).for_each(|partition| bench.check_chain(partition));
 }
 
 #[test]
 fn what_is_missing_of_records_that_were_dealt_by_another_key_is_dealt_by_that_key() {
     for key in [Key::User, Key::None] {
         let bench = Bench::new();
-        bench.grant(50);
-        bench.published_once();
-        bench.grant(50);
-        // Of what was on the way only the requests for one partition arrived.
-        let busiest = (0..3).max_by_key(|partition| bench.expected(*partition, 3).len()).expect("three");
-        let there = bench.ours(busiest).len();
-        let mut prev = bench.ours(busiest).last().expect("some are there").grant.seq;
-        for grant in bench.expected(busiest, 3).into_iter().skip(there) {
-            let seq = grant.seq;
-            bench.add(busiest, &GrantRecord { grant, prev, after: Lsn::ZERO });
-            prev = seq;
-        }
-        let last_by_the_old_key = prev;
+        let last_by_the_old_key = half_of_what_was_on_the_way(&bench);
         bench.key.set(key);
         bench.grant(50);
         bench.process().publish(&bench).unwrap();
@@ -146,11 +135,7 @@ fn what_is_missing_of_records_that_were_dealt_by_another_key_is_dealt_by_that_ke
         bench.check_count(200);
         let granted = bench.granted.borrow();
         for partition in 0..3 {
-            let mut last = 0;
-            for (seq, prev) in bench.places(partition) {
-                assert!(prev == last && seq > prev, "partition {partition}: {seq} behind {last} says {prev}");
-                last = seq;
-            }
+            bench.check_chain(partition);
             let ours: Vec<Lsn> = bench.ours(partition).iter().map(|record| record.grant.seq).collect();
             for grant in granted.iter() {
                 let rule = if grant.seq <= last_by_the_old_key { Key::Campaign } else { key };
@@ -269,6 +254,15 @@ fn users_that_a_long_cannot_hold_keep_the_stream_from_starting() {
 
 impl Bench {
     /// So many records of ours, none twice.
+    /// Each of our records names the one before it.
+    fn check_chain(&self, partition: u32) {
+        let mut last = 0;
+        for (seq, prev) in self.places(partition) {
+            assert!(prev == last && seq > prev, "partition {partition}: {seq} behind {last} says {prev}");
+            last = seq;
+        }
+    }
+
     fn check_count(&self, count: usize) {
         let mut seqs: Vec<u64> = (0..6).flat_map(|partition| self.places(partition)).map(|(seq, _)| seq).collect();
         seqs.sort_unstable();
