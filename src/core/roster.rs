@@ -317,7 +317,7 @@ impl<U: Hash + Eq> Rows<U> {
         chunk.users.push(user);
         chunk.stamps.push(stamp);
         self.len = self.len.checked_add(1).expect("a limit is 32 bits wide, and seats end there");
-        if nth > 1 || !request.is_empty() {
+        if nth != 1 || !request.is_empty() {
             self.several.get_or_insert_default().note(self.len, nth, request);
         }
     }

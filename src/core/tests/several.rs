@@ -133,3 +133,9 @@ fn a_share_below_what_a_user_has_ends_the_process() {
     let to = Terms { limit: 9, ..TERMS }.alterable();
     core.evolve(Lsn::new(4), &Event::CampaignAltered { id: CampaignId(0), to, at: NOW, by: b"".into() });
 }
+
+#[test]
+#[should_panic(expected = "each his n-th once")]
+fn a_seat_that_is_nobodys_first_or_other_ends_the_process() {
+    given(&mut core(2), 1, 7, 0);
+}
