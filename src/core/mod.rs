@@ -19,6 +19,7 @@ mod keys;
 mod numbers;
 mod reply;
 mod roster;
+mod rows;
 mod several;
 mod table;
 #[cfg(test)]
