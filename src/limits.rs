@@ -81,8 +81,8 @@ pub const STREAM_IN_FLIGHT_BYTES: usize = 32 << 20;
 /// Journal events that the stream looks at before it takes acknowledgements and the word to stop.
 pub const STREAM_EVENTS_PER_TURN: usize = 10_000;
 
-/// Keys that expire in one turn of the loop: a crowd of deadlines is no stall.
-pub const EXPIRES_PER_TURN: usize = 64;
+/// Holds and keys that expire in one turn of the loop: a crowd of deadlines is no stall.
+pub const EXPIRES_PER_TURN: usize = 256;
 
 /// Table entries freed in one turn of the loop after a drop or a flush.
 pub const FREED_PER_TURN: usize = 2_048;

@@ -83,6 +83,8 @@ pub struct CampaignFigures {
     pub granted: u64,
     /// Seats free.
     pub remaining: u64,
+    /// Seats held.
+    pub held: u64,
     /// Claims answered, of every kind.
     pub claims: u64,
     /// Claims answered `SOLDOUT`.

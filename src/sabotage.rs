@@ -61,6 +61,12 @@ pub enum Sabotage {
     SinkOneLate,
     /// The stream publishes into a topic that another gate has filled.
     AcceptForeignLog,
+    /// A hold stays when its time is over, until its user asks.
+    KeepHolds,
+    /// A hold ends before its time is over.
+    HoldsEndEarly,
+    /// A snapshot has seats that are held as granted.
+    ForgetHolds,
 }
 
 #[cfg(feature = "sabotage")]
@@ -94,6 +100,9 @@ impl Sabotage {
         Sabotage::StreamOneEarly,
         Sabotage::SinkOneLate,
         Sabotage::AcceptForeignLog,
+        Sabotage::KeepHolds,
+        Sabotage::HoldsEndEarly,
+        Sabotage::ForgetHolds,
     ];
 }
 

@@ -7,7 +7,7 @@ mod conversation;
 
 use conversation::{Fault, Reply, Script, Step, decode, encode, folder};
 use coupon_gate::core::{Core, Decision, Event, View};
-use coupon_gate::ids::{Db, Lsn, Millis};
+use coupon_gate::ids::{Db, Lsn, Millis, User};
 use coupon_gate::wire::{self, Args, Handler, Protocol, Request, Scan, Scanner};
 
 /// The core, and the line of events that made it what it is.
@@ -24,7 +24,25 @@ impl World {
         World { core: Core::new(1), seed: 1, events: Vec::new(), now: Millis(1_800_000_000_000), protocol }
     }
 
+    /// Holds that are over end, as the loop sees to it at the beginning of a turn.
+    fn end_holds(&mut self) {
+        for (campaign, seat) in self.core.due_holds(self.now, usize::MAX) {
+            let user = match self.core.user_at(campaign, seat) {
+                User::Int(number) => User::Int(number),
+                User::Any(bytes) => User::Any(Box::leak(Box::from(bytes))),
+            };
+            self.happens(Event::HoldEnded { campaign, seat, user, at: self.now, expired: true });
+        }
+    }
+
+    fn happens(&mut self, event: Event<'static>) {
+        self.events.push(event);
+        let lsn = Lsn::new(self.events.len() as u64);
+        self.core.evolve(lsn, self.events.last().expect("it was just put there"));
+    }
+
     fn ask(&mut self, args: &[Vec<u8>]) -> Reply {
+        self.end_holds();
         let args = scan(args);
         let mut bytes = Vec::new();
         let command = wire::resolve(&args).and_then(|spec| match spec.handler {
@@ -47,11 +65,7 @@ impl World {
                         group.events().to_vec()
                     }
                 };
-                for event in events {
-                    self.events.push(event);
-                    let lsn = Lsn::new(self.events.len() as u64);
-                    self.core.evolve(lsn, self.events.last().expect("it was just put there"));
-                }
+                events.into_iter().for_each(|event| self.happens(event));
             }
         }
         let (reply, used) = decode(&bytes).unwrap().expect("an answer is complete");

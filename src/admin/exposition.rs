@@ -206,6 +206,8 @@ fn age(at: u64, gate_ms: i64) -> f64 {
 fn campaign(name: String, figures: CampaignFigures) {
     describe_counter!("coupon_gate_granted_total", "Seats given");
     counter!("coupon_gate_granted_total", "campaign" => name.clone()).absolute(figures.granted);
+    describe_gauge!("coupon_gate_held", "Seats held, to be confirmed");
+    gauge!("coupon_gate_held", "campaign" => name.clone()).set(number(figures.held));
     describe_gauge!("coupon_gate_remaining", "Seats free");
     gauge!("coupon_gate_remaining", "campaign" => name.clone()).set(number(figures.remaining));
     describe_counter!("coupon_gate_refused_total", "Claims that gave no new seat, since start");

@@ -46,7 +46,8 @@ fn every_figure_is_there_under_its_promised_name() {
     let gate = gate(STILL_MAX, true);
     let spring = CampaignFigures {
         granted: 57,
-        remaining: 43,
+        remaining: 40,
+        held: 3,
         claims: 100,
         refused_soldout: 1,
         refused_already: 2,
@@ -93,7 +94,8 @@ fn every_figure_is_there_under_its_promised_name() {
     let found = scrape(&gate);
     let expected = [
         ("coupon_gate_granted_total{campaign=\"spring\"}", 57.0),
-        ("coupon_gate_remaining{campaign=\"spring\"}", 43.0),
+        ("coupon_gate_held{campaign=\"spring\"}", 3.0),
+        ("coupon_gate_remaining{campaign=\"spring\"}", 40.0),
         ("coupon_gate_refused_total{campaign=\"spring\",reason=\"soldout\"}", 1.0),
         ("coupon_gate_refused_total{campaign=\"spring\",reason=\"already\"}", 2.0),
         ("coupon_gate_refused_total{campaign=\"spring\",reason=\"notopen\"}", 3.0),

@@ -108,6 +108,7 @@ fn look(gate: &mut Gate, terms: &CampaignTerms) -> Result<Found, RemoteError> {
         ("users", users(terms).to_owned()),
         ("open", time_of(terms.open)),
         ("close", time_of(terms.close)),
+        ("hold", terms.hold.to_string()),
         ("shadow", "0".to_owned()),
     ];
     let told = |text: &str| if text.is_empty() { "none".to_owned() } else { text.to_owned() };
@@ -128,6 +129,10 @@ fn create(gate: &mut Gate, terms: &CampaignTerms) -> Result<(), RemoteError> {
     let mut words = vec!["GATE.CREATE", &terms.name, "LIMIT", &limit, "PERUSER", &per_user, "USERS", users(terms)];
     if terms.no_id {
         words.push("NOID");
+    }
+    let hold = terms.hold.to_string();
+    if terms.hold > 0 {
+        words.extend(["HOLD", &hold]);
     }
     for (word, at) in [("OPEN", &open), ("CLOSE", &close)] {
         if !at.is_empty() {

@@ -287,12 +287,16 @@ impl Turn<'_> {
                     self.pages[index].dropped = true;
                 }
             }
-            Event::Granted { campaign, seat, user, nth, .. } => self.granted(*campaign, *seat, (*user, *nth), lsn),
+            Event::Granted { campaign, seat, user, nth, .. } | Event::Confirmed { campaign, seat, user, nth, .. } => {
+                self.granted(*campaign, *seat, (*user, *nth), lsn);
+            }
             Event::Imported { campaign, seat, user, nth, seq, .. } => {
                 *self.imports_upto = lsn;
                 self.granted(*campaign, *seat, (*user, *nth), *seq);
             }
-            Event::Skipped { .. }
+            Event::Held { .. }
+            | Event::HoldEnded { .. }
+            | Event::Skipped { .. }
             | Event::KeySet { .. }
             | Event::KeyCounted { .. }
             | Event::KeyPatched { .. }

@@ -84,7 +84,7 @@ impl Known {
             Event::CampaignCreated { id, name, .. } => {
                 self.names.insert(*id, String::from_utf8_lossy(name).into());
             }
-            Event::Granted { campaign, seat, user, nth, .. } => {
+            Event::Granted { campaign, seat, user, nth, .. } | Event::Confirmed { campaign, seat, user, nth, .. } => {
                 self.add(lsn, *campaign, seat.get(), (*user).into(), *nth);
             }
             Event::Imported { campaign, seat, user, nth, seq, .. } => {
@@ -93,6 +93,8 @@ impl Known {
             Event::Skipped { upto } => self.skipped.push((lsn, *upto)),
             Event::CampaignAltered { .. }
             | Event::CampaignDropped { .. }
+            | Event::Held { .. }
+            | Event::HoldEnded { .. }
             | Event::KeySet { .. }
             | Event::KeyCounted { .. }
             | Event::KeyPatched { .. }

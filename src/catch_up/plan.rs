@@ -56,6 +56,8 @@ pub(super) enum Prepared {
     },
     /// The journal has lost that it was given a higher limit, or more seats for a user.
     Raised { id: CampaignId, to: Alterable, at: Millis },
+    /// A hold stands in the way of what became of it, or of its user, in the part that is lost.
+    Freed { id: CampaignId, seat: Seat, user: GrantUser, at: Millis },
 }
 
 /// A campaign that gets seats back.
@@ -145,8 +147,8 @@ impl Plan {
 struct State {
     touched: Touched,
     users: Users,
-    /// Seats that are out.
-    out: u32,
+    /// Claims are held: seats can be left free between others.
+    holds: bool,
 }
 
 /// What is known of a campaign so far.
@@ -217,6 +219,8 @@ impl Work<'_> {
                 }
             };
         }
+        let Slot::Given(State { touched: Touched { id, .. }, .. }) = &self.slots[campaign] else { return };
+        self.free(index, *id, seat);
         let Slot::Given(state) = &mut self.slots[campaign] else { return };
         let given = fits(&self.core, state, seat).and_then(|user| {
             seat.user = user;
@@ -230,17 +234,35 @@ impl Work<'_> {
         });
         match given {
             Ok(()) => {
-                state.out = seat.seat;
-                state.touched.last = seat.seat;
-                if state.touched.first == 0 {
-                    state.touched.first = seat.seat;
-                }
+                let touched = &mut state.touched;
+                touched.last = touched.last.max(seat.seat);
+                touched.first = if touched.first == 0 { seat.seat } else { touched.first.min(seat.seat) };
             }
             Err(line) => {
                 self.differences.add(|| line);
                 // The seats behind it would all be told again for the same reason.
                 self.slots[campaign] = Slot::Refused;
             }
+        }
+    }
+
+    /// Ends the holds of the journal that contradict the seat at `index`: the one on that seat, and those of its user where
+    /// he could not have it beside them.
+    fn free(&mut self, index: usize, id: CampaignId, seat: &Ahead) {
+        let is_held = |core: &Core, seat: &Seat| core.is_held(id, *seat) == Some(true);
+        let there = Some(Seat::new(seat.seat)).filter(|seat| is_held(&self.core, seat));
+        self.end_holds(index, id, there);
+        if self.core.breach(self.core.applied().next(), &seat.event(id)).is_some() {
+            let his: Vec<Seat> = self.core.seats_of(id, user_of(&seat.user));
+            let his = his.into_iter().filter(|seat| is_held(&self.core, seat)).collect::<Vec<_>>();
+            self.end_holds(index, id, his);
+        }
+    }
+
+    fn end_holds(&mut self, index: usize, id: CampaignId, seats: impl IntoIterator<Item = Seat>) {
+        for seat in seats {
+            let user = self.core.user_at(id, seat).into();
+            self.prepare(index, Prepared::Freed { id, seat, user, at: self.now });
         }
     }
 
@@ -255,7 +277,7 @@ impl Work<'_> {
                 let what = if facts.dropped { "was dropped" } else { "is a rehearsal (SHADOW)" };
                 return Err(format!("campaign {name} {what} in the journal, the other side has later grants of it"));
             }
-            let (id, users, out) = (facts.id, facts.terms.users, facts.granted);
+            let (id, users, holds) = (facts.id, facts.terms.users, facts.terms.hold > 0);
             let there = facts.terms.alterable();
             let mut to = there;
             if let Some(told) = told {
@@ -266,7 +288,7 @@ impl Work<'_> {
             if new.is_some() {
                 self.prepare(index, Prepared::Raised { id, to, at: self.now });
             }
-            return Ok(State { touched: Touched::new(id, name, to, new), users, out });
+            return Ok(State { touched: Touched::new(id, name, to, new), users, holds });
         }
         let terms = match told {
             Some(told) => Terms {
@@ -275,6 +297,7 @@ impl Work<'_> {
                 no_id: told.no_id,
                 open: told.open.map(Millis),
                 close: told.close.map(Millis),
+                hold: told.hold,
                 users: match told.users {
                     CampaignUsers::Int => Users::Int,
                     CampaignUsers::Any => Users::Any,
@@ -299,7 +322,7 @@ impl Work<'_> {
         let touched = Touched::new(id, name, terms.alterable(), Some(new));
         let name = name.to_owned();
         self.prepare(index, Prepared::Created { id, name, terms, at, instead_of_key });
-        Ok(State { touched, users: terms.users, out: 0 })
+        Ok(State { touched, users: terms.users, holds: terms.hold > 0 })
     }
 
     fn prepare(&mut self, index: usize, prepared: Prepared) {
@@ -323,19 +346,20 @@ impl Touched {
 fn fits(core: &Core, state: &State, seat: &Ahead) -> Result<GrantUser, String> {
     let Touched { id, name, limit, per_user, new, .. } = &state.touched;
     let grant = format!("campaign {name} seat {} user {} (seq {})", seat.seat, seat.user, seat.seq);
-    if seat.seat <= state.out {
+    if core.is_held(*id, Seat::new(seat.seat)).is_some() {
         return Err(format!(
             "{grant}: the journal has that seat out under another seq: it went on, on its own, after it was set back"
         ));
     }
-    if seat.seat > state.out + 1 {
-        let missing = match (state.out + 1, seat.seat - 1) {
+    let next = core.next_seat(*id).get();
+    if seat.seat > next && !state.holds {
+        let missing = match (next, seat.seat - 1) {
             (first, last) if first == last => format!("seat {first}"),
             (first, last) => format!("seats {first} to {last}"),
         };
         return Err(format!(
             "{grant}: {missing} of that campaign stand neither in the journal nor here; the other side (--from) may have \
-             them, or a dead letter, or a newer copy of the journal"
+             them, or a dead letter, or a newer copy of the journal; if it has HOLD, tell its terms with --campaigns"
         ));
     }
     if seat.seat > *limit {
@@ -395,6 +419,10 @@ impl Prepared {
                 let created = Event::CampaignCreated { id: *id, name, terms: *terms, at: *at };
                 let removed = Event::KeyRemoved { db: Db(0), key: name, expired: true };
                 instead_of_key.then_some(removed).into_iter().chain([created]).collect()
+            }
+            Prepared::Freed { id, seat, user, at } => {
+                let (campaign, user) = (*id, user_of(user));
+                vec![Event::HoldEnded { campaign, seat: *seat, user, at: *at, expired: false }]
             }
             Prepared::Raised { id, to, at } => {
                 vec![Event::CampaignAltered { id: *id, to: *to, at: *at, by: Cow::Borrowed(b"catch-up") }]

@@ -37,6 +37,10 @@ pub struct Losses {
     pub altered: Vec<String>,
     /// Campaigns that were dropped, and would be there again.
     pub dropped: Vec<String>,
+    /// Seats that were held.
+    pub held: u64,
+    /// Holds that ended without a confirmation: their seats would be held again, until that is noticed.
+    pub ended: u64,
     /// Changes of keys.
     pub keys: u64,
 }
@@ -59,13 +63,17 @@ impl Losses {
     pub fn add(&mut self, lsn: Lsn, event: &Event<'_>) {
         let name = |id: &CampaignId| self.names.get(id).cloned().unwrap_or_else(|| format!("#{}", id.0));
         match event {
-            Event::Granted { campaign, seat, user, .. } | Event::Imported { campaign, seat, user, .. } => {
+            Event::Granted { campaign, seat, user, .. }
+            | Event::Confirmed { campaign, seat, user, .. }
+            | Event::Imported { campaign, seat, user, .. } => {
                 let (campaign, seat, user) = (name(campaign), seat.get(), (*user).into());
                 self.grants.push(LostGrant { lsn, campaign, seat, user });
             }
             Event::CampaignCreated { id, .. } => self.created.push(name(id)),
             Event::CampaignAltered { id, .. } => self.altered.push(name(id)),
             Event::CampaignDropped { id, .. } => self.dropped.push(name(id)),
+            Event::Held { .. } => self.held += 1,
+            Event::HoldEnded { .. } => self.ended += 1,
             Event::Skipped { .. } => {}
             Event::KeySet { .. }
             | Event::KeyCounted { .. }
@@ -108,6 +116,13 @@ impl Losses {
         if let Some(more @ 1..) = self.grants.len().checked_sub(limits::CHECK_GRANTS_SHOWN) {
             writeln!(into, "{indent}  and {more} more: --json names them all").expect("text grows");
         }
+        if self.held > 0 {
+            writeln!(into, "{indent}{} holds, of which those that were not confirmed by then", self.held)
+                .expect("text grows");
+        }
+        if self.ended > 0 {
+            writeln!(into, "{indent}the end of {} holds", self.ended).expect("text grows");
+        }
         if self.keys > 0 {
             writeln!(into, "{indent}{} changes of keys", self.keys).expect("text grows");
         }
@@ -123,6 +138,8 @@ impl Losses {
             "created": self.created,
             "altered": self.altered,
             "dropped": self.dropped,
+            "holds": self.held,
+            "holds_ended": self.ended,
             "key_changes": self.keys,
         })
     }
@@ -130,6 +147,6 @@ impl Losses {
     /// Whether there is nothing.
     pub fn is_empty(&self) -> bool {
         let campaigns = self.created.is_empty() && self.altered.is_empty() && self.dropped.is_empty();
-        self.grants.is_empty() && campaigns && self.keys == 0
+        self.grants.is_empty() && campaigns && (self.held, self.ended, self.keys) == (0, 0, 0)
     }
 }

@@ -4,6 +4,7 @@
 use crate::core::Core;
 use crate::core::event::{Event, Users};
 use crate::core::keys::{Entry, Value};
+use crate::core::roster::Row;
 use crate::ids::{CampaignId, Db, Lsn, Millis, Seat, User};
 use crate::limits;
 
@@ -21,16 +22,30 @@ impl Core {
             Event::CampaignCreated { id, name, terms: _, at: _ } => self.breach_of_creation(*id, name),
             Event::CampaignAltered { id, to, at: _, by: _ } => self.breach_of_absence(*id).or_else(|| {
                 let roster = &self.campaigns.get(*id).roster;
-                if to.limit < roster.len() {
+                if to.limit < roster.highest_out() {
                     return Some("a limit is never below a seat that is out");
                 }
                 let below = usize::from(to.per_user) < roster.most().max(1);
                 below.then_some("PERUSER is never below what a user has")
             }),
             Event::CampaignDropped { id, at: _ } => self.breach_of_absence(*id),
-            Event::Granted { campaign, seat, user, nth, request: _, at }
-            | Event::Imported { campaign, seat, user, nth, at, seq: _ } => {
-                self.breach_of_grant(lsn, *campaign, *seat, (*user, *nth), *at)
+            Event::Granted { campaign, seat, user, nth, request, at } => {
+                let row = Row { user: *user, nth: *nth, request, at: *at, lsn, until: None };
+                self.breach_of_seat(*campaign, *seat, row).or_else(|| self.breach_of_order(*campaign, *seat))
+            }
+            Event::Confirmed { campaign, seat, user, nth, at } => {
+                self.breach_of_hold(*campaign, *seat, *user, Some(*nth)).or_else(|| breach_of_stamp(lsn, *at))
+            }
+            Event::Held { campaign, seat, user, nth, request, at, until } => {
+                let row = Row { user: *user, nth: *nth, request, at: *at, lsn, until: Some(*until) };
+                self.breach_of_seat(*campaign, *seat, row).or_else(|| self.breach_of_order(*campaign, *seat))
+            }
+            Event::Imported { campaign, seat, user, nth, at, seq: _ } => {
+                let row = Row { user: *user, nth: *nth, request: b"", at: *at, lsn, until: None };
+                self.breach_of_seat(*campaign, *seat, row)
+            }
+            Event::HoldEnded { campaign, seat, user, at: _, expired: _ } => {
+                self.breach_of_hold(*campaign, *seat, *user, None)
             }
             Event::Skipped { upto } => (*upto < lsn).then_some("what is skipped ends behind its beginning"),
             Event::KeySet { db, key, value, expires: _ } => self.breach_of_value(*db, key, value.len()),
@@ -67,31 +82,36 @@ impl Core {
             .then_some("a campaign is created before it is used, and not used once it is dropped")
     }
 
-    fn breach_of_grant(
-        &self,
-        lsn: Lsn,
-        id: CampaignId,
-        seat: Seat,
-        (user, nth): (User<'_>, u16),
-        at: Millis,
-    ) -> Option<&'static str> {
+    /// Of what happens to a hold.
+    fn breach_of_hold(&self, id: CampaignId, seat: Seat, user: User<'_>, nth: Option<u16>) -> Option<&'static str> {
+        self.breach_of_absence(id).or_else(|| {
+            let is_his = self.campaigns.get(id).roster.is_held_by(seat, user, nth);
+            (!is_his).then_some("a hold is confirmed or ends for whom it was made")
+        })
+    }
+
+    /// Of a seat that somebody gets.
+    fn breach_of_seat(&self, id: CampaignId, seat: Seat, row: Row<'_>) -> Option<&'static str> {
         if let Some(absent) = self.breach_of_absence(id) {
             return Some(absent);
         }
         let campaign = self.campaigns.get(id);
-        let fits = matches!((campaign.terms.users, user), (Users::Int, User::Int(_)) | (Users::Any, User::Any(_)));
+        let fits = matches!((campaign.terms.users, row.user), (Users::Int, User::Int(_)) | (Users::Any, User::Any(_)));
         if seat.get() > campaign.terms.limit {
             Some("never more than N")
         } else if !fits {
             Some("a user is of the kind that his campaign takes")
-        } else if at.0.cast_unsigned() >= STAMP_END || lsn.get() >= STAMP_END {
-            Some("grants happen between the years 1970 and 10889, and before 2^48 changes")
-        } else if seat.get() - 1 != campaign.roster.len() {
+        } else if campaign.roster.is_out(seat) {
             Some("seats are given lowest first, each once")
         } else {
-            let fits = campaign.roster.standing(self.scatter, user).takes(nth, campaign.terms.per_user);
-            (!fits).then_some("never more than PERUSER for a user, each his n-th once")
+            let fits = campaign.roster.standing(self.scatter, row.user).takes(row.nth, campaign.terms.per_user);
+            breach_of_stamp(row.lsn, row.at)
+                .or_else(|| (!fits).then_some("never more than PERUSER for a user, each his n-th once"))
         }
+    }
+
+    fn breach_of_order(&self, id: CampaignId, seat: Seat) -> Option<&'static str> {
+        (seat != self.campaigns.get(id).roster.next_seat()).then_some("seats are given lowest first, each once")
     }
 
     fn breach_of_value(&self, db: Db, key: &[u8], len: usize) -> Option<&'static str> {
@@ -149,4 +169,9 @@ impl Core {
     fn entry(&self, db: Db, key: &[u8]) -> Option<&Entry> {
         self.space(db).find(self.scatter, key)
     }
+}
+
+fn breach_of_stamp(lsn: Lsn, at: Millis) -> Option<&'static str> {
+    let fits = at.0.cast_unsigned() < STAMP_END && lsn.get() < STAMP_END;
+    (!fits).then_some("grants happen between the years 1970 and 10889, and before 2^48 changes")
 }

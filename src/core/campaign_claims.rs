@@ -1,11 +1,12 @@
-//! What becomes of a claim, and what a user, a list of seats or a campaign looks like.
+//! What becomes of a claim and of a hold, and what a user, a list of seats or a campaign looks like.
 
 use crate::core::campaigns::{Absent, Campaign};
+use crate::core::command::Command;
 use crate::core::event::{Event, Group, Users};
 use crate::core::numbers::parse_integer;
-use crate::core::reply::{Claim, Decision, Outcome, Refusal, Reply};
+use crate::core::reply::{Claim, Decision, Outcome, Refusal, Reply, Settled, Settlement};
 use crate::core::roster::{Row, Standing};
-use crate::core::{Core, View, answer, refuse, shown};
+use crate::core::{Core, View, answer, record, refuse, shown};
 use crate::ids::{CampaignId, Lsn, Millis, Seat, User};
 use crate::limits;
 
@@ -42,7 +43,9 @@ impl Core {
         let standing = campaign.roster.standing(self.scatter, user);
         if let Some(seat) = self.has_already(standing, request, terms.per_user) {
             // The seat is the user's own; how many remain is everybody's.
-            return answer(reply(Outcome::Already(seat), remaining), campaign.lsn);
+            let outcome =
+                campaign.roster.row(seat).until.map_or(Outcome::Already(seat), |until| Outcome::Held(seat, until));
+            return answer(reply(outcome, remaining), campaign.lsn);
         }
         let refusal = match (terms.open, terms.close) {
             (Some(open), _) if open > view.now => Some(Outcome::NotOpen(open.0.saturating_sub(view.now.0))),
@@ -53,9 +56,13 @@ impl Core {
         if let Some(outcome) = refusal {
             return answer(reply(outcome, remaining), campaign.lsn);
         }
-        let seat = Seat::new(campaign.roster.len() + 1);
-        let nth = standing.next_nth();
-        let group = Group::One(Event::Granted { campaign: id, seat, user, nth, request, at: view.now });
+        let (seat, nth, at) = (campaign.roster.next_seat(), standing.next_nth(), view.now);
+        if terms.hold > 0 {
+            let until = Millis(at.0.saturating_add(terms.hold.into()));
+            let held = Event::Held { campaign: id, seat, user, nth, request, at, until };
+            return record(held, reply(Outcome::Held(seat, until), remaining - 1));
+        }
+        let group = Group::One(Event::Granted { campaign: id, seat, user, nth, request, at });
         Decision::Record { group, reply: reply(Outcome::Granted(seat), remaining - 1) }
     }
 
@@ -64,6 +71,60 @@ impl Core {
     fn has_already(&self, standing: Standing<'_>, request: &[u8], per_user: u16) -> Option<Seat> {
         let all = || standing.last().filter(|_| standing.len() >= usize::from(per_user));
         standing.seat_by(self.scatter, request).or_else(all)
+    }
+
+    /// `GATE.CONFIRM`: the seat that is named, or the first of the user's that is held. What was confirmed before is
+    /// answered alike, so that a request can be sent again, where there is no doubt which seat it means.
+    pub(super) fn confirm<'s, 'a>(
+        &'s self,
+        name: &[u8],
+        user: &'a [u8],
+        seat: Option<Seat>,
+        flat: bool,
+        view: &View,
+    ) -> Decision<'s, 'a> {
+        let (id, campaign) = match self.find_campaign(name, view.now) {
+            Ok(found) => found,
+            Err(absent) => return no_campaign(name, &absent),
+        };
+        let user = match user_of(campaign.terms.users, user) {
+            Ok(user) => user,
+            Err(refusal) => return refuse(refusal, campaign.lsn),
+        };
+        let remaining = campaign.remaining();
+        let reply = |settlement| Reply::Settled(Settled { settlement, remaining, flat });
+        let rows = campaign.roster.standing(self.scatter, user).seats().into_iter();
+        let mut rows = rows.map(|seat| (seat, campaign.roster.row(seat)));
+        let is_held = |row: &Row<'_>| row.until.is_some_and(|until| until > view.now);
+        let one_is_meant = seat.is_some() || campaign.terms.per_user == 1;
+        let found = rows.find(|(there, row)| match seat {
+            Some(seat) => *there == seat,
+            None => is_held(row) || (one_is_meant && row.until.is_none()),
+        });
+        let (seat, row) = match found {
+            Some((seat, row)) if is_held(&row) => (seat, row),
+            Some((seat, row)) if row.until.is_none() => {
+                return answer(reply(Settlement::Granted(seat)), campaign.lsn);
+            }
+            Some(_) | None => return answer(reply(Settlement::None), campaign.lsn),
+        };
+        let confirmed = Event::Confirmed { campaign: id, seat, user, nth: row.nth, at: view.now };
+        record(confirmed, reply(Settlement::Granted(seat)))
+    }
+
+    /// The seats of this command's user that are still held although their time is over: that they have ended is to be
+    /// journalled before it is decided.
+    pub fn overdue(&self, command: &Command<'_>, now: Millis) -> Option<(CampaignId, Vec<Seat>)> {
+        if self.next_hold_deadline().is_none_or(|deadline| deadline > now) {
+            return None;
+        }
+        let (Command::Claim { campaign, user, .. } | Command::Confirm { campaign, user, .. }) = command else {
+            return None;
+        };
+        let (id, campaign) = self.find_campaign(campaign, now).ok()?;
+        let seats = campaign.roster.standing(self.scatter, user_of(campaign.terms.users, user).ok()?).seats();
+        let is_over = |seat: &Seat| campaign.roster.holds().get(*seat).is_some_and(|hold| hold.until <= now);
+        Some((id, seats.into_iter().filter(is_over).collect()))
     }
 
     /// `GATE.STATUS`
@@ -79,33 +140,32 @@ impl Core {
         let seats = campaign.roster.standing(self.scatter, user).seats();
         let mut depends = if seats.is_empty() { campaign.lsn } else { Lsn::ZERO };
         let row = |seat: Seat| {
-            let Row { at, lsn, .. } = campaign.roster.row(seat);
+            let Row { at, lsn, until, .. } = campaign.roster.row(seat);
             depends = depends.max(lsn);
-            let stage = Reply::Status(stage(lsn, campaign.terms.shadow, view));
-            Reply::Array(vec![Reply::Status("GRANTED"), number(seat.get()), Reply::Int(at.0), stage])
+            // A hold leaves the gate by no way.
+            let stage = Reply::Status(stage(lsn, campaign.terms.shadow || until.is_some(), view));
+            Reply::Array(vec![state_of(until), number(seat.get()), Reply::Int(at.0), stage])
         };
         let rows = seats.into_iter().map(row).collect();
         answer(Reply::Array(rows), depends)
     }
 
-    /// `GATE.SEATS`: the rows from seat `first` on, at most `count` and at most `SEATS_ROWS_MAX`.
+    /// `GATE.SEATS`: the rows from seat `first` on, at most `count` and at most `SEATS_ROWS_MAX`; free seats have none.
     pub(super) fn seats<'s, 'a>(&'s self, name: &[u8], first: u32, count: u32, view: &View) -> Decision<'s, 'a> {
         let campaign = match self.find_campaign(name, view.now) {
             Ok((_, campaign)) => campaign,
             Err(absent) => return no_campaign(name, &absent),
         };
-        let first = first.max(1);
-        let behind =
-            first.saturating_add(count.min(limits::SEATS_ROWS_MAX)).min(campaign.roster.len().saturating_add(1));
-        let row = |seat| {
-            let Row { user, at, .. } = campaign.roster.row(Seat::new(seat));
-            let user = match user {
+        let row = |(seat, row): (Seat, Row<'s>)| {
+            let user = match row.user {
                 User::Int(user) => Reply::Int(user),
                 User::Any(user) => Reply::bulk(user),
             };
-            Reply::Array(vec![number(seat), user, Reply::Int(at.0), Reply::Status("GRANTED")])
+            Reply::Array(vec![number(seat.get()), user, Reply::Int(row.at.0), state_of(row.until)])
         };
-        answer(Reply::Array((first..behind).map(row).collect()), campaign.lsn)
+        let count = count.min(limits::SEATS_ROWS_MAX) as usize;
+        let rows = campaign.roster.rows_from(Seat::new(first.max(1))).take(count).map(row).collect();
+        answer(Reply::Array(rows), campaign.lsn)
     }
 
     /// `GATE.INFO` without the counts of claims and refusals, which are no state.
@@ -147,11 +207,11 @@ impl Core {
             ("peruser", number(terms.per_user.into())),
             ("noid", Reply::Int(i64::from(terms.no_id))),
             ("granted", number(facts.granted)),
-            ("held", Reply::Int(0)),
+            ("held", number(facts.held)),
             ("remaining", number(facts.remaining)),
             ("open", time(terms.open)),
             ("close", time(terms.close)),
-            ("hold", Reply::Int(0)),
+            ("hold", number(terms.hold)),
             ("users", Reply::Status(users)),
             ("shadow", Reply::Int(i64::from(terms.shadow))),
             ("created", Reply::Int(facts.created.0)),
@@ -203,8 +263,12 @@ fn state(campaign: &Campaign, now: Millis) -> &'static str {
     }
 }
 
-fn stage(lsn: Lsn, shadow: bool, view: &View) -> &'static str {
-    let reached = |mark: Option<Lsn>| !shadow && mark.is_some_and(|mark| mark >= lsn);
+fn state_of(until: Option<Millis>) -> Reply<'static> {
+    Reply::Status(if until.is_some() { "HELD" } else { "GRANTED" })
+}
+
+fn stage(lsn: Lsn, stays: bool, view: &View) -> &'static str {
+    let reached = |mark: Option<Lsn>| !stays && mark.is_some_and(|mark| mark >= lsn);
     if reached(view.stored) {
         "stored"
     } else if reached(view.published) {

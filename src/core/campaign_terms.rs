@@ -63,10 +63,10 @@ impl Core {
         };
         let there = campaign.terms.alterable();
         let to = altered(there, change, view);
-        let given = campaign.roster.len();
-        if to.limit < given {
+        let highest = campaign.roster.highest_out();
+        if to.limit < highest {
             let name = shown(name);
-            let text = format!("campaign '{name}' has given seat {given}; LIMIT {} would be below it", to.limit);
+            let text = format!("campaign '{name}' has given seat {highest}; LIMIT {} would be below it", to.limit);
             return refuse(Refusal::Conflict(text), campaign.lsn);
         }
         let most = campaign.roster.most();
@@ -95,9 +95,15 @@ impl Core {
             Ok(found) => found,
             Err(absent) => return no_campaign(name, &absent),
         };
+        let held = campaign.roster.holds().len();
+        if held > 0 && !force {
+            let name = shown(name);
+            let text = format!("{held} seats of campaign '{name}' are held; wait until no hold is left, or FORCE");
+            return refuse(Refusal::Conflict(text), campaign.lsn);
+        }
         for (mark, done) in [(view.published, "published"), (view.stored, "stored")] {
             let Some(mark) = mark.filter(|_| !force && !campaign.terms.shadow) else { continue };
-            let granted = campaign.roster.len();
+            let granted = campaign.roster.grants().count;
             let missing = granted - campaign.roster.given_by(mark);
             if missing > 0 {
                 let name = shown(name);
@@ -153,6 +159,9 @@ fn words(terms: Terms) -> String {
     }
     if let Some(close) = terms.close {
         text += &format!(" CLOSE {}", close.0);
+    }
+    if terms.hold > 0 {
+        text += &format!(" HOLD {}", terms.hold);
     }
     text += match terms.users {
         Users::Int => " USERS INT",

@@ -1,9 +1,11 @@
 //! The campaigns: their terms, who got what, and the names of those that are gone.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::core::event::{Alterable, Event, Terms};
 use crate::core::image::{Contradiction, Piece, RetiredSeats};
 use crate::core::keys::Look;
-use crate::core::roster::{Roster, Row};
+use crate::core::roster::{Grants, Roster, Row};
 use crate::core::table::Table;
 use crate::core::{Core, Scatter};
 use crate::ids::{CampaignId, Db, Lsn, Millis, Seat, User};
@@ -11,6 +13,9 @@ use crate::limits;
 
 /// Campaigns show as keys of this database.
 pub(super) const HOME: Db = Db(0);
+
+/// Of free seats in a snapshot.
+const FREE_BETWEEN: &str = "a seat that somebody has follows each run of free ones";
 
 /// What is known of a campaign, for who shows it or stores its grants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,13 +28,15 @@ pub struct CampaignFacts<'s> {
     pub terms: Terms,
     /// When it was created.
     pub created: Millis,
-    /// Seats given.
+    /// Seats that are granted.
     pub granted: u32,
+    /// Seats that are held.
+    pub held: u32,
     /// Seats left.
     pub remaining: u32,
-    /// When the first seat was given.
+    /// When the first seat was granted.
     pub first_grant: Option<Millis>,
-    /// When the last seat was given.
+    /// When the last seat was granted.
     pub last_grant: Option<Millis>,
     /// Its name is kept, and nothing can be claimed any more.
     pub dropped: bool,
@@ -53,7 +60,18 @@ pub(super) struct Campaign {
 
 impl Campaign {
     pub(super) fn remaining(&self) -> u32 {
-        self.terms.limit - self.roster.len()
+        self.terms.limit - self.roster.out()
+    }
+
+    /// What is known of its grants, if there are any.
+    fn granted_any(&self) -> Option<Grants> {
+        Some(self.roster.grants()).filter(|grants| grants.count > 0)
+    }
+
+    /// What holds at every moment.
+    fn adds_up(&self) -> bool {
+        let out = u64::from(self.roster.grants().count) + u64::from(self.roster.holds().len());
+        out + u64::from(self.remaining()) == u64::from(self.terms.limit)
     }
 }
 
@@ -88,6 +106,8 @@ pub(super) struct Campaigns {
     slots: Vec<Slot>,
     /// Retired ones, by the hash of their name.
     retired: Table<CampaignId>,
+    /// When the first hold of each campaign ends that has any.
+    holds: BTreeSet<(Millis, CampaignId)>,
     live: usize,
 }
 
@@ -151,9 +171,13 @@ impl Campaigns {
                     if let Some((at, lsn)) = campaign.altered {
                         show(Piece::Altered { to: campaign.terms.alterable(), at, lsn })?;
                     }
-                    for seat in (1..=roster.len()).map(Seat::new) {
-                        let Row { user, nth, request, at, lsn } = roster.row(seat);
-                        show(Piece::Seat { user, nth, request, at, lsn })?;
+                    let mut next = 1;
+                    for (seat, Row { user, nth, request, at, lsn, until }) in roster.rows_from(Seat::new(1)) {
+                        if seat.get() > next {
+                            show(Piece::FreeSeats(seat.get() - next))?;
+                        }
+                        show(Piece::Seat { user, nth, request, at, lsn, until })?;
+                        next = seat.get().saturating_add(1);
                     }
                 }
             }
@@ -200,7 +224,7 @@ impl Campaigns {
     /// The last campaign, which has no seat yet, was altered.
     pub(super) fn alter_last(&mut self, to: Alterable, at: Millis, lsn: Lsn) -> Result<(), Contradiction> {
         match self.slots.last_mut() {
-            Some(Slot::Live(campaign)) if campaign.roster.len() == 0 && campaign.altered.is_none() => {
+            Some(Slot::Live(campaign)) if campaign.roster.next_seat().get() == 1 && campaign.altered.is_none() => {
                 campaign.terms = campaign.terms.with(to);
                 campaign.altered = Some((at, lsn));
                 Ok(())
@@ -213,12 +237,25 @@ impl Campaigns {
 
     /// Gives the next seat of the last campaign; see [`Roster::fill`].
     pub(super) fn fill_last(&mut self, row: Row<'_>) -> Result<(), Contradiction> {
-        let Some(Slot::Live(campaign)) = self.slots.last_mut() else {
-            return Err(Contradiction("a seat without its campaign"));
-        };
-        match campaign.roster.fill(row) {
+        let roster = self.last_roster()?;
+        match roster.fill_next(row) {
             true => Ok(()),
             false => Err(Contradiction("a user is of the kind that his campaign takes")),
+        }
+    }
+
+    /// The next `count` seats of the last campaign are free.
+    pub(super) fn free_last(&mut self, count: u32) -> Result<(), Contradiction> {
+        match self.last_roster()?.fill_free(count) {
+            true => Ok(()),
+            false => Err(Contradiction(FREE_BETWEEN)),
+        }
+    }
+
+    fn last_roster(&mut self) -> Result<&mut Roster, Contradiction> {
+        match self.slots.last_mut() {
+            Some(Slot::Live(campaign)) => Ok(&mut campaign.roster),
+            Some(Slot::Retired(_) | Slot::Gone) | None => Err(Contradiction("a seat without its campaign")),
         }
     }
 
@@ -230,8 +267,14 @@ impl Campaigns {
             let entered = campaign.roster.index(scatter, per_user);
             entered.map_err(|_| Contradiction("never more than PERUSER for a user, each his n-th once"))?;
         }
-        if campaign.roster.len() > campaign.terms.limit {
+        if campaign.roster.highest_out() > campaign.terms.limit {
             return Err(Contradiction("never more than N"));
+        }
+        if campaign.roster.ends_free() {
+            return Err(Contradiction(FREE_BETWEEN));
+        }
+        if let Some(deadline) = campaign.roster.holds().first_deadline() {
+            self.holds.insert((deadline, CampaignId(self.slots.len() as u32 - 1)));
         }
         Ok(())
     }
@@ -247,6 +290,42 @@ impl Campaigns {
                     )
                 });
             }
+        }
+    }
+
+    /// The earliest deadline of any hold.
+    pub(super) fn next_hold_deadline(&self) -> Option<Millis> {
+        self.holds.first().map(|(deadline, _)| *deadline)
+    }
+
+    /// See [`Core::due_holds`].
+    pub(super) fn due_holds(&self, now: Millis, at_most: usize) -> Vec<(CampaignId, Seat)> {
+        let mut campaigns = self.holds.range(..=(now, CampaignId(u32::MAX))).peekable();
+        // The next hold of each campaign whose first one is not later than what was taken so far.
+        let mut heads: BTreeMap<(Millis, CampaignId, u32), _> = BTreeMap::new();
+        let mut due = Vec::new();
+        while due.len() < at_most {
+            while let Some((first, id)) =
+                campaigns.next_if(|(first, _)| heads.first_key_value().is_none_or(|((head, ..), _)| first <= head))
+            {
+                let mut holds = self.get(*id).roster.holds().due(now);
+                let (_, seat) = holds.next().expect("a campaign is among them by its first hold");
+                heads.insert((*first, *id, seat.get()), holds);
+            }
+            let Some(((_, id, seat), mut holds)) = heads.pop_first() else { break };
+            due.push((id, Seat::new(seat)));
+            if let Some((until, seat)) = holds.next() {
+                heads.insert((until, id, seat.get()), holds);
+            }
+        }
+        due
+    }
+
+    /// The earliest deadline of a campaign's holds is another one.
+    fn first_hold_moved(&mut self, id: CampaignId, before: Option<Millis>, now: Option<Millis>) {
+        if before != now {
+            before.map(|before| self.holds.remove(&(before, id)));
+            self.holds.extend(now.map(|now| (now, id)));
         }
     }
 
@@ -268,10 +347,11 @@ impl Campaigns {
                 name: &campaign.name,
                 terms: campaign.terms,
                 created: campaign.created,
-                granted: campaign.roster.len(),
+                granted: campaign.roster.grants().count,
+                held: campaign.roster.holds().len(),
                 remaining: campaign.remaining(),
-                first_grant: campaign.roster.first().map(|row| row.at),
-                last_grant: campaign.roster.last().map(|row| row.at),
+                first_grant: campaign.granted_any().map(|grants| grants.first_at),
+                last_grant: campaign.granted_any().map(|grants| grants.last_at),
                 dropped: false,
             }),
             Slot::Retired(retired) => Some(CampaignFacts {
@@ -280,6 +360,7 @@ impl Campaigns {
                 terms: retired.terms,
                 created: retired.created,
                 granted: retired.granted,
+                held: 0,
                 remaining: retired.terms.limit - retired.granted,
                 first_grant: Some(retired.first_grant),
                 last_grant: Some(retired.last_grant),
@@ -332,6 +413,22 @@ impl Core {
         }
     }
 
+    /// The lowest seat that nobody has of a campaign that can be claimed from.
+    pub fn next_seat(&self, id: CampaignId) -> Seat {
+        self.campaigns.get(id).roster.next_seat()
+    }
+
+    /// Whether a seat of a campaign that can be claimed from is granted or held; none where nobody has it.
+    pub fn is_held(&self, id: CampaignId, seat: Seat) -> Option<bool> {
+        let roster = &self.campaigns.get(id).roster;
+        roster.is_out(seat).then(|| roster.row(seat).until.is_some())
+    }
+
+    /// Who has a seat of a campaign that can be claimed from; somebody has it.
+    pub fn user_at(&self, id: CampaignId, seat: Seat) -> User<'_> {
+        self.campaigns.get(id).roster.row(seat).user
+    }
+
     /// Events that are about campaigns.
     pub(super) fn evolve_campaigns(&mut self, lsn: Lsn, event: &Event<'_>) {
         match event {
@@ -339,10 +436,24 @@ impl Core {
             Event::CampaignAltered { id, to, at, by: _ } => self.alter_campaign(lsn, *id, *to, *at),
             Event::CampaignDropped { id, at } => self.drop_campaign(lsn, *id, *at),
             Event::Granted { campaign, seat, user, nth, request, at } => {
-                self.grant(*campaign, *seat, Row { user: *user, nth: *nth, request, at: *at, lsn });
+                let row = Row { user: *user, nth: *nth, request, at: *at, lsn, until: None };
+                self.assert_next(*campaign, *seat);
+                self.give(*campaign, *seat, row);
             }
             Event::Imported { campaign, seat, user, nth, at, seq: _ } => {
-                self.grant(*campaign, *seat, Row { user: *user, nth: *nth, request: b"", at: *at, lsn });
+                let row = Row { user: *user, nth: *nth, request: b"", at: *at, lsn, until: None };
+                self.give(*campaign, *seat, row);
+            }
+            Event::Held { campaign, seat, user, nth, request, at, until } => {
+                let row = Row { user: *user, nth: *nth, request, at: *at, lsn, until: Some(*until) };
+                self.assert_next(*campaign, *seat);
+                self.give(*campaign, *seat, row);
+            }
+            Event::Confirmed { campaign, seat, user, nth, at } => {
+                self.confirm_hold(lsn, *campaign, *seat, (*user, *nth), *at);
+            }
+            Event::HoldEnded { campaign, seat, user, at, expired: _ } => {
+                self.end_hold(lsn, *campaign, (*seat, *user), *at);
             }
             Event::Skipped { .. }
             | Event::KeySet { .. }
@@ -355,18 +466,48 @@ impl Core {
         }
     }
 
-    fn grant(&mut self, id: CampaignId, seat: Seat, row: Row<'_>) {
-        let (scatter, deferred) = (self.scatter, self.users_deferred);
+    fn confirm_hold(&mut self, lsn: Lsn, id: CampaignId, seat: Seat, (user, nth): (User<'_>, u16), at: Millis) {
+        self.changing(id, lsn, at, |campaign, _| {
+            assert!(
+                campaign.roster.is_held_by(seat, user, Some(nth)),
+                "a hold is confirmed or ends for whom it was made"
+            );
+            campaign.roster.confirm(seat, at, lsn);
+        });
+    }
+
+    fn assert_next(&mut self, id: CampaignId, seat: Seat) {
+        let roster = &self.campaigns.live_mut(id).roster;
+        assert!(seat == roster.next_seat(), "seats are given lowest first, each once");
+    }
+
+    fn give(&mut self, id: CampaignId, seat: Seat, row: Row<'_>) {
+        let found = !self.users_deferred;
+        self.changing(id, row.lsn, row.at, |campaign, scatter| {
+            assert!(seat.get() <= campaign.terms.limit, "never more than N");
+            campaign.roster.give(scatter, seat, row, campaign.terms.per_user, found);
+        });
+    }
+
+    fn end_hold(&mut self, lsn: Lsn, id: CampaignId, (seat, user): (Seat, User<'_>), at: Millis) {
+        let found = !self.users_deferred;
+        self.changing(id, lsn, at, |campaign, scatter| {
+            assert!(campaign.roster.is_held_by(seat, user, None), "a hold is confirmed or ends for whom it was made");
+            campaign.roster.end_hold(scatter, seat, found);
+        });
+    }
+
+    /// Changes who has what of a campaign.
+    fn changing(&mut self, id: CampaignId, lsn: Lsn, at: Millis, change: impl FnOnce(&mut Campaign, Scatter)) {
+        let scatter = self.scatter;
         let campaign = self.campaigns.live_mut(id);
-        assert!(seat.get() <= campaign.terms.limit, "never more than N");
-        if deferred {
-            assert!(seat.get() == campaign.roster.len() + 1, "seats are given lowest first, each once");
-            assert!(campaign.roster.fill(row), "a user is of the kind that his campaign takes");
-        } else {
-            campaign.roster.give(scatter, seat, row, campaign.terms.per_user);
-        }
-        campaign.lsn = row.lsn;
-        self.newest_at = self.newest_at.max(row.at);
+        let before = campaign.roster.holds().first_deadline();
+        change(campaign, scatter);
+        assert!(campaign.adds_up(), "granted, held and free seats are the limit");
+        campaign.lsn = lsn;
+        let now = campaign.roster.holds().first_deadline();
+        self.campaigns.first_hold_moved(id, before, now);
+        self.newest_at = self.newest_at.max(at);
     }
 
     fn create(&mut self, lsn: Lsn, id: CampaignId, name: &[u8], terms: Terms, at: Millis) {
@@ -392,7 +533,7 @@ impl Core {
 
     fn alter_campaign(&mut self, lsn: Lsn, id: CampaignId, to: Alterable, at: Millis) {
         let campaign = self.campaigns.live_mut(id);
-        assert!(to.limit >= campaign.roster.len(), "a limit is never below a seat that is out");
+        assert!(to.limit >= campaign.roster.highest_out(), "a limit is never below a seat that is out");
         assert!(usize::from(to.per_user) >= campaign.roster.most().max(1), "PERUSER is never below what a user has");
         campaign.terms = campaign.terms.with(to);
         campaign.altered = Some((at, lsn));
@@ -409,19 +550,11 @@ impl Core {
         };
         let Campaign { name, terms, created, created_lsn, roster, .. } = *campaign;
         self.spaces[usize::from(HOME.0)].remove_campaign(scatter, &name);
-        if let (Some(first), Some(last)) = (roster.first(), roster.last()) {
-            let retired = Retired {
-                id,
-                name,
-                terms,
-                created,
-                created_lsn,
-                granted: roster.len(),
-                first_grant: first.at,
-                last_grant: last.at,
-                last_lsn: last.lsn,
-                lsn,
-            };
+        self.campaigns.first_hold_moved(id, roster.holds().first_deadline(), None);
+        let Grants { count: granted, first_at: first_grant, last_at: last_grant, last_lsn } = roster.grants();
+        if granted > 0 {
+            let retired =
+                Retired { id, name, terms, created, created_lsn, granted, first_grant, last_grant, last_lsn, lsn };
             self.campaigns.retire(scatter, retired);
         }
         self.discarded.roster(roster);

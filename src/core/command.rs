@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::core::event::Terms;
-use crate::ids::{Db, Millis};
+use crate::ids::{Db, Millis, Seat};
 
 /// A request to the core. Borrows from the client's bytes.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,6 +13,8 @@ pub enum Command<'a> {
     Create { campaign: &'a [u8], terms: Terms },
     /// `GATE.CLAIM`; the user is parsed by the campaign's own rule; `request` is empty without `ID`.
     Claim { campaign: &'a [u8], user: &'a [u8], request: &'a [u8], flat: bool },
+    /// `GATE.CONFIRM`; without a seat, the first of the user's that is held.
+    Confirm { campaign: &'a [u8], user: &'a [u8], seat: Option<Seat>, flat: bool },
     /// `GATE.STATUS`
     Status { campaign: &'a [u8], user: &'a [u8] },
     /// `GATE.INFO`

@@ -39,7 +39,7 @@ pub enum Event<'a> {
         /// When.
         at: Millis,
     },
-    /// A seat went to a user.
+    /// A free seat went to a user.
     Granted {
         /// Of which campaign.
         campaign: CampaignId,
@@ -53,6 +53,49 @@ pub enum Event<'a> {
         request: &'a [u8],
         /// When.
         at: Millis,
+    },
+    /// A seat is kept for a user until he confirms it.
+    Held {
+        /// Of which campaign.
+        campaign: CampaignId,
+        /// Which seat.
+        seat: Seat,
+        /// For whom.
+        user: User<'a>,
+        /// Which of the user's seats it is.
+        nth: u16,
+        /// The `ID` it was asked for with; empty without one.
+        request: &'a [u8],
+        /// When.
+        at: Millis,
+        /// From here on it cannot be confirmed.
+        until: Millis,
+    },
+    /// A seat that was held went to who held it.
+    Confirmed {
+        /// Of which campaign.
+        campaign: CampaignId,
+        /// Which seat.
+        seat: Seat,
+        /// To whom.
+        user: User<'a>,
+        /// Which of the user's seats it is.
+        nth: u16,
+        /// When.
+        at: Millis,
+    },
+    /// A seat that was held is free again.
+    HoldEnded {
+        /// Of which campaign.
+        campaign: CampaignId,
+        /// Which seat.
+        seat: Seat,
+        /// Who held it.
+        user: User<'a>,
+        /// When.
+        at: Millis,
+        /// Its time was over; otherwise somebody asked for it.
+        expired: bool,
     },
     /// A seat that this journal had granted before it was lost or set back: read again from the world around it.
     Imported {
@@ -153,6 +196,8 @@ pub struct Terms {
     pub open: Option<Millis>,
     /// Claims from this on are `CLOSED`.
     pub close: Option<Millis>,
+    /// A claim is held so many milliseconds for its confirmation; 0: it is granted at once.
+    pub hold: u32,
     /// What a user looks like.
     pub users: Users,
     /// Journalled like any other, never published, never stored: a rehearsal.
@@ -161,8 +206,16 @@ pub struct Terms {
 
 impl Terms {
     /// What a campaign has where nothing is said: and that is no seat.
-    pub const DEFAULT: Terms =
-        Terms { limit: 0, per_user: 1, no_id: false, open: None, close: None, users: Users::Int, shadow: false };
+    pub const DEFAULT: Terms = Terms {
+        limit: 0,
+        per_user: 1,
+        no_id: false,
+        open: None,
+        close: None,
+        hold: 0,
+        users: Users::Int,
+        shadow: false,
+    };
 
     /// These terms with others in the place of what can be altered.
     pub fn with(self, to: Alterable) -> Terms {

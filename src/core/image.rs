@@ -52,6 +52,8 @@ pub enum Piece<'p> {
     },
     /// The number of a campaign that was dropped before it gave a seat.
     Gone(CampaignId),
+    /// The next so many seats of the last campaign are free: at least one, and one that is not free follows.
+    FreeSeats(u32),
     /// The next seat of the last campaign.
     Seat {
         /// To whom.
@@ -62,8 +64,10 @@ pub enum Piece<'p> {
         request: &'p [u8],
         /// When.
         at: Millis,
-        /// The grant's position.
+        /// The position of the grant, or of the hold.
         lsn: Lsn,
+        /// It is held until then; a grant otherwise.
+        until: Option<Millis>,
     },
     /// A plain key.
     Key {
@@ -143,9 +147,15 @@ impl Restoring {
         let core = &mut self.core;
         let scatter = core.scatter;
         match piece {
-            Piece::Seat { user, nth, request, at, lsn } => {
+            Piece::FreeSeats(count) => {
                 self.unindexed = true;
-                core.campaigns.fill_last(Row { user: *user, nth: *nth, request, at: *at, lsn: *lsn })
+                core.campaigns.free_last(*count)
+            }
+            Piece::Seat { lsn: Lsn::ZERO, .. } => Err(Contradiction("a seat has a position")),
+            Piece::Seat { user, nth, request, at, lsn, until } => {
+                self.unindexed = true;
+                let row = Row { user: *user, nth: *nth, request, at: *at, lsn: *lsn, until: *until };
+                core.campaigns.fill_last(row)
             }
             Piece::Altered { to, at, lsn } => core.campaigns.alter_last(*to, *at, *lsn),
             Piece::Gone(id) => {

@@ -320,6 +320,9 @@ impl Core {
             | Event::CampaignAltered { .. }
             | Event::CampaignDropped { .. }
             | Event::Granted { .. }
+            | Event::Held { .. }
+            | Event::Confirmed { .. }
+            | Event::HoldEnded { .. }
             | Event::Imported { .. }
             | Event::Skipped { .. } => unreachable!("what is about campaigns goes to evolve_campaigns"),
         }

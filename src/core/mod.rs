@@ -10,7 +10,9 @@ mod campaigns;
 mod command;
 mod discarded;
 mod event;
+mod free_seats;
 mod glob;
+mod holds;
 mod image;
 mod key_life;
 mod key_reads;
@@ -31,7 +33,7 @@ pub use event::{Alterable, Event, Group, Terms, Users};
 pub use glob::glob_matches;
 pub use image::{Contradiction, Marks, Piece, Restoring, RetiredSeats};
 pub use numbers::{NOT_AN_INTEGER, parse_integer};
-pub use reply::{Claim, Decision, Outcome, Refusal, Reply};
+pub use reply::{Claim, Decision, Outcome, Refusal, Reply, Settled, Settlement};
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -41,7 +43,7 @@ use siphasher::sip::SipHasher13;
 use crate::core::campaigns::Campaigns;
 use crate::core::discarded::Discarded;
 use crate::core::keys::Keyspace;
-use crate::ids::{Db, Lsn, Millis};
+use crate::ids::{CampaignId, Db, Lsn, Millis, Seat};
 use crate::limits;
 
 /// What a decision may know of the world beside the state: all of it arguments, none of it looked up.
@@ -108,6 +110,7 @@ impl Core {
         match command {
             Command::Create { campaign, terms } => self.create_campaign(campaign, terms, view),
             Command::Claim { campaign, user, request, flat } => self.claim(campaign, user, request, flat, view),
+            Command::Confirm { campaign, user, seat, flat } => self.confirm(campaign, user, seat, flat, view),
             Command::Status { campaign, user } => self.status(campaign, user, view),
             Command::CampaignInfo { campaign } => self.campaign_info(campaign, view),
             Command::Campaigns => self.list_campaigns(),
@@ -157,6 +160,9 @@ impl Core {
             | Event::CampaignAltered { .. }
             | Event::CampaignDropped { .. }
             | Event::Granted { .. }
+            | Event::Held { .. }
+            | Event::Confirmed { .. }
+            | Event::HoldEnded { .. }
             | Event::Imported { .. } => self.evolve_campaigns(lsn, event),
             Event::Skipped { upto } => {
                 assert!(*upto >= lsn, "what is skipped ends behind its beginning");
@@ -191,6 +197,11 @@ impl Core {
         (0..).map(Db).zip(&self.spaces).map(|(db, space)| (db, space.len(), space.with_deadline()))
     }
 
+    /// The earliest deadline of any hold.
+    pub fn next_hold_deadline(&self) -> Option<Millis> {
+        self.campaigns.next_hold_deadline()
+    }
+
     /// The earliest deadline of any key.
     pub fn next_deadline(&self) -> Option<Millis> {
         self.spaces.iter().filter_map(Keyspace::next_deadline).min()
@@ -207,6 +218,11 @@ impl Core {
         }
         due.sort_by_key(|(deadline, db, _)| (*deadline, *db));
         due.into_iter().take(at_most).map(|(_, db, key)| (db, key.into())).collect()
+    }
+
+    /// At most `at_most` holds whose deadline has passed, earliest first. The loop journals that they have ended.
+    pub fn due_holds(&self, now: Millis, at_most: usize) -> Vec<(CampaignId, Seat)> {
+        self.campaigns.due_holds(now, at_most)
     }
 
     /// Frees about `budget` entries of what was dropped or flushed; true while something is left. No change of state.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::core::event::Group;
-use crate::ids::{CampaignId, Lsn, Seat};
+use crate::ids::{CampaignId, Lsn, Millis, Seat};
 
 /// What a command comes to. `'s` borrows from the state, `'a` from the request.
 #[derive(Debug)]
@@ -50,6 +50,8 @@ pub enum Reply<'s> {
     Verbatim(String),
     /// What a claim comes to.
     Claim(Claim),
+    /// What becomes of a seat that a user has.
+    Settled(Settled),
     /// An error line.
     Refused(Refusal),
 }
@@ -71,7 +73,7 @@ impl<'s> Reply<'s> {
     }
 }
 
-/// The answer to `GATE.CLAIM`: `[status, number, remaining]`, or one line with `FLAT`.
+/// The answer to `GATE.CLAIM`: `[status, number, remaining]`, of a hold also when it ends; or one line with `FLAT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claim {
     /// Of which campaign.
@@ -84,11 +86,43 @@ pub struct Claim {
     pub flat: bool,
 }
 
+/// The answer to `GATE.CONFIRM`, in the form of a claim's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// What was done.
+    pub settlement: Settlement,
+    /// Free seats after the decision.
+    pub remaining: u32,
+    /// One bulk string.
+    pub flat: bool,
+}
+
+/// What becomes of a seat that a user has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settlement {
+    /// It is granted.
+    Granted(Seat),
+    /// He has no such seat.
+    None,
+}
+
+impl Settlement {
+    /// The status word and the number beside it.
+    pub fn words(self) -> (&'static str, i64) {
+        match self {
+            Settlement::Granted(seat) => ("GRANTED", i64::from(seat.get())),
+            Settlement::None => ("NONE", 0),
+        }
+    }
+}
+
 /// What becomes of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// A seat.
     Granted(Seat),
+    /// A seat that is to be confirmed by then.
+    Held(Seat, Millis),
     /// The seat this user has.
     Already(Seat),
     /// None left.
@@ -104,11 +138,17 @@ impl Outcome {
     pub fn words(self) -> (&'static str, i64) {
         match self {
             Outcome::Granted(seat) => ("GRANTED", i64::from(seat.get())),
+            Outcome::Held(seat, _) => ("HELD", i64::from(seat.get())),
             Outcome::Already(seat) => ("ALREADY", i64::from(seat.get())),
             Outcome::SoldOut => ("SOLDOUT", 0),
             Outcome::NotOpen(wait) => ("NOTOPEN", wait),
             Outcome::Closed => ("CLOSED", 0),
         }
+    }
+
+    /// What stands behind the free seats: when a hold ends.
+    pub fn until(self) -> Option<Millis> {
+        if let Outcome::Held(_, until) = self { Some(until) } else { None }
     }
 }
 

@@ -1,22 +1,53 @@
-//! Who sits where: seats in the order of their grants, and each user's seats.
+//! Who has which seat, granted or held, and which are free.
 //!
 //! At most 32 bytes for a user of 8: 20 for the row, and 5 for a bucket of the index, which is at least 7/16 full. What
 //! goes beyond one seat without an `ID` stands in [`Several`].
 
 use crate::core::Scatter;
 use crate::core::event::Users;
+use crate::core::free_seats::FreeSeats;
+use crate::core::holds::{Hold, Holds};
 use crate::core::rows::{Rows, Stamp};
 use crate::core::several::{Holding, Several};
 use crate::ids::{Lsn, Millis, Seat, User};
 
-/// The seats of a campaign.
+/// The seats of a campaign: granted, held or free.
 #[derive(Debug)]
-pub(super) enum Roster {
+pub(super) struct Roster {
+    seating: Seating,
+    free: FreeSeats,
+    holds: Holds,
+    grants: Grants,
+}
+
+#[derive(Debug)]
+enum Seating {
     Int(Rows<i64>),
     Any(Rows<Box<[u8]>>),
 }
 
-/// A grant as the roster remembers it.
+/// The grants of a campaign, in short.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Grants {
+    pub(super) count: u32,
+    /// When the earliest was given; nothing is said where there is none.
+    pub(super) first_at: Millis,
+    /// When and where the last was given.
+    pub(super) last_at: Millis,
+    pub(super) last_lsn: Lsn,
+}
+
+impl Grants {
+    fn add(&mut self, at: Millis, lsn: Lsn) {
+        self.first_at = if self.count == 0 { at } else { self.first_at.min(at) };
+        self.count += 1;
+        if lsn >= self.last_lsn {
+            (self.last_at, self.last_lsn) = (at, lsn);
+        }
+    }
+}
+
+/// A seat that somebody has, as the roster remembers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Row<'s> {
     pub(super) user: User<'s>,
@@ -24,6 +55,8 @@ pub(super) struct Row<'s> {
     pub(super) request: &'s [u8],
     pub(super) at: Millis,
     pub(super) lsn: Lsn,
+    /// It is held until then, and no grant.
+    pub(super) until: Option<Millis>,
 }
 
 /// What a user has.
@@ -93,104 +126,202 @@ impl Standing<'_> {
 
 impl Roster {
     pub(super) fn new(users: Users) -> Roster {
-        match users {
-            Users::Int => Roster::Int(Rows::default()),
-            Users::Any => Roster::Any(Rows::default()),
+        let seating = match users {
+            Users::Int => Seating::Int(Rows::default()),
+            Users::Any => Seating::Any(Rows::default()),
+        };
+        Roster { seating, free: FreeSeats::default(), holds: Holds::default(), grants: Grants::default() }
+    }
+
+    /// The highest seat that anybody ever had.
+    fn len(&self) -> u32 {
+        match &self.seating {
+            Seating::Int(rows) => rows.len(),
+            Seating::Any(rows) => rows.len(),
         }
     }
 
-    /// Seats given.
-    pub(super) fn len(&self) -> u32 {
-        match self {
-            Roster::Int(rows) => rows.len(),
-            Roster::Any(rows) => rows.len(),
-        }
+    /// Seats that somebody has.
+    pub(super) fn out(&self) -> u32 {
+        self.len() - self.free.len()
+    }
+
+    /// The highest seat that somebody has; 0 where nobody has one.
+    pub(super) fn highest_out(&self) -> u32 {
+        let len = self.len();
+        self.free.run_up_to(len).map_or(len, |first| first - 1)
+    }
+
+    /// The seats that are granted.
+    pub(super) fn grants(&self) -> Grants {
+        self.grants
+    }
+
+    /// The seats that are held.
+    pub(super) fn holds(&self) -> &Holds {
+        &self.holds
+    }
+
+    /// The seat that comes next: the lowest that nobody has.
+    #[inline]
+    pub(super) fn next_seat(&self) -> Seat {
+        Seat::new(self.free.lowest().unwrap_or(self.len() + 1))
+    }
+
+    /// Whether somebody has the seat.
+    pub(super) fn is_out(&self, seat: Seat) -> bool {
+        seat.get() <= self.len() && !self.free.contains(seat.get())
+    }
+
+    /// Whether the user holds this seat, as his `nth` where that is said.
+    pub(super) fn is_held_by(&self, seat: Seat, user: User<'_>, nth: Option<u16>) -> bool {
+        self.holds.get(seat).is_some_and(|_| {
+            let row = self.row(seat);
+            row.user == user && nth.is_none_or(|nth| row.nth == nth)
+        })
     }
 
     /// What the user has: nothing for one of the other kind.
     #[inline]
     pub(super) fn standing(&self, scatter: Scatter, user: User<'_>) -> Standing<'_> {
-        match (self, user) {
-            (Roster::Int(rows), User::Int(user)) => rows.standing(scatter, &user),
-            (Roster::Any(rows), User::Any(user)) => rows.standing(scatter, user),
-            (Roster::Int(_), User::Any(_)) | (Roster::Any(_), User::Int(_)) => Standing::None,
+        match (&self.seating, user) {
+            (Seating::Int(rows), User::Int(user)) => rows.standing(scatter, &user),
+            (Seating::Any(rows), User::Any(user)) => rows.standing(scatter, user),
+            (Seating::Int(_), User::Any(_)) | (Seating::Any(_), User::Int(_)) => Standing::None,
         }
     }
 
     /// The most seats that any user has, as far as users are found.
     pub(super) fn most(&self) -> usize {
-        let (entered, several) = match self {
-            Roster::Int(rows) => (rows.entered, &rows.several),
-            Roster::Any(rows) => (rows.entered, &rows.several),
+        let (anybody, several) = match &self.seating {
+            Seating::Int(rows) => (rows.finds_anybody(), &rows.several),
+            Seating::Any(rows) => (rows.finds_anybody(), &rows.several),
         };
-        several.as_ref().map_or(0, |several| several.most()).max(usize::from(entered > 0))
+        several.as_ref().map_or(0, |several| several.most()).max(usize::from(anybody))
     }
 
-    /// Who sits on `seat`, which has been given.
+    /// Who has `seat`, which somebody has.
     pub(super) fn row(&self, seat: Seat) -> Row<'_> {
-        let (user, stamp, several) = match self {
-            Roster::Int(rows) => (User::Int(*rows.user(seat)), rows.stamp(seat), &rows.several),
-            Roster::Any(rows) => (User::Any(rows.user(seat)), rows.stamp(seat), &rows.several),
+        debug_assert!(self.is_out(seat), "nobody has seat {seat}");
+        let (user, stamp, several) = match &self.seating {
+            Seating::Int(rows) => (User::Int(*rows.user(seat)), rows.stamp(seat), &rows.several),
+            Seating::Any(rows) => (User::Any(rows.user(seat)), rows.stamp(seat), &rows.several),
         };
         let (nth, request) = several.as_ref().map_or((1, &b""[..]), |several| several.noted(seat));
-        Row { user, nth, request, at: stamp.at(), lsn: stamp.lsn() }
+        let hold = if stamp.is_grant() { None } else { self.holds.get(seat) };
+        let lsn = hold.map_or(stamp.lsn(), |hold| hold.lsn);
+        Row { user, nth, request, at: stamp.at(), lsn, until: hold.map(|hold| hold.until) }
     }
 
-    fn lsn(&self, seat: Seat) -> Lsn {
-        match self {
-            Roster::Int(rows) => rows.stamp(seat).lsn(),
-            Roster::Any(rows) => rows.stamp(seat).lsn(),
-        }
+    /// The rows from seat `first` on, without the seats that nobody has.
+    pub(super) fn rows_from(&self, first: Seat) -> impl Iterator<Item = (Seat, Row<'_>)> {
+        self.free.taken(first.get(), self.len()).map(Seat::new).map(|seat| (seat, self.row(seat)))
     }
 
-    /// The grant of the first seat.
-    pub(super) fn first(&self) -> Option<Row<'_>> {
-        (self.len() > 0).then(|| self.row(Seat::new(1)))
-    }
-
-    /// The grant of the last seat.
-    pub(super) fn last(&self) -> Option<Row<'_>> {
-        (self.len() > 0).then(|| self.row(Seat::new(self.len())))
-    }
-
-    /// Seats given up to `lsn`: grants stand in the order of their positions.
+    /// Grants up to `lsn`.
     pub(super) fn given_by(&self, lsn: Lsn) -> u32 {
-        let (mut low, mut high) = (0, self.len());
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if self.lsn(Seat::new(middle + 1)) <= lsn {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
+        match &self.seating {
+            Seating::Int(rows) => rows.given_by(lsn),
+            Seating::Any(rows) => rows.given_by(lsn),
         }
-        low
     }
 
-    /// Gives the next seat to a user who may have `per_user` of them.
+    /// Gives a seat that nobody has to a user who may have `per_user` of them. With `found` he is found by it at once;
+    /// otherwise [`Roster::index`] sees to that for all users at once, and what they have is not looked at before.
     ///
     /// # Panics
     /// Where that breaks a promise.
-    pub(super) fn give(&mut self, scatter: Scatter, seat: Seat, row: Row<'_>, per_user: u16) {
-        assert!(seat.index() == self.len() as usize, "seats are given lowest first, each once");
-        assert!(self.fill(row), "a user is of the kind that his campaign takes");
-        let entered = match self {
-            Roster::Int(rows) => rows.enter(scatter, seat.get(), per_user),
-            Roster::Any(rows) => rows.enter(scatter, seat.get(), per_user),
+    pub(super) fn give(&mut self, scatter: Scatter, seat: Seat, row: Row<'_>, per_user: u16, found: bool) {
+        if !found && seat.get() <= self.len() {
+            match &mut self.seating {
+                Seating::Int(rows) => rows.find_nobody(),
+                Seating::Any(rows) => rows.find_nobody(),
+            }
+        }
+        assert!(self.fill(seat, row), "a user is of the kind that his campaign takes");
+        if !found {
+            return;
+        }
+        let entered = match &mut self.seating {
+            Seating::Int(rows) => rows.enter(scatter, seat.get(), per_user),
+            Seating::Any(rows) => rows.enter(scatter, seat.get(), per_user),
         };
         assert!(entered.is_ok(), "never more than PERUSER for a user, each his n-th once");
     }
 
-    /// Gives the next seat without looking what the user has: [`Roster::index`] does that for all of them at once, and
-    /// before it those seats are not found. False for a user of the other kind.
-    pub(super) fn fill(&mut self, row: Row<'_>) -> bool {
-        let stamp = Stamp::new(row.at, row.lsn);
-        match (self, row.user) {
-            (Roster::Int(rows), User::Int(user)) => rows.push(user, stamp, row.nth, row.request),
-            (Roster::Any(rows), User::Any(user)) => rows.push(user.into(), stamp, row.nth, row.request),
-            (Roster::Int(_), User::Any(_)) | (Roster::Any(_), User::Int(_)) => return false,
+    /// Gives a seat that nobody has without looking what the user has: see [`Roster::give`]. Seats that are passed over
+    /// are free. False for a user of the other kind.
+    pub(super) fn fill(&mut self, seat: Seat, row: Row<'_>) -> bool {
+        if seat.get() - 1 > self.len() {
+            self.pass_over(seat.get() - 1);
+        }
+        assert!(seat.get() > self.len() || self.free.take(seat.get()), "a seat is given once");
+        let Row { user, nth, request, at, lsn, until } = row;
+        let stamp = Stamp::new(at, if until.is_some() { Lsn::ZERO } else { lsn });
+        match (&mut self.seating, user) {
+            (Seating::Int(rows), User::Int(user)) => rows.put(seat, user, stamp, nth, request),
+            (Seating::Any(rows), User::Any(user)) => rows.put(seat, user.into(), stamp, nth, request),
+            (Seating::Int(_), User::Any(_)) | (Seating::Any(_), User::Int(_)) => return false,
+        }
+        match until {
+            Some(until) => self.holds.add(seat, Hold { until, lsn }),
+            None => self.grants.add(at, lsn),
         }
         true
+    }
+
+    /// As [`Roster::fill`] of the seat behind the last one.
+    pub(super) fn fill_next(&mut self, row: Row<'_>) -> bool {
+        self.len() < u32::MAX && self.fill(Seat::new(self.len() + 1), row)
+    }
+
+    /// The next `count` seats behind the last one, which somebody has, are free; false where that cannot be.
+    pub(super) fn fill_free(&mut self, count: u32) -> bool {
+        let first = self.len() + 1;
+        let last = self.len().checked_add(count).filter(|last| *last >= first && !self.ends_free());
+        last.map(|last| self.pass_over(last)).is_some()
+    }
+
+    /// The seats behind the last one up to `last` are free.
+    fn pass_over(&mut self, last: u32) {
+        let first = self.len() + 1;
+        match &mut self.seating {
+            Seating::Int(rows) => rows.fill_empty(last),
+            Seating::Any(rows) => rows.fill_empty(last),
+        }
+        self.free.add(first, last);
+    }
+
+    /// A seat that is held is granted.
+    ///
+    /// # Panics
+    /// It is not held.
+    pub(super) fn confirm(&mut self, seat: Seat, at: Millis, lsn: Lsn) {
+        assert!(self.holds.remove(seat).is_some(), "only what is held is confirmed");
+        let stamp = Stamp::new(at, lsn);
+        match &mut self.seating {
+            Seating::Int(rows) => rows.grant(seat, stamp),
+            Seating::Any(rows) => rows.grant(seat, stamp),
+        }
+        self.grants.add(at, lsn);
+    }
+
+    /// A seat that is held is free again. `found`: users are found, as in [`Roster::give`].
+    ///
+    /// # Panics
+    /// It is not held.
+    pub(super) fn end_hold(&mut self, scatter: Scatter, seat: Seat, found: bool) {
+        assert!(self.holds.remove(seat).is_some(), "only what is held comes back");
+        match &mut self.seating {
+            Seating::Int(rows) => rows.leave(scatter, seat, found),
+            Seating::Any(rows) => rows.leave(scatter, seat, found),
+        }
+        self.free.add(seat.get(), seat.get());
+    }
+
+    /// Nobody has the last seat that is told of.
+    pub(super) fn ends_free(&self) -> bool {
+        self.free.contains(self.len())
     }
 
     /// Makes users found after [`Roster::fill`].
@@ -198,26 +329,28 @@ impl Roster {
     /// # Errors
     /// A seat whose user has too many, or two with one `nth`.
     pub(super) fn index(&mut self, scatter: Scatter, per_user: u16) -> Result<(), Seat> {
-        match self {
-            Roster::Int(rows) => rows.index(scatter, per_user),
-            Roster::Any(rows) => rows.index(scatter, per_user),
+        match &mut self.seating {
+            Seating::Int(rows) => rows.index(scatter, &self.free, per_user),
+            Seating::Any(rows) => rows.index(scatter, &self.free, per_user),
         }
     }
 
-    /// See [`Table::free`].
+    /// See [`Table::free`](super::table::Table::free).
     pub(super) fn free(&mut self, budget: usize) -> usize {
-        match self {
-            Roster::Int(rows) => rows.free(budget),
-            Roster::Any(rows) => rows.free(budget),
-        }
+        let freed = match &mut self.seating {
+            Seating::Int(rows) => rows.free(budget),
+            Seating::Any(rows) => rows.free(budget),
+        };
+        let freed = freed + self.holds.free(budget.saturating_sub(freed));
+        freed + self.free.free(budget.saturating_sub(freed))
     }
 
     /// Bytes allocated, without what users point at.
     #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
-        match self {
-            Roster::Int(rows) => rows.bytes(),
-            Roster::Any(rows) => rows.bytes(),
+        match &self.seating {
+            Seating::Int(rows) => rows.bytes(),
+            Seating::Any(rows) => rows.bytes(),
         }
     }
 }
@@ -227,7 +360,7 @@ mod tests {
     use super::*;
 
     fn given(user: i64, at: i64, lsn: u64) -> Row<'static> {
-        Row { user: User::Int(user), nth: 1, request: b"", at: Millis(at), lsn: Lsn::new(lsn) }
+        Row { user: User::Int(user), nth: 1, request: b"", at: Millis(at), lsn: Lsn::new(lsn), until: None }
     }
 
     fn filled(seats: u32) -> (Scatter, Roster) {
@@ -236,7 +369,7 @@ mod tests {
         for seat in 1..=seats {
             let number = i64::from(seat);
             let given = given(number * 3, 1_732_250_000_000 + number, u64::from(seat) * 2);
-            roster.give(scatter, Seat::new(seat), given, 1);
+            roster.give(scatter, Seat::new(seat), given, 1, true);
         }
         (scatter, roster)
     }
@@ -246,7 +379,7 @@ mod tests {
         let scatter = Scatter::new(7);
         let mut roster = Roster::new(Users::Int);
         for seat in 1..=1_000_000u32 {
-            roster.give(scatter, Seat::new(seat), given(i64::from(seat), 0, u64::from(seat)), 1);
+            roster.give(scatter, Seat::new(seat), given(i64::from(seat), 0, u64::from(seat)), 1, true);
             if seat >= 50_000 && seat % 10_000 == 0 {
                 let per_user = roster.bytes() as f64 / f64::from(seat);
                 assert!(per_user <= 32.0, "{per_user} bytes a user at {seat}");
@@ -266,7 +399,7 @@ mod tests {
             let user = User::Int(i64::from(seat.get()) * 3);
             assert!(matches!(roster.standing(scatter, user), Standing::One(there) if there == seat));
             let (at, lsn) = (Millis(1_732_250_000_000 + i64::from(seat.get())), Lsn::new(u64::from(seat.get()) * 2));
-            assert_eq!(roster.row(seat), Row { user, nth: 1, request: b"", at, lsn });
+            assert_eq!(roster.row(seat), Row { user, nth: 1, request: b"", at, lsn, until: None });
         }
         assert_eq!(roster.standing(scatter, User::Int(1)).len(), 0);
         assert_eq!(roster.standing(scatter, User::Any(b"3")).len(), 0);
@@ -289,6 +422,6 @@ mod tests {
         while roster.free(1_000) > 0 {
             steps += 1;
         }
-        assert!(steps >= 10 && roster.bytes() < 1_000, "{steps} steps, {} bytes left", roster.bytes());
+        assert!(steps >= 10 && roster.bytes() < 2_000, "{steps} steps, {} bytes left", roster.bytes());
     }
 }

@@ -104,6 +104,32 @@ impl Several {
         Some(true)
     }
 
+    /// The user of `seat`, who is found here, is no longer found by it.
+    pub(super) fn leave(&mut self, seat: u32, user: Users<'_>) {
+        let is_his = |holding: &Holding| (user.same)(holding.first());
+        let Some(holding) = self.holdings.find_mut(user.hash, |holding| is_his(holding)) else {
+            panic!("who has a seat is found")
+        };
+        let seats = holding.0.len();
+        if seats == 1 {
+            self.holdings.remove(user.hash, |holding| is_his(holding), |holding| (user.hash_of)(holding.first()));
+        } else {
+            holding.0.retain(|held| held.seat != seat);
+            self.count(seats, seats - 1);
+        }
+    }
+
+    /// Nothing is to be said of a seat any more.
+    pub(super) fn forget(&mut self, seat: u32) {
+        self.notes.remove(&seat);
+    }
+
+    /// No user is found from here on.
+    pub(super) fn find_nobody(&mut self) {
+        self.holdings = Table::default();
+        self.counts.clear();
+    }
+
     /// A user had so many seats and has another number of them.
     fn count(&mut self, before: usize, now: usize) {
         if let Some(users) = self.counts.get_mut(&before) {

@@ -65,7 +65,11 @@ impl Line<'_> {
             Event::CampaignCreated { id, .. }
             | Event::CampaignAltered { id, .. }
             | Event::CampaignDropped { id, .. } => Some(*id),
-            Event::Granted { campaign, .. } | Event::Imported { campaign, .. } => Some(*campaign),
+            Event::Granted { campaign, .. }
+            | Event::Held { campaign, .. }
+            | Event::Confirmed { campaign, .. }
+            | Event::HoldEnded { campaign, .. }
+            | Event::Imported { campaign, .. } => Some(*campaign),
             Event::Skipped { .. }
             | Event::KeySet { .. }
             | Event::KeyCounted { .. }
@@ -80,7 +84,11 @@ impl Line<'_> {
     /// The user that it is about.
     pub fn user(&self) -> Option<GrantUser> {
         match self.event {
-            Event::Granted { user, .. } | Event::Imported { user, .. } => Some((*user).into()),
+            Event::Granted { user, .. }
+            | Event::Held { user, .. }
+            | Event::Confirmed { user, .. }
+            | Event::HoldEnded { user, .. }
+            | Event::Imported { user, .. } => Some((*user).into()),
             Event::CampaignCreated { .. }
             | Event::CampaignAltered { .. }
             | Event::CampaignDropped { .. }
@@ -165,6 +173,22 @@ impl Line<'_> {
                 fields.extend((!request.is_empty()).then_some(("id", Field::Bytes(request))));
                 ("granted", *at, fields)
             }
+            Event::Held { campaign, seat, user, nth, request, at, until } => {
+                let mut fields = vec![named(campaign), ("seat", seat_of(seat)), ("user", user_of(user))];
+                fields.push(("until", Field::Time(*until)));
+                fields.extend(nth_of(*nth));
+                fields.extend((!request.is_empty()).then_some(("id", Field::Bytes(request))));
+                ("held", *at, fields)
+            }
+            Event::Confirmed { campaign, seat, user, nth, at } => {
+                let mut fields = vec![named(campaign), ("seat", seat_of(seat)), ("user", user_of(user))];
+                fields.extend(nth_of(*nth));
+                ("confirmed", *at, fields)
+            }
+            Event::HoldEnded { campaign, seat, user, at, expired } => {
+                let what = if *expired { "hold-expired" } else { "hold-released" };
+                (what, *at, vec![named(campaign), ("seat", seat_of(seat)), ("user", user_of(user))])
+            }
             Event::Imported { campaign, seat, user, nth, at, seq } => {
                 let mut fields = vec![named(campaign), ("seat", seat_of(seat)), ("user", user_of(user))];
                 fields.push(("seq", Field::Unsigned(seq.get())));
@@ -209,6 +233,7 @@ fn told_terms(terms: &Terms) -> Vec<(&'static str, Field<'static>)> {
     fields.push(("shadow", Field::Flag(terms.shadow)));
     fields.extend(per_user_of(terms.per_user));
     fields.extend(terms.no_id.then_some(("noid", Field::Flag(true))));
+    fields.extend((terms.hold > 0).then_some(("hold", Field::Unsigned(terms.hold.into()))));
     fields
 }
 

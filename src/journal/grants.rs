@@ -55,7 +55,8 @@ impl Campaigns {
     /// An imported grant has the `seq` under which the world knows it, which is below `lsn`.
     pub fn grant(&mut self, lsn: Lsn, event: &Event<'_>) -> Result<Option<Grant>, NoSuchCampaign> {
         let (campaign, seat, user, nth, at, seq) = match event {
-            Event::Granted { campaign, seat, user, nth, request: _, at } => (campaign, seat, user, nth, at, lsn),
+            Event::Granted { campaign, seat, user, nth, request: _, at }
+            | Event::Confirmed { campaign, seat, user, nth, at } => (campaign, seat, user, nth, at, lsn),
             Event::Imported { campaign, seat, user, nth, at, seq } => (campaign, seat, user, nth, at, *seq),
             Event::CampaignCreated { id, name, terms, .. } => {
                 self.add(*id, String::from_utf8_lossy(name).into(), terms.shadow);
@@ -63,6 +64,8 @@ impl Campaigns {
             }
             Event::CampaignAltered { .. }
             | Event::CampaignDropped { .. }
+            | Event::Held { .. }
+            | Event::HoldEnded { .. }
             | Event::Skipped { .. }
             | Event::KeySet { .. }
             | Event::KeyCounted { .. }

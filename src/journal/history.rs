@@ -75,6 +75,9 @@ fn stays(event: &Event<'_>) -> bool {
         | Event::CampaignAltered { .. }
         | Event::CampaignDropped { .. }
         | Event::Granted { .. }
+        | Event::Held { .. }
+        | Event::Confirmed { .. }
+        | Event::HoldEnded { .. }
         | Event::Imported { .. }
         | Event::Skipped { .. } => true,
         Event::KeySet { .. }

@@ -217,11 +217,18 @@ fn tell(snapshot: &Snapshot, first: Lsn, visit: &mut dyn FnMut(Lsn, &Event<'_>))
                 visit((*lsn).min(first.prev()), &Event::CampaignAltered { id: campaign, to: *to, at: *at, by });
             }
             Piece::Altered { .. } => {}
-            Piece::Seat { user, nth, request, at, lsn } => {
+            Piece::FreeSeats(count) => seat += count,
+            Piece::Seat { user, nth, request, at, lsn, until } => {
                 seat += 1;
                 if *lsn < first {
-                    let seat = Seat::new(seat);
-                    visit(*lsn, &Event::Granted { campaign, seat, user: *user, nth: *nth, request, at: *at });
+                    let (seat, user, nth, at) = (Seat::new(seat), *user, *nth, *at);
+                    visit(
+                        *lsn,
+                        &match *until {
+                            Some(until) => Event::Held { campaign, seat, user, nth, request, at, until },
+                            None => Event::Granted { campaign, seat, user, nth, request, at },
+                        },
+                    );
                 }
             }
             Piece::Gone(_) | Piece::Key { .. } => {}

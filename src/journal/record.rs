@@ -17,7 +17,7 @@ use crate::ids::{CampaignId, Db, Lsn, Millis, User};
 use crate::limits;
 
 /// What a record takes beyond the bytes of its keys, values, names and users: at most this.
-pub const RECORD_OVERHEAD_BYTES_MAX: usize = HEAD_BYTES + 35;
+pub const RECORD_OVERHEAD_BYTES_MAX: usize = HEAD_BYTES + 39;
 
 const HEAD_BYTES: usize = 8;
 const VERSION: u8 = 1;
@@ -37,6 +37,12 @@ const GRANTED_MORE_INT: u8 = 10;
 const GRANTED_MORE_ANY: u8 = 11;
 const IMPORTED_MORE_INT: u8 = 12;
 const IMPORTED_MORE_ANY: u8 = 13;
+const HELD_INT: u8 = 14;
+const HELD_ANY: u8 = 15;
+const HOLD_ENDED_INT: u8 = 16;
+const HOLD_ENDED_ANY: u8 = 17;
+const CONFIRMED_INT: u8 = 18;
+const CONFIRMED_ANY: u8 = 19;
 /// Positions up to one whose events history leaves out: no event of its own.
 const LEFT_OUT: u8 = 8;
 const KEY_SET: u8 = 32;
@@ -53,6 +59,7 @@ const USERS_ANY: u8 = 4;
 const SHADOW: u8 = 8;
 const HAS_PER_USER: u8 = 16;
 const NO_ID: u8 = 32;
+const HAS_HOLD: u8 = 64;
 
 /// Adds the word that history leaves out the events up to `upto`.
 pub(super) fn encode_left_out(upto: Lsn, into: &mut Vec<u8>) {
@@ -83,6 +90,7 @@ pub(super) fn encode(event: &Event<'_>, more: bool, into: &mut Vec<u8>) {
             put_i64(into, terms.open.map_or(0, |time| time.0));
             put_i64(into, terms.close.map_or(0, |time| time.0));
             put_per_user(into, terms.per_user);
+            put_hold(into, terms.hold);
             into.extend_from_slice(name);
         }
         Event::CampaignAltered { id, to, at, by } => {
@@ -111,6 +119,38 @@ pub(super) fn encode(event: &Event<'_>, more: bool, into: &mut Vec<u8>) {
                 put_u16(into, *nth);
                 put_short(into, request);
             }
+            match user {
+                User::Int(user) => put_i64(into, *user),
+                User::Any(user) => into.extend_from_slice(user),
+            }
+        }
+        Event::Held { campaign, seat, user, nth, request, at, until } => {
+            put_u32(into, campaign.0);
+            put_u32(into, seat.get());
+            put_i64(into, at.0);
+            put_i64(into, until.0);
+            put_u16(into, *nth);
+            put_short(into, request);
+            match user {
+                User::Int(user) => put_i64(into, *user),
+                User::Any(user) => into.extend_from_slice(user),
+            }
+        }
+        Event::Confirmed { campaign, seat, user, nth, at } => {
+            put_u32(into, campaign.0);
+            put_u32(into, seat.get());
+            put_i64(into, at.0);
+            put_u16(into, *nth);
+            match user {
+                User::Int(user) => put_i64(into, *user),
+                User::Any(user) => into.extend_from_slice(user),
+            }
+        }
+        Event::HoldEnded { campaign, seat, user, at, expired } => {
+            put_u32(into, campaign.0);
+            put_u32(into, seat.get());
+            put_i64(into, at.0);
+            into.push(u8::from(*expired));
             match user {
                 User::Int(user) => put_i64(into, *user),
                 User::Any(user) => into.extend_from_slice(user),
@@ -173,14 +213,22 @@ pub fn record_bytes_max(event: &Event<'_>) -> usize {
     let borrowed = match event {
         Event::CampaignCreated { name, .. } => name.len(),
         Event::CampaignAltered { by, .. } => by.len(),
-        Event::Granted { user: User::Int(_), request, .. } => request.len(),
-        Event::Granted { user: User::Any(user), request, .. } => user.len() + request.len(),
-        Event::Imported { user: User::Any(user), .. } => user.len(),
+        Event::Granted { user: User::Int(_), request, .. } | Event::Held { user: User::Int(_), request, .. } => {
+            request.len()
+        }
+        Event::Granted { user: User::Any(user), request, .. } | Event::Held { user: User::Any(user), request, .. } => {
+            user.len() + request.len()
+        }
+        Event::Imported { user: User::Any(user), .. }
+        | Event::Confirmed { user: User::Any(user), .. }
+        | Event::HoldEnded { user: User::Any(user), .. } => user.len(),
         Event::KeySet { key, value, .. } => key.len() + value.len(),
         Event::KeyPatched { key, bytes, .. } => key.len() + bytes.len(),
         Event::KeyCounted { key, .. } | Event::KeyExpirySet { key, .. } | Event::KeyRemoved { key, .. } => key.len(),
         Event::KeyRenamed { from, to, .. } => from.len() + to.len(),
         Event::CampaignDropped { .. }
+        | Event::Confirmed { user: User::Int(_), .. }
+        | Event::HoldEnded { user: User::Int(_), .. }
         | Event::Imported { user: User::Int(_), .. }
         | Event::Skipped { .. }
         | Event::Flushed { .. } => 0,
@@ -296,7 +344,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(Event<'_>, bool, usize), BadRecord
     let [kind, version, flags, zero, a, b, c, d, rest @ ..] = bytes else { return Err(BadRecord::Count) };
     let (kind, version) = (*kind, *version);
     let known = (CREATED..=SKIPPED).contains(&kind)
-        || (ALTERED..=IMPORTED_MORE_ANY).contains(&kind)
+        || (ALTERED..=CONFIRMED_ANY).contains(&kind)
         || (KEY_SET..=FLUSHED).contains(&kind);
     if !known || version != VERSION || flags & !MORE != 0 || *zero != 0 {
         return Err(BadRecord::Newer { kind, version });
@@ -334,6 +382,25 @@ fn payload_of<'a>(kind: u8, cut: &mut Cut<'a>) -> Option<Event<'a>> {
             let (nth, request) = if kind == GRANTED_ANY { (1, &b""[..]) } else { more_of(cut)? };
             let user = if kind == GRANTED_MORE_INT { User::Int(cut.i64()?) } else { User::Any(cut.rest()) };
             Event::Granted { campaign, seat, user, nth, request, at }
+        }
+        HELD_INT | HELD_ANY => {
+            let (campaign, seat) = (CampaignId(cut.u32()?), cut.seat()?);
+            let (at, until) = (Millis(cut.i64()?), Millis(cut.i64()?));
+            let (nth, request) = nth_and_request(cut)?;
+            let user = if kind == HELD_INT { User::Int(cut.i64()?) } else { User::Any(cut.rest()) };
+            Event::Held { campaign, seat, user, nth, request, at, until }
+        }
+        CONFIRMED_INT | CONFIRMED_ANY => {
+            let (campaign, seat, at) = (CampaignId(cut.u32()?), cut.seat()?, Millis(cut.i64()?));
+            let nth = cut.u16().filter(|nth| *nth > 0)?;
+            let user = if kind == CONFIRMED_INT { User::Int(cut.i64()?) } else { User::Any(cut.rest()) };
+            Event::Confirmed { campaign, seat, user, nth, at }
+        }
+        HOLD_ENDED_INT | HOLD_ENDED_ANY => {
+            let (campaign, seat) = (CampaignId(cut.u32()?), cut.seat()?);
+            let (at, expired) = (Millis(cut.i64()?), cut.truth()?);
+            let user = if kind == HOLD_ENDED_INT { User::Int(cut.i64()?) } else { User::Any(cut.rest()) };
+            Event::HoldEnded { campaign, seat, user, at, expired }
         }
         IMPORTED_INT | IMPORTED_ANY | IMPORTED_MORE_INT | IMPORTED_MORE_ANY => {
             let (campaign, seat) = (CampaignId(cut.u32()?), cut.seat()?);
@@ -377,6 +444,12 @@ fn kind_of(event: &Event<'_>) -> u8 {
         Event::Imported { user: User::Any(_), nth: 1, .. } => IMPORTED_ANY,
         Event::Imported { user: User::Int(_), .. } => IMPORTED_MORE_INT,
         Event::Imported { user: User::Any(_), .. } => IMPORTED_MORE_ANY,
+        Event::Held { user: User::Int(_), .. } => HELD_INT,
+        Event::Held { user: User::Any(_), .. } => HELD_ANY,
+        Event::Confirmed { user: User::Int(_), .. } => CONFIRMED_INT,
+        Event::Confirmed { user: User::Any(_), .. } => CONFIRMED_ANY,
+        Event::HoldEnded { user: User::Int(_), .. } => HOLD_ENDED_INT,
+        Event::HoldEnded { user: User::Any(_), .. } => HOLD_ENDED_ANY,
         Event::Skipped { .. } => SKIPPED,
         Event::KeySet { .. } => KEY_SET,
         Event::KeyCounted { .. } => KEY_COUNTED,
@@ -395,18 +468,23 @@ fn says_more(event: &Event<'_>) -> bool {
 
 /// What a grant says more: which of the user's seats it is, and the request.
 pub(super) fn more_of<'a>(cut: &mut Cut<'a>) -> Option<(u16, &'a [u8])> {
+    nth_and_request(cut).filter(|(nth, request)| *nth > 1 || !request.is_empty())
+}
+
+/// Which of the user's seats one is, and the request that got it.
+pub(super) fn nth_and_request<'a>(cut: &mut Cut<'a>) -> Option<(u16, &'a [u8])> {
     let (nth, request) = (cut.u16()?, cut.short()?);
-    let sound = nth > 0 && request.len() <= limits::REQUEST_ID_BYTES_MAX && (nth > 1 || !request.is_empty());
-    sound.then_some((nth, request))
+    (nth > 0 && request.len() <= limits::REQUEST_ID_BYTES_MAX).then_some((nth, request))
 }
 
 /// Terms behind their flags; none where they are not what `terms_flags` and its writer made.
 pub(super) fn terms_of(limit: u32, flags: u8, cut: &mut Cut<'_>) -> Option<Terms> {
-    let known = flags & !(HAS_OPEN | HAS_CLOSE | USERS_ANY | SHADOW | HAS_PER_USER | NO_ID) == 0;
+    let known = flags & !(HAS_OPEN | HAS_CLOSE | USERS_ANY | SHADOW | HAS_PER_USER | NO_ID | HAS_HOLD) == 0;
     let (open, close) = (Millis(cut.i64()?), Millis(cut.i64()?));
     Some(Terms {
         limit,
         per_user: per_user_of(flags, cut)?,
+        hold: if flags & HAS_HOLD == 0 { 0 } else { cut.u32().filter(|hold| *hold > 0)? },
         no_id: flags & NO_ID != 0,
         open: flagged(flags & HAS_OPEN, open)?,
         close: flagged(flags & HAS_CLOSE, close)?,
@@ -428,6 +506,13 @@ fn flagged(flag: u8, time: Millis) -> Option<Option<Millis>> {
 pub(super) fn put_per_user(into: &mut Vec<u8>, per_user: u16) {
     if per_user != 1 {
         put_u16(into, per_user);
+    }
+}
+
+/// Written only where claims are held.
+pub(super) fn put_hold(into: &mut Vec<u8>, hold: u32) {
+    if hold > 0 {
+        put_u32(into, hold);
     }
 }
 
@@ -464,6 +549,7 @@ pub(super) fn terms_flags(terms: &Terms) -> u8 {
         | flag(terms.users == Users::Any, USERS_ANY)
         | flag(terms.per_user != 1, HAS_PER_USER)
         | flag(terms.no_id, NO_ID)
+        | flag(terms.hold > 0, HAS_HOLD)
         | flag(terms.shadow, SHADOW)
 }
 
@@ -544,6 +630,79 @@ mod tests {
                     seq: Lsn::new(9),
                 },
                 "0d0100001d000000 01000000 39000000 0300000000000000 0900000000000000 0200 616e6e",
+            ),
+            (
+                Event::CampaignCreated {
+                    id: CampaignId(1),
+                    name: b"c",
+                    terms: Terms { limit: 9, hold: 600_000, ..Terms::DEFAULT },
+                    at: Millis(3),
+                },
+                "0101000026000000 01000000 09000000 40 0300000000000000 0000000000000000 0000000000000000 c0270900 63",
+            ),
+            (
+                Event::Held {
+                    campaign: CampaignId(1),
+                    seat: Seat::new(57),
+                    user: User::Int(-2),
+                    nth: 2,
+                    request: b"r-7",
+                    at: Millis(3),
+                    until: Millis(9),
+                },
+                "0e01000026000000 01000000 39000000 0300000000000000 0900000000000000 0200 03 722d37 feffffffffffffff",
+            ),
+            (
+                Event::Held {
+                    campaign: CampaignId(1),
+                    seat: Seat::new(57),
+                    user: User::Any(b"ann"),
+                    nth: 1,
+                    request: b"",
+                    at: Millis(3),
+                    until: Millis(9),
+                },
+                "0f0100001e000000 01000000 39000000 0300000000000000 0900000000000000 0100 00 616e6e",
+            ),
+            (
+                Event::HoldEnded {
+                    campaign: CampaignId(1),
+                    seat: Seat::new(57),
+                    user: User::Int(-2),
+                    at: Millis(3),
+                    expired: true,
+                },
+                "1001000019000000 01000000 39000000 0300000000000000 01 feffffffffffffff",
+            ),
+            (
+                Event::HoldEnded {
+                    campaign: CampaignId(1),
+                    seat: Seat::new(57),
+                    user: User::Any(b"ann"),
+                    at: Millis(3),
+                    expired: false,
+                },
+                "1101000014000000 01000000 39000000 0300000000000000 00 616e6e",
+            ),
+            (
+                Event::Confirmed {
+                    campaign: CampaignId(1),
+                    seat: Seat::new(57),
+                    user: User::Int(-2),
+                    nth: 2,
+                    at: Millis(3),
+                },
+                "120100001a000000 01000000 39000000 0300000000000000 0200 feffffffffffffff",
+            ),
+            (
+                Event::Confirmed {
+                    campaign: CampaignId(1),
+                    seat: Seat::new(57),
+                    user: User::Any(b"ann"),
+                    nth: 1,
+                    at: Millis(3),
+                },
+                "1301000015000000 01000000 39000000 0300000000000000 0100 616e6e",
             ),
             (Event::CampaignDropped { id: CampaignId(7), at: Millis(9) }, "020100000c000000 07000000 0900000000000000"),
             (

@@ -9,13 +9,15 @@
 //! block   len u32  pieces u32  crc u32  pieces of len bytes
 //! foot    0 u32  0 u32  crc u32  pieces u64  seats u64  crc u32
 //! piece   kind u8, then by kind:
-//!   1 campaign  id u32  limit u32  flags u8  created i64  open i64  close i64  per user u16?
+//!   1 campaign  id u32  limit u32  flags u8  created i64  open i64  close i64  per user u16?  hold u32?
 //!               created_lsn u64  lsn u64  name
 //!   2 dropped   as 1, before the name: granted u32  first_grant i64  last_grant i64  last_lsn u64
 //!   3 gone      id u32
 //!   4 seat      user i64  at u48  lsn u48          5 seat   at u48  lsn u48  user
-//!   7 altered   limit u32  flags u8  open i64  close i64  per user u16?  at i64  lsn u64     7 to 9 since format 2
+//!   7 altered   limit u32  flags u8  open i64  close i64  per user u16?  at i64  lsn u64    7 to 12 since format 2
 //!   8 seat      as 4, then nth u16  ID len u8  ID           9 seat   as 5, before the user: the same
+//!  10 free      seats u32
+//!  11 held      user i64  at u48  lsn u48  until i64  nth u16  ID len u8  ID        12 held   the same, user last
 //!   6 key       db u8  expires i64  lsn u64  key  value          names, users, keys, values: len u32, bytes
 //! ```
 //!
@@ -26,7 +28,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::bytes::{Cut, put_i64, put_short, put_sized, put_u16, put_u32, put_u48, put_u64};
-use super::record::{alterable_of, more_of, put_alterable, put_per_user, terms_flags, terms_of};
+use super::record::{
+    alterable_of, more_of, nth_and_request, put_alterable, put_hold, put_per_user, terms_flags, terms_of,
+};
 use super::{Disk, DiskFile, JournalError, segment};
 use crate::core::{Contradiction, Core, Marks, Piece, Restoring, RetiredSeats};
 use crate::ids::{CampaignId, Db, LogId, Lsn, Millis, User};
@@ -55,6 +59,9 @@ const KEY: u8 = 6;
 const ALTERED: u8 = 7;
 const SEAT_MORE_INT: u8 = 8;
 const SEAT_MORE_ANY: u8 = 9;
+const FREE_SEATS: u8 = 10;
+const HELD_INT: u8 = 11;
+const HELD_ANY: u8 = 12;
 
 /// What a snapshot covers: where reading the journal goes on behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,10 +185,12 @@ impl Pen<'_> {
         if matches!(piece, Piece::Altered { .. }) && on(Sabotage::ForgetAltered) {
             return Ok(());
         }
-        if let Piece::Seat { user, nth, at, lsn, .. } = piece
-            && on(Sabotage::ForgetRequests)
+        if let Piece::Seat { user, nth, request, at, lsn, until } = *piece
+            && (on(Sabotage::ForgetRequests) || on(Sabotage::ForgetHolds))
         {
-            encode(&Piece::Seat { user: *user, nth: *nth, request: b"", at: *at, lsn: *lsn }, &mut self.block);
+            let request = if on(Sabotage::ForgetRequests) { b"" } else { request };
+            let until = until.filter(|_| !on(Sabotage::ForgetHolds));
+            encode(&Piece::Seat { user, nth, request, at, lsn, until }, &mut self.block);
         } else {
             encode(piece, &mut self.block);
         }
@@ -251,6 +260,7 @@ pub(super) fn encode(piece: &Piece<'_>, into: &mut Vec<u8>) {
             put_i64(into, terms.open.map_or(0, |time| time.0));
             put_i64(into, terms.close.map_or(0, |time| time.0));
             put_per_user(into, terms.per_user);
+            put_hold(into, terms.hold);
             put_u64(into, created_lsn.get());
             put_u64(into, lsn.get());
             if let Some(seats) = retired {
@@ -271,19 +281,28 @@ pub(super) fn encode(piece: &Piece<'_>, into: &mut Vec<u8>) {
             into.push(GONE);
             put_u32(into, id.0);
         }
-        Piece::Seat { user, nth, request, at, lsn } => {
-            let says_more = *nth > 1 || !request.is_empty();
-            into.push(match (user, says_more) {
-                (User::Int(_), false) => SEAT_INT,
-                (User::Any(_), false) => SEAT_ANY,
-                (User::Int(_), true) => SEAT_MORE_INT,
-                (User::Any(_), true) => SEAT_MORE_ANY,
+        Piece::FreeSeats(count) => {
+            into.push(FREE_SEATS);
+            put_u32(into, *count);
+        }
+        Piece::Seat { user, nth, request, at, lsn, until } => {
+            let says_more = *nth > 1 || !request.is_empty() || until.is_some();
+            into.push(match (user, says_more, until) {
+                (User::Int(_), _, Some(_)) => HELD_INT,
+                (User::Any(_), _, Some(_)) => HELD_ANY,
+                (User::Int(_), false, None) => SEAT_INT,
+                (User::Any(_), false, None) => SEAT_ANY,
+                (User::Int(_), true, None) => SEAT_MORE_INT,
+                (User::Any(_), true, None) => SEAT_MORE_ANY,
             });
             if let User::Int(user) = user {
                 put_i64(into, *user);
             }
             put_u48(into, at.0.cast_unsigned());
             put_u48(into, lsn.get());
+            if let Some(until) = until {
+                put_i64(into, until.0);
+            }
             if says_more {
                 put_u16(into, *nth);
                 put_short(into, request);
@@ -323,12 +342,18 @@ fn decode<'a>(cut: &mut Cut<'a>) -> Option<Piece<'a>> {
         }
         ALTERED => Piece::Altered { to: alterable_of(cut)?, at: Millis(cut.i64()?), lsn: Lsn::new(cut.u64()?) },
         GONE => Piece::Gone(CampaignId(cut.u32()?)),
-        kind @ (SEAT_INT | SEAT_ANY | SEAT_MORE_INT | SEAT_MORE_ANY) => {
-            let number = if matches!(kind, SEAT_INT | SEAT_MORE_INT) { Some(cut.i64()?) } else { None };
+        FREE_SEATS => Piece::FreeSeats(cut.u32()?),
+        kind @ (SEAT_INT | SEAT_ANY | SEAT_MORE_INT | SEAT_MORE_ANY | HELD_INT | HELD_ANY) => {
+            let is_number = matches!(kind, SEAT_INT | SEAT_MORE_INT | HELD_INT);
+            let number = if is_number { Some(cut.i64()?) } else { None };
             let (at, lsn) = (millis(cut.u48()?), Lsn::new(cut.u48()?));
-            let (nth, request) = if kind >= SEAT_MORE_INT { more_of(cut)? } else { (1, &b""[..]) };
+            let (until, (nth, request)) = match kind {
+                HELD_INT | HELD_ANY => (Some(Millis(cut.i64()?)), nth_and_request(cut)?),
+                SEAT_MORE_INT | SEAT_MORE_ANY => (None, more_of(cut)?),
+                _ => (None, (1, &b""[..])),
+            };
             let user = if let Some(number) = number { User::Int(number) } else { User::Any(cut.sized()?) };
-            Piece::Seat { user, nth, request, at, lsn }
+            Piece::Seat { user, nth, request, at, lsn, until }
         }
         KEY => {
             let (db, expires, lsn) = (Db(cut.u8()?), Millis(cut.i64()?), Lsn::new(cut.u64()?));
@@ -500,6 +525,15 @@ mod tests {
             request: b"",
             at: Millis(3),
         };
+        let held = |seat, user| Event::Held {
+            campaign: CampaignId(4),
+            seat: Seat::new(seat),
+            user: User::Int(user),
+            nth: 1,
+            request: b"",
+            at: Millis(3),
+            until: Millis(8),
+        };
         let created = |id, name, terms| Event::CampaignCreated { id: CampaignId(id), name, terms, at: Millis(1) };
         for (lsn, event) in (1..).map(Lsn::new).zip([
             created(0, b"a", terms),
@@ -513,11 +547,21 @@ mod tests {
             granted(CampaignId(3), 1, User::Any(b"bob")),
             Event::CampaignDropped { id: CampaignId(3), at: Millis(5) },
             Event::KeySet { db: Db(2), key: b"k", value: b"vv".into(), expires: Millis(77) },
+            created(4, b"h", Terms { limit: 9, hold: 5, ..Terms::DEFAULT }),
+            held(1, 1),
+            held(2, 2),
+            Event::HoldEnded {
+                campaign: CampaignId(4),
+                seat: Seat::new(1),
+                user: User::Int(1),
+                at: Millis(3),
+                expired: true,
+            },
         ]) {
             core.evolve(lsn, &event);
         }
         let log = LogId([0xbb; 16]);
-        let covered = Covered { log, segment: 3, next: Lsn::new(12), chain: 0x0102_0304, term: 2, owner: [0xaa; 16] };
+        let covered = Covered { log, segment: 3, next: Lsn::new(16), chain: 0x0102_0304, term: 2, owner: [0xaa; 16] };
         (core, covered)
     }
 
@@ -528,10 +572,10 @@ mod tests {
         let (core, covered) = small();
         let size = write(&disk, dir, &covered, Millis(8), &core, &mut |_| Ok(())).expect("written");
         let golden = [
-            "4347534e41505331 0200 bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb 0300000000000000 0c00000000000000 04030201",
+            "4347534e41505331 0200 bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb 0300000000000000 1000000000000000 04030201",
             "0200000000000000 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa 0a00000000000000 0600000000000000 0800000000000000",
             "CRC",
-            "32010000 08000000 CRC",
+            "92010000 0b000000 CRC",
             "01 00000000 09000000 09 0100000000000000 0200000000000000 0000000000000000 0100000000000000 0200000000000000 01000000 61",
             "04 feffffffffffffff 030000000000 020000000000",
             "01 01000000 09000000 04 0100000000000000 0000000000000000 0000000000000000 0300000000000000 0500000000000000 01000000 62",
@@ -541,8 +585,12 @@ mod tests {
             "02 03000000 09000000 04 0100000000000000 0000000000000000 0000000000000000 0800000000000000",
             "0a00000000000000",
             "01000000 0300000000000000 0300000000000000 0900000000000000 01000000 63",
+            "01 04000000 09000000 40 0100000000000000 0000000000000000 0000000000000000 05000000",
+            "0c00000000000000 0f00000000000000 01000000 68",
+            "0a 01000000",
+            "0b 0200000000000000 030000000000 0e0000000000 0800000000000000 0100 00",
             "06 02 4d00000000000000 0b00000000000000 01000000 6b 02000000 7676",
-            "00000000 00000000 CRC 0800000000000000 0200000000000000 CRC",
+            "00000000 00000000 CRC 0b00000000000000 0300000000000000 CRC",
         ];
         let bytes = disk.files().remove(&path(dir, 3)).expect("it is there");
         let (mut at, golden) = (0, golden.join(" "));
@@ -552,7 +600,7 @@ mod tests {
             assert!(field == "CRC" || here == field, "at {at}: {here}, not {field}");
             at += len;
         }
-        assert_eq!((at as u64, size), (size.bytes, SnapshotSize { bytes: bytes.len() as u64, pieces: 8, seats: 2 }));
+        assert_eq!((at as u64, size), (size.bytes, SnapshotSize { bytes: bytes.len() as u64, pieces: 11, seats: 3 }));
         let crc = u32::from_le_bytes(bytes[94..98].try_into().expect("four bytes"));
         assert_eq!(crc, crc32c::crc32c(&bytes[..94]));
     }
@@ -572,7 +620,7 @@ mod tests {
             all.sort();
             all
         };
-        for lsn in 12..20_000 {
+        for lsn in 16..20_000 {
             let value = vec![b'v'; lsn as usize % 99];
             let key = lsn.to_string();
             let event = Event::KeySet { db: Db(0), key: key.as_bytes(), value: value.into(), expires: Millis::NEVER };

@@ -7,7 +7,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use crate::core::{Claim, Command, Core, Decision, Event, Group, Outcome, Refusal, Reply, Users, View};
-use crate::ids::{Lsn, Millis, Seat};
+use crate::ids::{CampaignId, Lsn, Millis, Seat, User};
 use crate::journal::{self, Answerable, Journal, Open, Room};
 use crate::limits;
 use crate::metrics::Figures;
@@ -47,8 +47,10 @@ pub struct Gate {
     clock: GateClock,
     view: View,
     in_turn: bool,
-    /// More deadlines have passed than one turn removes keys for.
+    /// More deadlines of keys and holds have passed than one turn journals.
     more_due: bool,
+    /// The end of a hold or of a key found no room in the journal: tried again when the journal has moved.
+    due_waits: bool,
     stopping: bool,
     /// Ends the turn: seals the batch, lets answers go.
     turn: Wake,
@@ -70,14 +72,33 @@ pub struct Gate {
     pub(crate) executed: Option<Vec<Executed>>,
 }
 
-/// One command that was answered, as a simulation sees it.
+/// What a gate did, as a simulation sees it.
 #[cfg(any(test, feature = "sim"))]
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Executed {
-    /// How the answer begins.
-    pub begins: [u8; 2],
-    /// The last change of all then.
-    pub applied: Lsn,
+#[derive(Clone, Debug)]
+pub(crate) enum Executed {
+    /// A command was answered.
+    Command {
+        /// How the answer begins.
+        begins: [u8; 2],
+        /// The last change of all then.
+        applied: Lsn,
+    },
+    /// A hold whose time was over ended.
+    HoldEnded {
+        /// Of the campaign with this name.
+        campaign: Box<[u8]>,
+        /// Its seat.
+        seat: Seat,
+        /// When.
+        at: Millis,
+        /// The position of that.
+        lsn: Lsn,
+    },
+    /// A hold whose time was over stayed: the journal had no room for its end.
+    HoldStayed {
+        /// When.
+        at: Millis,
+    },
 }
 
 /// What a gate decides from: made by replay.
@@ -122,6 +143,7 @@ impl Gate {
             view: View::default(),
             in_turn: false,
             more_due: false,
+            due_waits: false,
             stopping: false,
             turn,
             leave,
@@ -230,6 +252,7 @@ impl Gate {
             });
         }
         if self.turn.journal_has_moved() {
+            self.more_due |= self.due_waits;
             self.crowded.drain(..).for_each(Waker::wake);
             let snapshots = &self.watermarks.snapshots;
             self.saving.retain(|(ticket, waker)| {
@@ -266,6 +289,15 @@ impl Gate {
         {
             return refuse(Refusal::Err(why), protocol, out);
         }
+        if let Some((campaign, seats)) = self.core.overdue(&command, self.view.now)
+            && self.stale.is_none()
+        {
+            for seat in seats {
+                if let Err(room) = self.end_hold(campaign, seat) {
+                    return no_room(room, protocol, out);
+                }
+            }
+        }
         let waits_for_kafka = self.facts.answers_are_published && tells_of_grants(&command);
         let (claim, depends) = match self.core.decide(command, &self.view) {
             Decision::Answer { reply: Reply::Refused(Refusal::NoCampaign(_)), .. } if self.stale.is_some() => {
@@ -288,13 +320,9 @@ impl Gate {
                 if bytes > limits::GROUP_BYTES_MAX {
                     return refuse(Refusal::Err(TOO_LARGE), protocol, out);
                 }
-                match room(self.journal.as_mut().expect(LOADED), bytes, self.view.now) {
-                    Room::Ready => {}
-                    Room::Wait => return Ran::NoRoom,
-                    Room::Refused(reason) => {
-                        let line = format!("MISCONF Errors writing to the journal: {reason}");
-                        return refuse(Refusal::Line(line.into()), protocol, out);
-                    }
+                let room = room(self.journal.as_mut().expect(LOADED), bytes, self.view.now);
+                if room != Room::Ready {
+                    return no_room(room, protocol, out);
                 }
                 if on(Sabotage::WrongSeat)
                     && let Reply::Claim(Claim { outcome: Outcome::Granted(seat), .. }) = &mut reply
@@ -336,7 +364,9 @@ impl Gate {
             self.core.evolve(lsn, event);
             if let Event::CampaignCreated { id, .. }
             | Event::CampaignAltered { id, .. }
-            | Event::CampaignDropped { id, .. } = event
+            | Event::CampaignDropped { id, .. }
+            | Event::Confirmed { campaign: id, .. }
+            | Event::HoldEnded { campaign: id, .. } = event
             {
                 self.tally.touch(*id);
             }
@@ -344,24 +374,82 @@ impl Gate {
         lsn
     }
 
-    /// Some keys whose deadline has passed are removed, as events of their own.
+    /// Some holds and keys whose deadline has passed end, as events of their own.
     fn expire_due(&mut self) {
-        self.more_due = false;
+        (self.more_due, self.due_waits) = (false, false);
         if self.stale.is_some() || self.is_loading() {
             return;
         }
-        let due = self.core.due(self.view.now, limits::EXPIRES_PER_TURN);
-        let more = due.len() == limits::EXPIRES_PER_TURN;
+        let due_by = if on(Sabotage::HoldsEndEarly) { Millis(self.view.now.0 + 20) } else { self.view.now };
+        let mut holds = self.core.due_holds(due_by, limits::EXPIRES_PER_TURN);
+        if on(Sabotage::KeepHolds) {
+            holds.clear();
+        }
+        let left = limits::EXPIRES_PER_TURN - holds.len();
+        for (campaign, seat) in holds {
+            if let Err(room) = self.end_hold(campaign, seat) {
+                self.due_waits = room == Room::Wait;
+                return;
+            }
+        }
+        let due = self.core.due(self.view.now, left);
+        let more = due.len() == left;
         for (db, key) in due {
             let group = Group::One(Event::KeyRemoved { db, key: &key, expired: true });
             let bytes = group.events().iter().map(journal::record_bytes_max).sum();
-            if room(self.journal.as_mut().expect(LOADED), bytes, self.view.now) != Room::Ready {
+            let room = room(self.journal.as_mut().expect(LOADED), bytes, self.view.now);
+            if room != Room::Ready {
+                self.due_waits = room == Room::Wait;
                 return;
             }
             self.write(&group);
             self.stats.expired_keys += 1;
         }
         self.more_due = more;
+    }
+
+    /// How long it takes until the next hold ends. Nothing where one is due already: it ends in this turn or waits for room.
+    pub fn until_hold_ends(&self) -> Option<Duration> {
+        let deadline = self.core.next_hold_deadline().filter(|deadline| *deadline > self.view.now)?;
+        let wait = deadline.0.saturating_sub(self.view.now.0).cast_unsigned();
+        Some(Duration::from_millis(wait).saturating_sub(self.clock.uptime() - Duration::from_micros(self.now_us)))
+    }
+
+    /// A hold whose deadline has passed ends. The error is why that cannot be journalled now.
+    fn end_hold(&mut self, campaign: CampaignId, seat: Seat) -> Result<(), Room> {
+        let name: Box<[u8]>;
+        let user = match self.core.user_at(campaign, seat) {
+            User::Int(number) => User::Int(number),
+            User::Any(bytes) => {
+                name = bytes.into();
+                User::Any(&name)
+            }
+        };
+        let event = Event::HoldEnded { campaign, seat, user, at: self.view.now, expired: true };
+        match room(self.journal.as_mut().expect(LOADED), journal::record_bytes_max(&event), self.view.now) {
+            Room::Ready => {
+                self.write(&Group::One(event));
+                #[cfg(any(test, feature = "sim"))]
+                self.note(|gate| {
+                    let name = gate.core.campaign(campaign).expect("a campaign with holds is there").name;
+                    Executed::HoldEnded { campaign: name.into(), seat, at: gate.view.now, lsn: gate.core.applied() }
+                });
+                Ok(())
+            }
+            room @ (Room::Wait | Room::Refused(_)) => {
+                #[cfg(any(test, feature = "sim"))]
+                self.note(|gate| Executed::HoldStayed { at: gate.view.now });
+                Err(room)
+            }
+        }
+    }
+
+    #[cfg(any(test, feature = "sim"))]
+    fn note(&mut self, what: impl FnOnce(&Gate) -> Executed) {
+        if self.executed.is_some() {
+            let executed = what(self);
+            self.executed.get_or_insert_default().push(executed);
+        }
     }
 
     /// How far answers may leave.
@@ -442,12 +530,25 @@ fn room(journal: &mut Journal<Open>, bytes: usize, now: Millis) -> Room {
     }
 }
 
+/// What becomes of a request whose events find no room.
+#[cold]
+fn no_room(room: Room, protocol: Protocol, out: &mut Vec<u8>) -> Ran {
+    match room {
+        Room::Ready | Room::Wait => Ran::NoRoom,
+        Room::Refused(reason) => {
+            let line = format!("MISCONF Errors writing to the journal: {reason}");
+            refuse(Refusal::Line(line.into()), protocol, out)
+        }
+    }
+}
+
 /// Whether the answer can tell of a grant, or that there is none.
 fn tells_of_grants(command: &Command<'_>) -> bool {
     matches!(
         command,
         Command::Create { .. }
             | Command::Claim { .. }
+            | Command::Confirm { .. }
             | Command::Status { .. }
             | Command::CampaignInfo { .. }
             | Command::Campaigns

@@ -22,6 +22,8 @@ mod turn;
 mod usage;
 
 pub use facts::Facts;
+#[cfg(any(test, feature = "sim"))]
+pub(crate) use gate::Executed;
 pub use gate::{Gate, Loaded};
 pub use listen::{Address, ListenError, Listener, bind};
 pub use turn::{Wake, run};

@@ -202,7 +202,7 @@ impl Session {
         #[cfg(any(test, feature = "sim"))]
         if let Some(executed) = &mut gate.executed {
             let begins = self.held.buffer()[start..].first_chunk().copied().unwrap_or_default();
-            executed.push(crate::server::gate::Executed { begins, applied: gate.core.applied() });
+            executed.push(crate::server::Executed::Command { begins, applied: gate.core.applied() });
         }
         if self.answers == Answers::Off || skipped {
             self.held.buffer().truncate(start);

@@ -42,7 +42,7 @@ impl Tally {
         let figures = &mut self.counts[claim.campaign.index()].figures;
         figures.claims += 1;
         match claim.outcome {
-            Outcome::Granted(_) => {}
+            Outcome::Granted(_) | Outcome::Held(..) => {}
             Outcome::Already(_) => figures.refused_already += 1,
             Outcome::SoldOut => figures.refused_soldout += 1,
             Outcome::NotOpen(_) => figures.refused_notopen += 1,
@@ -90,6 +90,7 @@ impl Tally {
             }
             let told = CampaignFigures {
                 granted: u64::from(facts.granted),
+                held: u64::from(facts.held),
                 remaining: u64::from(facts.remaining),
                 ..counts.figures
             };
@@ -109,6 +110,7 @@ impl Tally {
 fn add_difference(sum: &mut CampaignFigures, told: CampaignFigures, before: CampaignFigures) {
     let add = |sum: &mut u64, told: u64, before: u64| *sum = sum.wrapping_add(told.wrapping_sub(before));
     add(&mut sum.granted, told.granted, before.granted);
+    add(&mut sum.held, told.held, before.held);
     add(&mut sum.remaining, told.remaining, before.remaining);
     add(&mut sum.claims, told.claims, before.claims);
     add(&mut sum.refused_soldout, told.refused_soldout, before.refused_soldout);

@@ -394,6 +394,40 @@ fn a_key_past_its_deadline_is_removed_by_an_event() {
 }
 
 #[test]
+fn a_hold_past_its_deadline_ends_by_an_event() {
+    let mut world = World::new();
+    let mut client = world.client();
+    world.ask(&mut client, "GATE.CREATE spring LIMIT 5 HOLD 1000");
+    world.ask(&mut client, "GATE.CLAIM spring 7");
+    let before = world.gate.core.applied();
+    let wait = world.gate.until_hold_ends().expect("there is one");
+    assert!(wait > Duration::ZERO && wait <= Duration::from_secs(1), "{wait:?}");
+    world.gate.pass(Duration::from_secs(1));
+    world.gate.tick();
+    world.settle();
+    assert_eq!(world.gate.core.applied(), before.next(), "its end");
+    assert_eq!(world.gate.until_hold_ends(), None);
+    assert_eq!(world.ask(&mut client, "GATE.STATUS spring 7"), "*0");
+    assert_eq!(world.ask(&mut client, "GATE.CONFIRM spring 7"), "*3 +NONE :0 :5");
+}
+
+#[test]
+fn who_asks_about_his_hold_when_it_is_over_is_not_told_of_it_whatever_else_is_due() {
+    let mut world = World::new();
+    let mut client = world.client();
+    world.ask(&mut client, "GATE.CREATE spring LIMIT 5000 HOLD 1000");
+    let claims: String = (1..=3000).map(|user| format!("GATE.CLAIM spring {user}\r\n")).collect();
+    world.ask(&mut client, claims.trim_end());
+    world.gate.pass(Duration::from_secs(1));
+    // The first turn ends no more than a few of them.
+    world.say(&mut client, "GATE.CONFIRM spring 3000");
+    world.settle();
+    let heard = world.heard(&mut client);
+    assert!(heard.starts_with("*3 +NONE :0 :"), "{heard}");
+    world.turn_until(|gate| gate.core.campaigns().next().is_some_and(|spring| spring.held == 0));
+}
+
+#[test]
 fn a_gate_that_stops_answers_what_was_decided_and_decides_nothing_more() {
     let mut world = World::new();
     let mut client = world.client();

@@ -106,10 +106,20 @@ async fn open<E>(gate: &Rc<RefCell<Gate>>, loaded: impl Future<Output = Result<L
     }
 }
 
-/// Ends turns: whoever was ready when the turn was woken has been heard before this task has its own.
+/// Ends turns: whoever was ready when the turn was woken has been heard before this task has its own. Begins one when a
+/// hold ends and nobody asks anything.
 async fn turns(gate: Rc<RefCell<Gate>>, wake: Wake) {
     loop {
-        wake.turn.notified().await;
+        let until_due = gate.borrow().until_hold_ends();
+        let woken = wake.turn.notified();
+        match until_due {
+            None => woken.await,
+            Some(until_due) => {
+                if tokio::time::timeout(until_due, woken).await.is_err() {
+                    gate.borrow_mut().begin_turn();
+                }
+            }
+        }
         gate.borrow_mut().end_turn();
     }
 }

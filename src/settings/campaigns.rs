@@ -32,6 +32,8 @@ pub struct CampaignTerms {
     pub open: Option<i64>,
     /// Unix milliseconds; behind `open`.
     pub close: Option<i64>,
+    /// Milliseconds that a claim is held; 0: it is granted at once.
+    pub hold: u32,
 }
 
 /// `users`
@@ -83,6 +85,10 @@ fn one(name: &str, terms: Value) -> Result<CampaignTerms, String> {
         Some(Value::Boolean(true)) if per_user.is_none() => return Err("noid belongs to peruser".into()),
         Some(no_id) => no_id.as_bool().ok_or("noid is neither true nor false")?,
     };
+    let hold = terms.remove("hold").map(|hold| {
+        let hold = hold.as_integer().and_then(|hold| u32::try_from(hold).ok()).filter(|hold| *hold > 0);
+        hold.ok_or("hold is not between 1 and 4294967295 milliseconds")
+    });
     let users = match terms.remove("users") {
         None => CampaignUsers::default(),
         Some(Value::String(users)) if users == "int" => CampaignUsers::Int,
@@ -97,9 +103,10 @@ fn one(name: &str, terms: Value) -> Result<CampaignTerms, String> {
         users,
         open: terms.remove("open").map(|at| time("open", &at)).transpose()?,
         close: terms.remove("close").map(|at| time("close", &at)).transpose()?,
+        hold: hold.transpose()?.unwrap_or(0),
     };
     if let Some((key, _)) = terms.into_iter().next() {
-        return Err(format!("{key} is none of limit, peruser, noid, users, open, close"));
+        return Err(format!("{key} is none of limit, peruser, noid, users, open, close, hold"));
     }
     if let (Some(open), Some(close)) = (terms_of.open, terms_of.close)
         && open >= close
@@ -132,7 +139,7 @@ mod tests {
     #[test]
     fn terms_are_read_with_their_defaults() {
         let text = "[campaigns.spring]\nlimit = 10\n[campaigns.'a:b']\nlimit = 0\nusers = 'any'\nperuser = 3\nnoid = true\n\
-                    open = 2026-05-01T12:00:00+09:00\nclose = 1777777777777";
+                    hold = 600000\nopen = 2026-05-01T12:00:00+09:00\nclose = 1777777777777";
         let found = parse(text).unwrap();
         let spring = CampaignTerms {
             name: "spring".into(),
@@ -142,12 +149,13 @@ mod tests {
             users: CampaignUsers::Int,
             open: None,
             close: None,
+            hold: 0,
         };
         assert!(found.contains(&spring), "{found:?}");
         let other = found.iter().find(|terms| terms.name == "a:b").unwrap();
         assert_eq!(
-            (other.users, other.per_user, other.no_id, other.open, other.close),
-            (CampaignUsers::Any, 3, true, Some(1_777_604_400_000), Some(1_777_777_777_777))
+            (other.users, other.per_user, other.no_id, other.hold, other.open, other.close),
+            (CampaignUsers::Any, 3, true, 600_000, Some(1_777_604_400_000), Some(1_777_777_777_777))
         );
     }
 
@@ -157,6 +165,7 @@ mod tests {
             ("", "no [campaigns.NAME]"),
             ("campaign = 1\n[campaigns.a]\nlimit = 1", "campaign is no key"),
             ("[campaigns.a]\nusers = 'int'", "campaign a: limit is missing"),
+            ("[campaigns.a]\nlimit = 1\nhold = 0", "campaign a: hold is not between"),
             ("[campaigns.a]\nlimit = -1", "campaign a: limit is not between"),
             ("[campaigns.a]\nlimit = 1\nperuser = 0", "peruser is not between 1 and 65535"),
             ("[campaigns.a]\nlimit = 1\nnoid = 1", "noid is neither true nor false"),

@@ -34,6 +34,12 @@ pub(super) const CLAIM: &[Answer] = &[
          57 43.",
     ),
     (
+        "[HELD, seat, remaining, until]",
+        "A campaign with HOLD keeps this seat for the user, the lowest that was free, until then (Unix milliseconds): \
+         GATE.CONFIRM makes a grant of it, and afterwards it is free again. A claim that is sent again answers the same, \
+         with the deadline of the first. With FLAT: HELD 57 43 1732250600123.",
+    ),
+    (
         "[ALREADY, seat, remaining]",
         "He had it already: with an ID the seat that this ID got him, else the last of all he may have. So it \
          answers a claim that is sent again, also when the campaign is sold out or closed.",
@@ -51,11 +57,29 @@ pub(super) const CLAIM: &[Answer] = &[
     ),
 ];
 
+pub(super) const CONFIRM: &[Answer] = &[
+    (
+        "[GRANTED, seat, remaining]",
+        "The seat is granted: the one that SEAT names, else the first of the user's that is held. Sent again it answers \
+         the same and changes nothing, with SEAT or where a user has one seat. CLOSE does not end holds: who got one in \
+         time can confirm it. With FLAT one bulk string: GRANTED 57 43.",
+    ),
+    (
+        "[NONE, 0, remaining]",
+        "The user holds no seat, or not that one, or its time was over; without SEAT, where a user may have several: \
+         none of his is held.",
+    ),
+    NO_CAMPAIGN,
+    PLAIN_KEY,
+    BAD_USER,
+    ("-ERR ...", "SEAT is no seat, an option is unknown or given twice."),
+];
+
 pub(super) const STATUS: &[Answer] = &[
     (
-        "[[GRANTED, seat, at, stage]]",
+        "[[GRANTED or HELD, seat, at, stage]]",
         "One row for each seat, the first one first. at: Unix milliseconds. stage: accepted (in memory), durable (on disk), \
-         published (in Kafka), stored (in the ledger).",
+         published (in Kafka), stored (in the ledger). What is held is neither published nor stored.",
     ),
     ("[]", "The user has no seat."),
     NO_CAMPAIGN,
@@ -76,7 +100,10 @@ pub(super) const INFO: &[Answer] = &[
 ];
 
 pub(super) const SEATS: &[Answer] = &[
-    ("[[seat, user, at, GRANTED], ...]", "At most count rows, at most 10000, from seat first on."),
+    (
+        "[[seat, user, at, GRANTED or HELD], ...]",
+        "At most count rows, at most 10000, from seat first on. A seat that is free has no row.",
+    ),
     NO_CAMPAIGN,
     PLAIN_KEY,
     ("-ERR ...", "first or count is out of range."),
@@ -100,7 +127,11 @@ pub(super) const ALTER: &[Answer] = &[
 
 pub(super) const DROP: &[Answer] = &[
     ("OK", "It is gone. If it had granted a seat, its name is kept for ever."),
-    ("-CONFLICT ...", "Grants are not yet published or stored: wait, or FORCE, which leaves them to arrive later."),
+    (
+        "-CONFLICT ...",
+        "Seats are held, or grants are not yet published or stored: wait, or FORCE, which ends the holds and leaves the \
+         grants to arrive later.",
+    ),
     NO_CAMPAIGN,
     PLAIN_KEY,
 ];

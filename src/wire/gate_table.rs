@@ -42,6 +42,7 @@ pub(super) const ROWS: &[CommandSpec] = &[
                 Arg::word("noid", "NOID").optional(),
                 Arg::string("open").after("OPEN").optional(),
                 Arg::string("close").after("CLOSE").optional(),
+                Arg::integer("hold").after("HOLD").optional(),
                 Arg::one_of("users", &[Arg::word("int", "INT"), Arg::word("any", "ANY")]).after("USERS").optional(),
                 Arg::word("shadow", "SHADOW").optional(),
             ],
@@ -52,10 +53,19 @@ pub(super) const ROWS: &[CommandSpec] = &[
         .keys(&[key(&["RW", "access", "update"])])
         .doc(
             SINCE,
-            "Claims a seat for a user: GRANTED, ALREADY, SOLDOUT, NOTOPEN or CLOSED, its number, and the free seats.",
+            "Claims a seat for a user: GRANTED, HELD, ALREADY, SOLDOUT, NOTOPEN or CLOSED, its number, and the free seats.",
             &[CAMPAIGN, USER, Arg::string("request").after("ID").optional(), Arg::word("flat", "FLAT").optional()],
         )
         .answers(answers::CLAIM),
+    gate("gate.confirm", -3, parse::confirm)
+        .flags(&[WRITE, DENYOOM, FAST])
+        .keys(&[key(&["RW", "access", "update"])])
+        .doc(
+            SINCE,
+            "Confirms a seat that a user holds: it is granted then.",
+            &[CAMPAIGN, USER, Arg::integer("seat").after("SEAT").optional(), Arg::word("flat", "FLAT").optional()],
+        )
+        .answers(answers::CONFIRM),
     gate("gate.status", 3, parse::status)
         .flags(&[READONLY, FAST])
         .keys(&[key(&["RO", "access"])])
@@ -101,7 +111,7 @@ pub(super) const ROWS: &[CommandSpec] = &[
         .keys(&[key(&["RM", "delete"])])
         .doc(
             SINCE,
-            "Removes a campaign whose grants are published and stored; with FORCE, any.",
+            "Removes a campaign of which no seat is held and all grants are published and stored; with FORCE, any.",
             &[CAMPAIGN, Arg::word("force", "FORCE").optional()],
         )
         .answers(answers::DROP),

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::core::{Alteration, AlteredTime, Command, Refusal, Terms, Users};
-use crate::ids::Millis;
+use crate::ids::{Millis, Seat};
 use crate::limits::{CAMPAIGN_NAME_BYTES_MAX, REQUEST_ID_BYTES_MAX, SEATS_ROWS_MAX};
 use crate::wire::numbers;
 use crate::wire::parse::Parsed;
@@ -11,7 +11,7 @@ use crate::wire::refusals::quoted;
 use crate::wire::spec::Request;
 use crate::wire::times::time;
 
-/// `GATE.CREATE campaign LIMIT n [PERUSER k [NOID]] [OPEN t] [CLOSE t] [USERS INT|ANY] [SHADOW]`
+/// `GATE.CREATE campaign LIMIT n [PERUSER k [NOID]] [OPEN t] [CLOSE t] [HOLD ms] [USERS INT|ANY] [SHADOW]`
 pub(super) fn create<'a>(request: &Request<'a>) -> Parsed<'a> {
     let args = request.args;
     let campaign = args.get(1);
@@ -19,7 +19,7 @@ pub(super) fn create<'a>(request: &Request<'a>) -> Parsed<'a> {
         return Err(bad_name(campaign));
     }
     let mut given = Given::default();
-    let takes = "LIMIT n [PERUSER k [NOID]] [OPEN t] [CLOSE t] [USERS INT|ANY] [SHADOW]";
+    let takes = "LIMIT n [PERUSER k [NOID]] [OPEN t] [CLOSE t] [HOLD ms] [USERS INT|ANY] [SHADOW]";
     options(request, &CREATE_OPTIONS, "GATE.CREATE", takes, &mut given)?;
     Ok(Command::Create { campaign, terms: given.terms()? })
 }
@@ -58,6 +58,7 @@ struct Given {
     no_id: Option<()>,
     open: Option<Millis>,
     close: Option<Millis>,
+    hold: Option<u32>,
     users: Option<Users>,
     shadow: Option<()>,
 }
@@ -84,6 +85,7 @@ impl Given {
             no_id: self.no_id.is_some(),
             open: self.open,
             close: self.close,
+            hold: self.hold.unwrap_or(0),
             users: self.users.unwrap_or(Users::Int),
             shadow: self.shadow.is_some(),
         })
@@ -96,7 +98,7 @@ struct TakenOption<T> {
     take: fn(&mut T, &[u8]) -> Result<(), Refusal>,
 }
 
-const CREATE_OPTIONS: [TakenOption<Given>; 7] = [
+const CREATE_OPTIONS: [TakenOption<Given>; 8] = [
     TakenOption {
         word: "LIMIT",
         has_value: true,
@@ -117,6 +119,11 @@ const CREATE_OPTIONS: [TakenOption<Given>; 7] = [
         word: "CLOSE",
         has_value: true,
         take: |given, value| once("CLOSE", &mut given.close, time("CLOSE", value)?),
+    },
+    TakenOption {
+        word: "HOLD",
+        has_value: true,
+        take: |given, value| once("HOLD", &mut given.hold, whole("HOLD", value, 1, u32::MAX)?),
     },
     TakenOption { word: "USERS", has_value: true, take: |given, value| once("USERS", &mut given.users, users(value)?) },
     TakenOption { word: "SHADOW", has_value: false, take: |given, _| once("SHADOW", &mut given.shadow, ()) },
@@ -217,6 +224,25 @@ fn claim_options<'a>(request: &Request<'a>) -> Result<(&'a [u8], bool), Refusal>
     Ok((id.unwrap_or_default(), flat.is_some()))
 }
 
+/// `GATE.CONFIRM campaign user [SEAT n] [FLAT]`
+pub(super) fn confirm<'a>(request: &Request<'a>) -> Parsed<'a> {
+    let args = request.args;
+    let campaign = known_length(args.get(1))?;
+    let (mut seat, mut flat) = (None, None);
+    let mut words = args.iter().skip(3);
+    while let Some(word) = words.next() {
+        if word.eq_ignore_ascii_case(b"FLAT") {
+            once("FLAT", &mut flat, ())?;
+        } else if word.eq_ignore_ascii_case(b"SEAT") {
+            let given = words.next().ok_or_else(|| syntax("SEAT needs a value".into()))?;
+            once("SEAT", &mut seat, whole("SEAT", given, 1, u32::MAX)?)?;
+        } else {
+            return Err(unknown_option(word, "GATE.CONFIRM", "[SEAT n] [FLAT]"));
+        }
+    }
+    Ok(Command::Confirm { campaign, user: args.get(2), seat: seat.map(Seat::new), flat: flat.is_some() })
+}
+
 /// `GATE.STATUS campaign user`
 pub(super) fn status<'a>(request: &Request<'a>) -> Parsed<'a> {
     Ok(Command::Status { campaign: known_length(request.args.get(1))?, user: request.args.get(2) })
@@ -261,7 +287,7 @@ fn only_option(request: &Request<'_>, from: usize, command: &str, option: &str) 
 }
 
 /// Options that the interface names and this release does not have.
-const LATER: [&str; 2] = ["HOLD", "PURGE"];
+const LATER: [&str; 1] = ["PURGE"];
 
 fn unknown_option(word: &[u8], command: &str, takes: &str) -> Refusal {
     match LATER.iter().find(|later| word.eq_ignore_ascii_case(later.as_bytes())) {

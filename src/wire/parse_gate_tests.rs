@@ -1,7 +1,7 @@
 //! Tests of parsing: campaigns.
 
 use crate::core::{Alteration, AlteredTime, Command, Terms, Users};
-use crate::ids::Millis;
+use crate::ids::{Millis, Seat};
 use crate::wire::parse_tests::{parsed, parsed_words};
 
 fn same(line: &str, command: Command<'_>) {
@@ -29,6 +29,13 @@ fn create_takes_its_options_in_any_order() {
         "GATE.CREATE spring SHADOW USERS ANY CLOSE 1767229200000 LIMIT 5 OPEN 1767225600000",
         create(Terms { limit: 5, open, close, users: Users::Any, shadow: true, ..plain(5) }),
     );
+    same("GATE.CREATE spring HOLD 600000 LIMIT 5", create(Terms { hold: 600_000, ..plain(5) }));
+    for hold in ["0", "4294967296", "-1", "x"] {
+        refused(
+            &format!("GATE.CREATE spring LIMIT 5 HOLD {hold}"),
+            &format!("ERR HOLD '{hold}' is not an integer from 1 to 4294967295"),
+        );
+    }
     same("GATE.CREATE spring LIMIT 5 USERS int", create(plain(5)));
 }
 
@@ -107,8 +114,15 @@ fn campaign_names_are_short_and_plain() {
         assert_eq!(error, Err(format!("ERR '{name}' {right}")));
     }
     let long = "n".repeat(65);
-    let lines =
-        ["GATE.CLAIM N 1", "GATE.STATUS N 1", "GATE.INFO N", "GATE.SEATS N 1 1", "GATE.ALTER N LIMIT 1", "GATE.DROP N"];
+    let lines = [
+        "GATE.CLAIM N 1",
+        "GATE.CONFIRM N 1",
+        "GATE.STATUS N 1",
+        "GATE.INFO N",
+        "GATE.SEATS N 1 1",
+        "GATE.ALTER N LIMIT 1",
+        "GATE.DROP N",
+    ];
     for line in lines {
         refused(&line.replace(" N", &format!(" {long}")), &format!("ERR '{long}' {right}"));
     }
@@ -116,17 +130,13 @@ fn campaign_names_are_short_and_plain() {
 
 #[test]
 fn create_names_what_is_wrong_with_its_options() {
-    let takes = "it takes LIMIT n [PERUSER k [NOID]] [OPEN t] [CLOSE t] [USERS INT|ANY] [SHADOW]";
+    let takes = "it takes LIMIT n [PERUSER k [NOID]] [OPEN t] [CLOSE t] [HOLD ms] [USERS INT|ANY] [SHADOW]";
     refused("GATE.CREATE spring SHADOW SHADOW", "ERR syntax error: SHADOW is given twice");
     refused("GATE.CREATE spring LIMIT 1 LIMIT 1", "ERR syntax error: LIMIT is given twice");
     refused("GATE.CREATE spring LIMIT 1 OPEN", "ERR syntax error: OPEN needs a value");
     refused("GATE.CREATE spring USERS ANY", "ERR syntax error: LIMIT n is missing: the number of seats");
     refused("GATE.CREATE spring LIMIT 1 USERS SOME", "ERR syntax error: USERS 'SOME' is neither INT nor ANY");
     refused("GATE.CREATE spring LIMIT 1 foo", &format!("ERR syntax error: 'foo' is no option of GATE.CREATE; {takes}"));
-    refused(
-        "GATE.CREATE spring LIMIT 1 hold 2",
-        &format!("ERR syntax error: GATE.CREATE has no HOLD in this release; {takes}"),
-    );
     refused("GATE.CREATE spring", "ERR wrong number of arguments for 'gate.create' command");
 }
 
@@ -171,6 +181,16 @@ fn claims_are_plain_or_flat_and_may_have_an_id() {
         "ERR syntax error: 'foo' is no option of GATE.CLAIM; it takes [ID request] [FLAT]",
     );
     refused("GATE.CLAIM spring", "ERR wrong number of arguments for 'gate.claim' command");
+}
+
+#[test]
+fn confirmations_may_name_a_seat() {
+    let confirm = |seat, flat| Command::Confirm { campaign: SPRING, user: b"42", seat, flat };
+    same("GATE.CONFIRM spring 42", confirm(None, false));
+    same("gate.confirm spring 42 flat seat 7", confirm(Some(Seat::new(7)), true));
+    refused("GATE.CONFIRM spring 42 SEAT", "ERR syntax error: SEAT needs a value");
+    refused("GATE.CONFIRM spring 42 SEAT 0", "ERR SEAT '0' is not an integer from 1 to 4294967295");
+    refused("GATE.CONFIRM spring 42 SEAT 1 SEAT 1", "ERR syntax error: SEAT is given twice");
 }
 
 #[test]

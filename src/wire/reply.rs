@@ -2,7 +2,8 @@
 
 use std::fmt::{self, Write as _};
 
-use crate::core::{Claim, Reply};
+use crate::core::{Claim, Reply, Settled};
+use crate::ids::Millis;
 
 /// Which protocol a connection speaks: RESP2 until `HELLO 3`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,7 +20,12 @@ pub enum Protocol {
 pub fn encode(reply: &Reply<'_>, protocol: Protocol, out: &mut Vec<u8>) {
     match reply {
         Reply::Int(number) => int(*number, out),
-        Reply::Claim(outcome) => claim(outcome, out),
+        Reply::Claim(Claim { outcome, remaining, flat, .. }) => {
+            seat_answer(outcome.words(), *remaining, outcome.until(), *flat, out);
+        }
+        Reply::Settled(Settled { settlement, remaining, flat }) => {
+            seat_answer(settlement.words(), *remaining, None, *flat, out);
+        }
         Reply::Ok => out.extend_from_slice(b"+OK\r\n"),
         Reply::Bulk(bytes) => bulk(bytes, out),
         Reply::Null => null(protocol, out),
@@ -55,7 +61,9 @@ fn encode_rest(reply: &Reply<'_>, protocol: Protocol, out: &mut Vec<u8>) {
         }
         Reply::Verbatim(text) => verbatim(text, protocol, out),
         Reply::Refused(refusal) => error(refusal, out),
-        Reply::Ok | Reply::Int(_) | Reply::Bulk(_) | Reply::Null | Reply::Claim(_) => encode(reply, protocol, out),
+        Reply::Ok | Reply::Int(_) | Reply::Bulk(_) | Reply::Null | Reply::Claim(_) | Reply::Settled(_) => {
+            encode(reply, protocol, out)
+        }
     }
 }
 
@@ -138,24 +146,30 @@ pub fn verbatim(text: &str, protocol: Protocol, out: &mut Vec<u8>) {
     }
 }
 
-fn claim(claim: &Claim, out: &mut Vec<u8>) {
-    let (status, number) = claim.outcome.words();
-    if claim.flat {
-        let (mut first, mut second) = (itoa::Buffer::new(), itoa::Buffer::new());
-        let (number, remaining) = (first.format(number), second.format(claim.remaining));
-        header(b'$', (status.len() + number.len() + remaining.len() + 2) as i64, out);
+/// A status, its number, the free seats and, where there is one, a time: an array, or one line.
+fn seat_answer((status, number): (&str, i64), remaining: u32, until: Option<Millis>, flat: bool, out: &mut Vec<u8>) {
+    if flat {
+        let mut buffers = [itoa::Buffer::new(), itoa::Buffer::new(), itoa::Buffer::new()];
+        let [first, second, third] = &mut buffers;
+        let (number, remaining) = (first.format(number), second.format(remaining));
+        let until = until.map(|until| third.format(until.0));
+        let until_len = until.map_or(0, |until| until.len() + 1);
+        header(b'$', (status.len() + number.len() + remaining.len() + 2 + until_len) as i64, out);
         out.extend_from_slice(status.as_bytes());
-        out.push(b' ');
-        out.extend_from_slice(number.as_bytes());
-        out.push(b' ');
-        out.extend_from_slice(remaining.as_bytes());
+        for word in [Some(number), Some(remaining), until].into_iter().flatten() {
+            out.push(b' ');
+            out.extend_from_slice(word.as_bytes());
+        }
         out.extend_from_slice(b"\r\n");
     } else {
-        out.extend_from_slice(b"*3\r\n+");
+        out.extend_from_slice(if until.is_some() { b"*4\r\n+" } else { b"*3\r\n+" });
         out.extend_from_slice(status.as_bytes());
         out.extend_from_slice(b"\r\n");
         int(number, out);
-        int(i64::from(claim.remaining), out);
+        int(i64::from(remaining), out);
+        if let Some(until) = until {
+            int(until.0, out);
+        }
     }
 }
 

@@ -5,14 +5,18 @@ use redis_protocol::resp2::types::OwnedFrame as Frame2;
 use redis_protocol::resp3::decode::complete::decode as decode3;
 use redis_protocol::resp3::types::{OwnedFrame as Frame3, VerbatimStringFormat};
 
-use crate::core::{Claim, Outcome, Refusal, Reply};
-use crate::ids::{CampaignId, Seat};
+use crate::core::{Claim, Outcome, Refusal, Reply, Settled, Settlement};
+use crate::ids::{CampaignId, Millis, Seat};
 use crate::wire::reply::{Protocol, encode, push_header};
 
 fn encoded(reply: &Reply<'_>, protocol: Protocol) -> String {
     let mut out = b"before".to_vec();
     encode(reply, protocol, &mut out);
     String::from_utf8(out).unwrap().strip_prefix("before").unwrap().to_owned()
+}
+
+fn settled(settlement: Settlement, remaining: u32, flat: bool) -> Reply<'static> {
+    Reply::Settled(Settled { settlement, remaining, flat })
 }
 
 fn claim(outcome: Outcome, remaining: u32, flat: bool) -> Reply<'static> {
@@ -59,6 +63,22 @@ fn samples() -> Vec<(Reply<'static>, &'static str, &'static str)> {
             "$23\r\nNOTOPEN 1500 4294967295\r\n",
             "$23\r\nNOTOPEN 1500 4294967295\r\n",
         ),
+        (
+            claim(Outcome::Held(Seat::new(57), Millis(1_732_250_600_123)), 43, false),
+            "*4\r\n+HELD\r\n:57\r\n:43\r\n:1732250600123\r\n",
+            "*4\r\n+HELD\r\n:57\r\n:43\r\n:1732250600123\r\n",
+        ),
+        (
+            claim(Outcome::Held(Seat::new(57), Millis(1_732_250_600_123)), 43, true),
+            "$24\r\nHELD 57 43 1732250600123\r\n",
+            "$24\r\nHELD 57 43 1732250600123\r\n",
+        ),
+        (
+            settled(Settlement::Granted(Seat::new(57)), 43, false),
+            "*3\r\n+GRANTED\r\n:57\r\n:43\r\n",
+            "*3\r\n+GRANTED\r\n:57\r\n:43\r\n",
+        ),
+        (settled(Settlement::None, 43, true), "$9\r\nNONE 0 43\r\n", "$9\r\nNONE 0 43\r\n"),
         (claim(Outcome::Closed, 7, true), "$10\r\nCLOSED 0 7\r\n", "$10\r\nCLOSED 0 7\r\n"),
         (Reply::Refused(Refusal::Err("syntax error")), "-ERR syntax error\r\n", "-ERR syntax error\r\n"),
         (

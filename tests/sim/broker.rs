@@ -328,21 +328,21 @@ impl Broker {
 }
 
 impl State {
-    /// Grants come in the order of their seats, and a second time only as they were.
+    /// Grants come in the order of their positions, and a second time only as they were.
     fn read(&mut self, record: &Outgoing) {
         let Some(new) = Published::of(record) else {
             self.noticed = Some(format!("the topic: {record:?} is no grant"));
             return;
         };
         let mut same = self.published.iter().filter(|there| there.campaign == new.campaign);
-        let before = same.clone().count() as u32;
+        let before = same.clone().map(|there| there.seq).max();
         match same.find(|there| there.seat == new.seat) {
             Some(there) if *there == new => {
                 self.duplicates += 1;
                 self.duplicate.get_or_insert(format!("{new:?}"));
             }
-            None if new.seat == before + 1 => self.published.push(new),
-            there => self.noticed = Some(format!("the topic: {new:?} after {there:?} and {before} others")),
+            None if Some(new.seq) > before => self.published.push(new),
+            there => self.noticed = Some(format!("the topic: {new:?} after {there:?}, the last was {before:?}")),
         }
     }
 

@@ -61,7 +61,7 @@ impl Copy {
             model.raise(now, campaign, highest.unwrap_or(0), nth.unwrap_or(0));
         }
         for grant in grants {
-            let seat = Seated { user: grant.user, at: grant.at, nth: grant.nth, request: 0 };
+            let seat = Seated { user: grant.user, at: grant.at, nth: grant.nth, request: 0, until: None };
             model.bring_back(grant.campaign, grant.seat, seat).then_some(())?;
         }
         model.close_lost();
@@ -97,6 +97,7 @@ impl Copy {
             users: CampaignUsers::Int,
             open: None,
             close: None,
+            hold: terms.hold,
         })
         .collect()
     }

@@ -4,12 +4,12 @@
 //! every answer and every recovery. One seed, one story.
 #![expect(
     clippy::wildcard_enum_match_arm,
-    clippy::type_complexity,
     reason = "an oracle names the few questions that a rule is about; the rest is told by the other rules"
 )]
 
 mod broker;
 mod chance;
+mod clients;
 mod copy;
 mod database;
 mod disk;

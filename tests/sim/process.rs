@@ -14,16 +14,16 @@ use tokio::sync::Notify;
 use super::disk::SimDisk;
 use super::line::{Line, Outside, Route};
 use super::oracle::ask::Ask;
-use super::oracle::{Oracle, Refused};
+use super::oracle::{Ended, Oracle, Refused};
 use super::pipe::{Bell, Pipe};
 use crate::core::Core;
 use crate::edge;
-use crate::ids::{LogId, Millis};
+use crate::ids::{LogId, Lsn, Millis, Seat};
 use crate::journal::{self, Compaction, Compactor, Hands, Hooks, Journal, JournalError, Options, Replayed};
 use crate::metrics::Figures;
 use crate::sabotage::{Sabotage, on};
 use crate::server::by_hand::Hand;
-use crate::server::{Facts, Gate, Loaded, Wake};
+use crate::server::{Executed, Facts, Gate, Loaded, Wake};
 use crate::watermark::Watermarks;
 
 /// Where the data directory of every simulation is.
@@ -57,6 +57,8 @@ pub struct Process {
     buffer: Rc<RefCell<Vec<u8>>>,
     /// Changes of the state before the next command, by position.
     applied: u64,
+    /// The journal had no room then for the end of a hold.
+    crowded_at: Option<i64>,
 }
 
 /// How a gate of this simulation is set.
@@ -117,6 +119,7 @@ impl Process {
             failed,
             buffer,
             applied,
+            crowded_at: None,
         };
         for _ in 0..setting.connections {
             process.connect();
@@ -190,41 +193,64 @@ impl Process {
         }
         conn.fed = false;
         let ended = conn.hand.poll(&mut Context::from_waker(&conn.waker)).is_ready();
-        let gate = &mut *self.gate.borrow_mut();
-        let now = gate.now().0;
-        for executed in gate.executed.as_mut().expect("it is listened to").drain(..) {
-            let ask = conn.asked.pop_front().ok_or("a command was executed that nobody asked for")?;
-            let refused = match executed.begins {
-                [b'-', b'M'] => Some(Refused::NoRoom),
-                [b'-', b'S'] => Some(Refused::Stale),
-                _ => None,
-            };
-            let applied = executed.applied.get();
-            oracle.executed(number, ask, now, refused, self.applied, applied);
-            self.applied = applied;
-        }
-        self.applied = gate.core.applied().get();
-        let said = &mut conn.hand.stream().to_client;
+        self.judge(Some(number), oracle)?;
+        let said = &mut self.conns[number].hand.stream().to_client;
         let heard = oracle.hear(number, said);
         said.clear();
         heard?;
         if ended { Err(format!("connection {number} was closed by the gate")) } else { Ok(true) }
     }
 
+    /// Tells the oracle what was executed, for a connection if there is one.
+    fn judge(&mut self, number: Option<usize>, oracle: &mut Oracle) -> Result<(), String> {
+        let gate = Rc::clone(&self.gate);
+        let gate = &mut *gate.borrow_mut();
+        let now = gate.now().0;
+        for executed in gate.executed.as_mut().expect("it is listened to").drain(..) {
+            match executed {
+                Executed::Command { begins, applied } => {
+                    let asked = number.and_then(|number| Some((number, self.conns[number].asked.pop_front()?)));
+                    let (number, ask) = asked.ok_or("a command was executed that nobody asked for")?;
+                    let refused = match begins {
+                        [b'-', b'M'] => Some(Refused::NoRoom),
+                        [b'-', b'S'] => Some(Refused::Stale),
+                        _ => None,
+                    };
+                    oracle.executed(number, ask, now, refused, self.applied, applied.get());
+                    self.applied = applied.get();
+                }
+                Executed::HoldEnded { campaign, seat, at, lsn } => {
+                    let ended = self.ended(&campaign, seat, at, lsn);
+                    oracle.ended(ended)?;
+                    self.applied = self.applied.max(ended.lsn);
+                }
+                Executed::HoldStayed { at } => self.crowded_at = Some(at.0),
+            }
+        }
+        self.applied = gate.core.applied().get();
+        if self.crowded_at == Some(now) || self.is_stale() { Ok(()) } else { oracle.all_ended(now) }
+    }
+
+    fn ended(&self, campaign: &[u8], seat: Seat, at: Millis, lsn: Lsn) -> Ended {
+        let (campaign, at) = (campaign[1] - b'0', at.0);
+        // Where there was no room, somebody's own hold may end first, for what he asks.
+        Ended { campaign, seat: seat.get(), at, lsn: lsn.get(), in_order: self.crowded_at != Some(at) }
+    }
+
     /// Ends the turn, if there is one or something to release; whether there was.
-    pub fn turn(&mut self) -> bool {
+    pub fn turn(&mut self, oracle: &mut Oracle) -> Result<bool, String> {
         let woken = self.wake.take();
         if woken {
             self.gate.borrow_mut().end_turn();
-            self.applied = self.gate.borrow().core.applied().get();
+            self.judge(None, oracle)?;
         }
-        woken
+        Ok(woken)
     }
 
     /// What the loop does ten times a second.
-    pub fn tick(&mut self) {
+    pub fn tick(&mut self, oracle: &mut Oracle) -> Result<(), String> {
         self.gate.borrow_mut().tick();
-        self.applied = self.gate.borrow().core.applied().get();
+        self.judge(None, oracle)
     }
 
     /// The compactor looks once; how many snapshots there were.
@@ -247,8 +273,10 @@ impl Process {
         std::mem::take(&mut stranger.hand.stream().to_client)
     }
 
-    /// What a gate says when it is asked for all it has; nothing of it may be held back.
-    pub fn tell(&mut self, oracle: &Oracle) -> Result<Vec<u8>, String> {
+    /// Which holds a gate ends that has just begun, and what it says then when it is asked for all it has; nothing of that
+    /// may be held back.
+    pub fn tell(&mut self, oracle: &Oracle) -> Result<(Vec<Ended>, Vec<u8>), String> {
+        self.gate.borrow_mut().tick();
         let mut inspector = self.accept();
         for ask in Oracle::questions() {
             let any = |campaign| oracle.model().campaign(campaign).is_some_and(super::oracle::model::Campaign::any);
@@ -260,11 +288,23 @@ impl Process {
             self.gate.borrow_mut().end_turn();
             while self.hands.make() | self.hands.write() {}
         }
-        self.gate.borrow_mut().executed.as_mut().expect("it is listened to").clear();
+        let executed = self.gate.borrow_mut().executed.replace(Vec::new()).expect("it is listened to");
+        let (mut ended, mut has_answered) = (Vec::new(), false);
+        for executed in executed {
+            match executed {
+                Executed::Command { .. } => has_answered = true,
+                Executed::HoldStayed { at } => self.crowded_at = Some(at.0),
+                // Those that had to wait are judged when something is executed.
+                Executed::HoldEnded { .. } if has_answered => {
+                    self.gate.borrow_mut().executed.get_or_insert_default().push(executed);
+                }
+                Executed::HoldEnded { campaign, seat, at, lsn } => ended.push(self.ended(&campaign, seat, at, lsn)),
+            }
+        }
         self.applied = self.gate.borrow().core.applied().get();
         let told = std::mem::take(&mut inspector.hand.stream().to_client);
         inspector.hand.close();
-        Ok(told)
+        Ok((ended, told))
     }
 
     /// A clean stop.

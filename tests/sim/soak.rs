@@ -75,6 +75,7 @@ fn soak(time: Duration, count: u64, from: u64) {
         all.crashes += told.crashes;
         all.answers += told.answers;
         all.changes += told.changes;
+        all.holds += told.holds;
         seeds += 1;
         let seconds = began.elapsed().as_secs();
         if seconds >= told_at + 10 {
@@ -85,11 +86,12 @@ fn soak(time: Duration, count: u64, from: u64) {
     let took = began.elapsed().as_secs_f64();
     println!(
         "{seeds} seeds from {from} on, all clean: {:.0} seeds/s on one core; a seed has {} steps, {:.1} crashes, {} judged answers, \
-         {} changes that were kept",
+         {} changes that were kept; {:?}",
         seeds as f64 / took,
         all.steps / seeds.max(1),
         all.crashes as f64 / seeds.max(1) as f64,
         all.answers / seeds.max(1),
         all.changes / seeds.max(1),
+        all.holds,
     );
 }

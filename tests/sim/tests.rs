@@ -16,6 +16,7 @@ fn seeds(from: u64, count: u64) -> Result<Told, (u64, String)> {
                 all.crashes += told.crashes;
                 all.answers += told.answers;
                 all.changes += told.changes;
+                all.holds += told.holds;
             }
             Ok(Err(noticed)) => return Err((seed, noticed)),
             Err(panic) => {
@@ -93,5 +94,8 @@ mod sabotaged {
         a_hole_that_is_ignored_is_found: HoleIgnored within 500;
         a_tail_that_is_not_read_back_is_found: NoTailReadBack within 300;
         published_taken_for_granted_is_found: PublishedTakenForGranted within 300;
+        a_hold_that_stays_is_found: KeepHolds within 50;
+        a_hold_that_ends_early_is_found: HoldsEndEarly within 50;
+        a_forgotten_hold_is_found: ForgetHolds within 200;
     }
 }

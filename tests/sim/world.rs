@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use super::broker::{Broker, PARTITIONS};
 use super::chance::Chance;
+use super::clients::Clients;
 use super::copy::Copy;
 use super::database::{self, Database, Tables};
 use super::disk::SimDisk;
 use super::line::{Outside, Route};
-use super::oracle::Oracle;
-use super::oracle::ask::{Ask, CAMPAIGNS, KEYS, Terms, Text};
+use super::oracle::ask::{Ask, CAMPAIGNS, KEYS, Text};
 use super::oracle::model::Campaign;
+use super::oracle::{HoldCounts, Oracle};
 use super::process::{DAWN, Process, Setting};
 use super::rot;
 use super::trace::Trace;
@@ -40,12 +41,14 @@ pub struct Told {
     pub answers: u64,
     /// Changes that recovery kept.
     pub changes: u64,
+    /// What became of claims that were held.
+    pub holds: HoldCounts,
 }
 
 /// What is likely in this world: each seed has its own.
 #[derive(Clone, Copy, Debug)]
-struct Habits {
-    claims: u64,
+pub struct Habits {
+    pub claims: u64,
     pipeline: u64,
     writer: u64,
     maker: u64,
@@ -54,8 +57,10 @@ struct Habits {
     faults: bool,
     trouble: bool,
     compactor: u64,
-    keys: u64,
-    users: u64,
+    pub keys: u64,
+    pub users: u64,
+    /// Some campaigns have `HOLD`.
+    pub holds: bool,
 }
 
 /// A world and what was noticed in it.
@@ -156,6 +161,7 @@ impl<'t> World<'t> {
             compactor: chance.range(1, 12),
             keys: chance.range(1, u64::from(KEYS)),
             users: chance.range(3, 30),
+            holds: chance.percent(60),
         };
         let crash_at = chance.range(20, 200);
         let oracle = Oracle::new(setting.connections);
@@ -256,8 +262,10 @@ impl<'t> World<'t> {
             Ok(())
         } else if is(4) {
             // What begins a turn reads the clock.
-            self.process().turn();
-            self.process().tick();
+            let World { process, oracle, .. } = self;
+            let process = process.as_mut().expect("a process runs");
+            process.turn(oracle)?;
+            process.tick(oracle)?;
             self.trace.note("tick", &[]);
             self.check_clock()
         } else if is(2) {
@@ -346,7 +354,7 @@ impl<'t> World<'t> {
         }
         let count = self.chance.range(1, self.habits.pipeline);
         for at in 0..count {
-            let ask = self.any_ask();
+            let ask = self.next_ask();
             let keep = if at + 1 == count && self.chance.one_in(8) { self.chance.range(1, 30) as usize } else { 0 };
             self.trace.remark(|| format!("{number}: {ask:?}"));
             let World { process, oracle, .. } = self;
@@ -359,6 +367,11 @@ impl<'t> World<'t> {
         }
         self.trace.note("ask", &[number as u64, count]);
         self.poll(number)
+    }
+
+    fn next_ask(&mut self) -> Ask {
+        let now = self.process().now().max(DAWN.0);
+        Clients { chance: &mut self.chance, habits: self.habits, model: self.oracle.model(), now }.any_ask()
     }
 
     fn poll(&mut self, number: usize) -> Result<(), String> {
@@ -376,7 +389,8 @@ impl<'t> World<'t> {
         for number in 0..self.setting.connections {
             self.poll(number)?;
         }
-        let ended = self.process().turn();
+        let World { process, oracle, .. } = self;
+        let ended = process.as_mut().expect("a process runs").turn(oracle)?;
         let durable = self.process().watermarks.durable.get().get();
         self.trace.note("turn", &[u64::from(ended), durable]);
         Ok(())
@@ -428,93 +442,6 @@ impl<'t> World<'t> {
                 self.trace.note("no room", &[room as u64]);
             }
             _ => {}
-        }
-    }
-
-    fn any_ask(&mut self) -> Ask {
-        if self.chance.percent(self.habits.claims) { self.campaign_ask() } else { self.key_ask() }
-    }
-
-    fn campaign_ask(&mut self) -> Ask {
-        let campaign = self.chance.below(u64::from(CAMPAIGNS)) as u8;
-        let is_there = self.oracle.model().campaign(campaign).is_some();
-        match self.chance.below(40) {
-            0 => Ask::Drop { campaign },
-            1 | 2 => Ask::Seats { campaign },
-            3 => self.create(campaign),
-            4 | 5 => self.alter(campaign),
-            6..=22 if !is_there => self.create(campaign),
-            _ => {
-                let user = self.chance.below(self.habits.users) as u32;
-                let terms = self.oracle.model().campaign(campaign).map(|there| there.terms);
-                let several = terms.is_some_and(|terms| terms.per_user > 1);
-                // Some send an ID where none is needed, some none where one is.
-                let request = if several != self.chance.one_in(8) { self.chance.range(1, 4) as u8 } else { 0 };
-                Ask::Claim { campaign, user, request, flat: self.chance.one_in(4) }
-            }
-        }
-    }
-
-    fn create(&mut self, campaign: u8) -> Ask {
-        let now = self.process().now().max(DAWN.0);
-        let soon = |chance: &mut Chance| now + chance.range(1, 4_000) as i64;
-        let open = self.chance.one_in(5).then(|| soon(&mut self.chance));
-        let close = self.chance.one_in(5).then(|| open.unwrap_or(now) + self.chance.range(1, 6_000) as i64);
-        let per_user = if self.chance.one_in(3) { self.chance.range(1, 5) as u16 } else { 1 };
-        let terms = Terms {
-            limit: self.chance.range(0, 12) as u32,
-            per_user,
-            no_id: per_user > 1 && self.chance.one_in(4),
-            open,
-            close,
-            any: false,
-            shadow: self.chance.one_in(8),
-        };
-        Ask::Create { campaign, terms }
-    }
-
-    fn alter(&mut self, campaign: u8) -> Ask {
-        let now = self.process().now().max(DAWN.0);
-        let limit = self.chance.one_in(2).then(|| self.chance.range(0, 14) as u32);
-        let per_user = self.chance.one_in(4).then(|| self.chance.range(1, 4) as u16);
-        let open = self.chance.one_in(4).then(|| match self.chance.below(2) {
-            0 => -1,
-            _ => now + self.chance.range(1, 3_000) as i64,
-        });
-        let close = (self.chance.one_in(3) || (limit.is_none() && per_user.is_none() && open.is_none())).then(|| {
-            match self.chance.below(4) {
-                0 => 0,
-                1 | 2 => -1,
-                _ => now + self.chance.range(1, 6_000) as i64,
-            }
-        });
-        Ask::Alter { campaign, limit, per_user, open, close }
-    }
-
-    fn key_ask(&mut self) -> Ask {
-        let keys = self.habits.keys;
-        let mut key = || self.chance.below(keys) as u8;
-        let (key, other) = (key(), key());
-        let value = match self.chance.below(3) {
-            0 => Text::Letters(self.chance.next() as u32, self.chance.range(1, 12) as u8),
-            _ => Text::Number(self.chance.below(100) as i64 - 20),
-        };
-        match self.chance.below(30) {
-            0..=9 => Ask::Add { key, step: [1, 1, 1, 1, -1, 17][self.chance.below(6) as usize] },
-            10..=12 => Ask::Get { key },
-            13..=15 => Ask::Set { key, value, px: self.chance.one_in(3).then(|| self.chance.range(1, 3_000) as i64) },
-            16 => Ask::SetIfNone { key, value },
-            17 | 18 => Ask::Append { key, value },
-            19 | 20 => Ask::Delete { key },
-            21 | 22 => Ask::Expire { key, ms: self.chance.range(0, 3_000) as i64 - 200 },
-            23 => Ask::TimeToLive { key },
-            24 => Ask::Persist { key },
-            25 => Ask::Exists { key },
-            26 if key != other => Ask::SetTwo { keys: [key, other], values: [value, Text::Number(7)] },
-            27 => Ask::GetTwo { keys: [key, other] },
-            28 => Ask::Rename { from: key, to: other },
-            29 => Ask::Save,
-            _ => Ask::Ping,
         }
     }
 
@@ -615,7 +542,7 @@ impl<'t> World<'t> {
         let model = self.oracle.model();
         self.outside.broker.forget(|grant| {
             let campaign = grant.campaign.get(1).and_then(|digit| model.campaign(digit.wrapping_sub(b'0')));
-            let there = campaign.and_then(|campaign| campaign.seats.get(grant.seat as usize - 1));
+            let there = campaign.and_then(|campaign| campaign.seats.get(&grant.seat));
             there.is_some_and(|there| i64::from(there.user) == grant.user && there.nth == grant.nth)
         });
         self.durable = Lsn::ZERO;
@@ -659,14 +586,13 @@ impl<'t> World<'t> {
         if last < self.durable {
             return Err(format!("the journal ends at {last}, it was durable up to {}", self.durable));
         }
-        process.tick();
         self.clock = None;
-        let told = process.tell(&self.oracle)?;
+        let (ended, told) = process.tell(&self.oracle)?;
         self.trace.note("start", &[last.get(), u64::from(process.replayed.torn.is_some())]);
         if process.is_stale() {
             return Err(format!("the journal is taken for an old one: {}", process.figures.stale_because.get()));
         }
-        self.oracle.recovered(last.get(), &told, process.now(), self.all_answered)?;
+        self.oracle.recovered(last.get(), &ended, &told, process.now(), self.all_answered)?;
         self.all_answered = true;
         self.compare(false)?;
         self.durable = last;
@@ -684,7 +610,8 @@ impl<'t> World<'t> {
         self.outside.database.faults(|faults| *faults = database::Faults::default());
         for round in 0..300 {
             simulated::pass(Duration::from_millis(if round < 30 { 100 } else { 1_000 }));
-            self.process().tick();
+            let World { process, oracle, .. } = self;
+            process.as_mut().expect("a process runs").tick(oracle)?;
             let hands = self.process().hands.clone();
             while hands.make() | hands.write() {}
             hands.sync();
@@ -698,7 +625,8 @@ impl<'t> World<'t> {
             let conns = &process.as_ref().expect("a process runs").conns;
             let quiet = conns.iter().all(|conn| conn.asked.is_empty());
             let quiet = quiet && (0..conns.len()).all(|number| oracle.waits_for(number) == 0);
-            if self.drain()? && quiet {
+            let ended = oracle.all_ended(process.as_ref().expect("a process runs").now());
+            if self.drain()? && quiet && ended.is_ok() {
                 return Ok(());
             }
         }
@@ -756,7 +684,7 @@ impl<'t> World<'t> {
         let mut judge = |place: &str, campaign: &[u8], seat: u32, user: i64, nth: u16| {
             let number = campaign.get(1).map_or(u8::MAX, |digit| digit.wrapping_sub(b'0')) % CAMPAIGNS;
             let ours = oracle.model().campaign(number).filter(|campaign| !campaign.shadow());
-            let ours = ours.and_then(|campaign| campaign.seats.get(seat as usize - 1));
+            let ours = ours.and_then(|campaign| campaign.seats.get(&seat)).filter(|there| there.until.is_none());
             if ours.is_none_or(|there| (i64::from(there.user), there.nth) != (user, nth)) {
                 told = Err(format!("{place} says c{number} seat {seat} user {user} nth {nth}, the gate says {ours:?}"));
             }
@@ -796,6 +724,7 @@ impl<'t> World<'t> {
             crashes: self.crashes,
             answers: self.oracle.heard,
             changes: self.oracle.count(),
+            holds: self.oracle.holds,
         })
     }
 }

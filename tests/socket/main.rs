@@ -24,6 +24,7 @@ mod faulty_disk;
 mod gate;
 mod golden;
 mod histories;
+mod holds;
 mod ledger;
 mod level;
 mod loading;

@@ -55,6 +55,7 @@ fn a_seat_beyond_the_limit_of_its_campaign_is_named() {
     assert!(told.contains("seat 101") && told.contains("the journal says that the campaign has 100 seats"), "{told}");
     assert!(told.contains("tell its limit with --campaigns"), "{told}");
     let terms = CampaignTerms {
+        hold: 0,
         name: "summer".into(),
         limit: 19,
         per_user: 1,

@@ -10,9 +10,9 @@ use std::sync::{Arc, RwLockReadGuard};
 use std::time::Duration;
 
 use super::*;
-use crate::core::{Command, Core, Decision, Outcome, Reply, Terms, Users, View};
+use crate::core::{Command, Core, Decision, Event, Outcome, Reply, Terms, Users, View};
 use crate::grant::{Grant, GrantUser};
-use crate::ids::{Db, Lsn, Millis};
+use crate::ids::{Db, Lsn, Millis, Seat, User};
 use crate::journal::memory::MemoryDisk;
 use crate::journal::{Appendfsync, Hooks, Journal, Open, Options, Room};
 use crate::settings::CampaignTerms;
@@ -72,6 +72,7 @@ impl Gate {
                 if let Reply::Claim(claim) = &reply {
                     match claim.outcome {
                         Outcome::Granted(seat) => format!("GRANTED {seat}"),
+                        Outcome::Held(seat, _) => format!("HELD {seat}"),
                         other @ (Outcome::Already(_) | Outcome::SoldOut | Outcome::NotOpen(_) | Outcome::Closed) => {
                             format!("{other:?}")
                         }
@@ -83,17 +84,45 @@ impl Gate {
         };
         let mut lsn = Lsn::ZERO;
         for event in group.events() {
-            while self.journal.room(200) != Room::Ready {
-                let durable = self.watermarks.durable.get();
-                self.journal.seal(NOW);
-                if self.journal.room(200) != Room::Ready {
-                    self.watermarks.durable.wait_past(durable, Duration::from_millis(1));
-                }
-            }
-            lsn = self.journal.append(event, false);
-            self.core.evolve(lsn, event);
+            lsn = self.put(event);
         }
         (reply, lsn)
+    }
+
+    fn put(&mut self, event: &Event<'_>) -> Lsn {
+        while self.journal.room(200) != Room::Ready {
+            let durable = self.watermarks.durable.get();
+            self.journal.seal(NOW);
+            if self.journal.room(200) != Room::Ready {
+                self.watermarks.durable.wait_past(durable, Duration::from_millis(1));
+            }
+        }
+        let lsn = self.journal.append(event, false);
+        self.core.evolve(lsn, event);
+        lsn
+    }
+
+    /// A claim of a campaign with HOLD; its seat.
+    fn hold(&mut self, campaign: &str, user: i64) -> u32 {
+        let user = user.to_string();
+        let (campaign, user) = (campaign.as_bytes(), user.as_bytes());
+        let (reply, _) = self.run(Command::Claim { campaign, user, request: b"", flat: false });
+        reply.strip_prefix("HELD ").and_then(|seat| seat.parse().ok()).unwrap_or_else(|| panic!("{reply}"))
+    }
+
+    fn confirm(&mut self, campaign: &str, seat: u32, user: i64) {
+        let text = user.to_string();
+        let command =
+            Command::Confirm { campaign: campaign.as_bytes(), user: text.as_bytes(), seat: None, flat: false };
+        let (_, seq) = self.run(command);
+        assert!(seq > Lsn::ZERO, "it is held");
+        self.granted.push(grant(campaign, seat, user, seq.get()));
+    }
+
+    fn end_hold(&mut self, campaign: &str, seat: u32, user: i64) {
+        let campaign = self.core.campaign_id(campaign.as_bytes()).expect("it is there");
+        let (seat, user) = (Seat::new(seat), User::Int(user));
+        self.put(&Event::HoldEnded { campaign, seat, user, at: NOW, expired: true });
     }
 
     fn create(&mut self, campaign: &str, limit: u32, users: Users) {

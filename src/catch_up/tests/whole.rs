@@ -4,7 +4,7 @@ use super::*;
 use crate::settings::CampaignUsers;
 
 fn told(name: &str, limit: u32, users: CampaignUsers) -> CampaignTerms {
-    CampaignTerms { name: name.into(), limit, per_user: 1, no_id: false, users, open: None, close: None }
+    CampaignTerms { name: name.into(), limit, per_user: 1, no_id: false, users, open: None, close: None, hold: 0 }
 }
 
 #[test]
@@ -219,4 +219,50 @@ fn where_nobody_knows_more_a_held_directory_is_let_go_as_it_is() {
     let report = run(&from_nobody(home.path(), Ledger::None)).unwrap().to_string();
     assert!(report.contains("next lsn: 5"), "{report}");
     assert_eq!(journal::held_because(&RealDisk, home.path()).unwrap(), None);
+}
+
+#[test]
+fn what_became_of_holds_in_the_lost_part_comes_back() {
+    let _calm = calm();
+    let disk = MemoryDisk::default();
+    let mut gate = Gate::open(&disk);
+    let terms = Terms { limit: 9, hold: 1_000, ..Terms::DEFAULT };
+    gate.run(Command::Create { campaign: b"spring", terms });
+    assert_eq!([1, 2, 3, 4].map(|user| gate.hold("spring", user)), [1, 2, 3, 4]);
+    gate.confirm("spring", 1, 1);
+    let mut world = gate.stop();
+    let copy = disk.after_kill();
+    let mut gate = Gate::open(&disk);
+    gate.confirm("spring", 3, 3);
+    gate.end_hold("spring", 2, 2);
+    assert_eq!(gate.hold("spring", 7), 2);
+    assert_eq!(gate.hold("spring", 2), 5);
+    gate.confirm("spring", 5, 2);
+    assert_eq!(gate.hold("spring", 8), 6);
+    assert_eq!(gate.hold("spring", 9), 7);
+    gate.confirm("spring", 7, 9);
+    gate.confirm("spring", 2, 7);
+    world.extend(gate.stop());
+    catch_up(&copy, &world, &[]).expect("nothing contradicts");
+    let mut gate = Gate::open(&copy);
+    let at = gate.core.campaign_id(b"spring").unwrap();
+    let there = (1..=7).map(|seat| {
+        let held = gate.core.is_held(at, Seat::new(seat))?;
+        Some((gate.core.user_at(at, Seat::new(seat)), held))
+    });
+    let user = |user, held| Some((User::Int(user), held));
+    let seats = [user(1, false), user(7, false), user(3, false), user(4, true), user(2, false), None, user(9, false)];
+    assert_eq!(there.collect::<Vec<_>>(), seats, "the hold of user 8 is forgotten, nobody was told of it by the world");
+    assert_eq!(gate.hold("spring", 8), 6);
+    assert_eq!(gate.hold("spring", 10), 8);
+
+    // Where nobody knows the terms, missing seats may be lost ones.
+    let told = CampaignTerms { hold: 1_000, ..told("spring", 9, CampaignUsers::Int) };
+    let gone = MemoryDisk::default();
+    let without = plan(&gone, &world, &[]).map(|_| ()).unwrap_err().to_string();
+    assert!(without.contains("if it has HOLD, tell its terms with --campaigns"), "{without}");
+    catch_up(&gone, &world, &[told]).expect("nothing contradicts");
+    let gate = Gate::open(&gone);
+    let facts = gate.core.campaign(gate.core.campaign_id(b"spring").unwrap()).unwrap();
+    assert_eq!((facts.granted, facts.held, facts.remaining, facts.terms.hold), (5, 0, 4, 1_000));
 }

@@ -30,6 +30,13 @@ fn event((kind, first, second, number): (u8, usize, usize, u32)) -> Event<'stati
             let (nth, request) = ([1, 1, 2, 3, 0][second], [&b""[..], b"", b"id", b"id", b""][first]);
             Event::Granted { campaign, seat, user, nth, request, at }
         }
+        17 => {
+            let until = Millis(at.0.saturating_add(i64::from(number % 3)));
+            let nth = [1, 1, 2, 3, 0][second];
+            Event::Held { campaign, seat, user, nth, request: [&b""[..], b"id"][first % 2], at, until }
+        }
+        18 | 19 => Event::Confirmed { campaign, seat, user, nth: [1, 1, 2, 3, 0][second], at },
+        20 => Event::HoldEnded { campaign, seat, user, at, expired: number.is_multiple_of(2) },
         6 => Event::Imported { campaign, seat, user, nth: 1 + (second / 3) as u16, at, seq: Lsn::new(1) },
         7 => Event::Skipped { upto: Lsn::new(u64::from(number % 40)) },
         16 => {
@@ -53,7 +60,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
     #[test]
     fn a_breach_is_named_exactly_where_evolve_would_end_the_process(
-        steps in prop::collection::vec((0u8..17, 0usize..5, 0usize..5, 0u32..60), 1..60),
+        steps in prop::collection::vec((0u8..21, 0usize..5, 0usize..5, 0u32..60), 1..60),
     ) {
         let mut core = Core::new(5);
         let mut accepted = Vec::new();

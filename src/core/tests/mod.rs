@@ -2,6 +2,7 @@
 
 mod breach;
 mod campaigns;
+mod holds;
 mod keys;
 mod older;
 mod promises;
@@ -9,7 +10,7 @@ mod replay;
 mod several;
 
 use crate::core::{Command, Core, Decision, Event, Group, Reply, View};
-use crate::ids::{Db, Lsn, Millis};
+use crate::ids::{CampaignId, Db, Lsn, Millis, Seat, User};
 
 pub(super) const DB: Db = Db(0);
 pub(super) const NOW: Millis = Millis(1_732_250_000_000);
@@ -36,6 +37,9 @@ impl Gate {
 
     /// The answer, what it depends on, and how many events there were.
     pub(super) fn ask_fully(&mut self, command: Command<'_>) -> (String, Lsn, usize) {
+        if let Some((campaign, seats)) = self.core.overdue(&command, self.view.now) {
+            seats.into_iter().for_each(|seat| self.end_hold(campaign, seat));
+        }
         let (text, group) = match self.core.decide(command, &self.view) {
             Decision::Answer { reply, depends } => return (told(&reply), depends, 0),
             Decision::Record { group, reply } => (told(&reply), group),
@@ -63,8 +67,11 @@ impl Gate {
         self.view.now.0 += millis;
     }
 
-    /// Removes at most `at_most` keys whose deadline has passed, as the loop does.
+    /// Ends at most `at_most` holds and removes as many keys whose deadline has passed, as the loop does.
     pub(super) fn expire(&mut self, at_most: usize) -> usize {
+        for (campaign, seat) in self.core.due_holds(self.view.now, at_most) {
+            self.end_hold(campaign, seat);
+        }
         let due = self.core.due(self.view.now, at_most);
         for (db, key) in &due {
             let (lsn, event) = (self.core.applied().next(), Event::KeyRemoved { db: *db, key, expired: true });
@@ -72,6 +79,16 @@ impl Gate {
             self.journal.push((lsn, Owned::of(&event)));
         }
         due.len()
+    }
+
+    /// A hold is over.
+    pub(super) fn end_hold(&mut self, campaign: CampaignId, seat: Seat) {
+        let lsn = self.core.applied().next();
+        let at = self.view.now;
+        let owned =
+            Owned::of(&Event::HoldEnded { campaign, seat, user: self.core.user_at(campaign, seat), at, expired: true });
+        self.core.evolve(lsn, &owned.event());
+        self.journal.push((lsn, owned));
     }
 }
 
@@ -94,7 +111,12 @@ pub(super) fn told(reply: &Reply<'_>) -> String {
         Reply::Verbatim(text) => text.clone(),
         Reply::Claim(claim) => {
             let (status, number) = claim.outcome.words();
-            format!("{status} {number} {}", claim.remaining)
+            let until = claim.outcome.until().map_or_else(String::new, |until| format!(" {}", until.0));
+            format!("{status} {number} {}{until}", claim.remaining)
+        }
+        Reply::Settled(settled) => {
+            let (status, number) = settled.settlement.words();
+            format!("{status} {number} {}", settled.remaining)
         }
         Reply::Refused(refusal) => refusal.to_string(),
     }
@@ -121,16 +143,22 @@ impl Owned {
                 keep(by, none, Event::CampaignAltered { id, to, at, by: Cow::Borrowed(none) })
             }
             Event::CampaignDropped { id, at } => keep(none, none, Event::CampaignDropped { id, at }),
-            Event::Granted { campaign, seat, user, nth, request, at } => match user {
-                crate::ids::User::Int(number) => {
-                    let user = crate::ids::User::Int(number);
-                    keep(none, request, Event::Granted { campaign, seat, user, nth, request: none, at })
-                }
-                crate::ids::User::Any(bytes) => {
-                    let user = crate::ids::User::Any(none);
-                    keep(bytes, request, Event::Granted { campaign, seat, user, nth, request: none, at })
-                }
-            },
+            Event::Granted { campaign, seat, user, nth, request, at } => {
+                let (user, bytes) = apart(user);
+                keep(bytes, request, Event::Granted { campaign, seat, user, nth, request: none, at })
+            }
+            Event::Held { campaign, seat, user, nth, request, at, until } => {
+                let (user, bytes) = apart(user);
+                keep(bytes, request, Event::Held { campaign, seat, user, nth, request: none, at, until })
+            }
+            Event::Confirmed { campaign, seat, user, nth, at } => {
+                let (user, bytes) = apart(user);
+                keep(bytes, none, Event::Confirmed { campaign, seat, user, nth, at })
+            }
+            Event::HoldEnded { campaign, seat, user, at, expired } => {
+                let (user, bytes) = apart(user);
+                keep(bytes, none, Event::HoldEnded { campaign, seat, user, at, expired })
+            }
             Event::Imported { .. } | Event::Skipped { .. } => panic!("no command is answered with {event:?}"),
             Event::KeySet { db, key, ref value, expires } => {
                 keep(key, value, Event::KeySet { db, key: none, value: Cow::Borrowed(none), expires })
@@ -153,8 +181,10 @@ impl Owned {
         match &mut event {
             Event::CampaignCreated { name, .. } => *name = first,
             Event::CampaignAltered { by, .. } => *by = first.into(),
-            Event::Granted { user: crate::ids::User::Any(user), request, .. } => (*user, *request) = (first, second),
-            Event::Granted { request, .. } => *request = second,
+            Event::Granted { user, request, .. } | Event::Held { user, request, .. } => {
+                (*user, *request) = (together(*user, first), second);
+            }
+            Event::Confirmed { user, .. } | Event::HoldEnded { user, .. } => *user = together(*user, first),
             Event::KeySet { key, value, .. } => (*key, *value) = (first, second.into()),
             Event::KeyPatched { key, bytes, .. } => (*key, *bytes) = (first, second),
             Event::KeyCounted { key, .. } | Event::KeyExpirySet { key, .. } | Event::KeyRemoved { key, .. } => {
@@ -165,4 +195,16 @@ impl Owned {
         }
         event
     }
+}
+
+/// A user without his bytes, and those.
+fn apart(user: User<'_>) -> (User<'static>, &[u8]) {
+    match user {
+        User::Int(number) => (User::Int(number), b""),
+        User::Any(bytes) => (User::Any(b""), bytes),
+    }
+}
+
+fn together<'a>(user: User<'a>, bytes: &'a [u8]) -> User<'a> {
+    if let User::Any(_) = user { User::Any(bytes) } else { user }
 }

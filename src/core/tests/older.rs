@@ -73,8 +73,12 @@ fn an_imported_second_seat_for_a_user_ends_the_process() {
 
 #[test]
 #[should_panic(expected = "lowest first")]
-fn an_imported_seat_behind_a_gap_ends_the_process() {
-    import(&mut set_back(), 21, 2, 7);
+fn a_claim_behind_the_gap_that_an_import_left_ends_the_process() {
+    let mut core = set_back();
+    import(&mut core, 21, 2, 7);
+    let (seat, user) = (Seat::new(3), User::Int(8));
+    let event = Event::Granted { campaign: CampaignId(0), seat, user, nth: 1, request: b"", at: NOW };
+    core.evolve(core.applied().next(), &event);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::core::{
     Alteration, AlteredTime, Command, Core, Deadline, Decision, ExpireIf, Set, SetAnswer, SetIf, Terms, TtlForm, Users,
     View,
 };
-use crate::ids::Db;
+use crate::ids::{Db, Seat};
 
 const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
 const VALUES: [&str; 5] = ["", "1", "text", "-7", "0.5"];
@@ -45,7 +45,9 @@ fn command((action, first, second, number): Step) -> Command<'static> {
         11 if number == 5 => Command::Flush { db: Some(db) },
         11 | 12 => {
             let per_user = 1 + second as u16 % 3;
-            Command::Create { campaign: key, terms: Terms { limit: 4, per_user, no_id: number > 6, users, ..TERMS } }
+            let hold = if number % 2 == 0 { 3 + first as u32 * 4 } else { 0 };
+            let terms = Terms { limit: 4, per_user, no_id: number > 6, hold, users, ..TERMS };
+            Command::Create { campaign: key, terms }
         }
         13 if number % 4 == 1 => {
             let close = [Some(AlteredTime::Now), Some(AlteredTime::None), None][second % 3];
@@ -55,6 +57,10 @@ fn command((action, first, second, number): Step) -> Command<'static> {
             Command::Alter { campaign: key, change, by: bytes.into() }
         }
         13 if number == 5 => Command::Drop { campaign: key, force: true },
+        15 if number % 3 == 0 => {
+            let seat = (number > 4).then(|| Seat::new(1 + first as u32 % 4));
+            Command::Confirm { campaign: key, user: VALUES[second].as_bytes(), seat, flat: false }
+        }
         13..=15 => {
             let request = [&b""[..], b"", b"x", b"y", b"z"][number.unsigned_abs() as usize % 5];
             Command::Claim { campaign: key, user: VALUES[second].as_bytes(), request, flat: false }
@@ -89,7 +95,9 @@ fn seen(core: &Core, view: &View) -> BTreeMap<String, String> {
     }
     ask(Command::Campaigns);
     seen.insert("keyspaces".into(), format!("{:?}", core.keyspaces().collect::<Vec<_>>()));
-    seen.insert("rest".into(), format!("{} {} {:?}", core.applied(), core.newest_at().0, core.next_deadline()));
+    let deadlines = (core.next_deadline(), core.next_hold_deadline());
+    seen.insert("rest".into(), format!("{} {} {deadlines:?}", core.applied(), core.newest_at().0));
+    seen.insert("due".into(), format!("{:?}", core.due_holds(view.now, 100)));
     seen.insert("campaigns".into(), format!("{:?}", core.campaigns().collect::<Vec<_>>()));
     seen
 }
@@ -120,6 +128,7 @@ proptest! {
     #[test]
     fn a_replayed_core_answers_like_the_first(
         steps in prop::collection::vec((0u8..18, 0usize..5, 0usize..5, -3i64..12), 1..120),
+        deferred_from in 0usize..60,
     ) {
         let mut gate = Gate::new();
         for (turn, step) in steps.into_iter().enumerate() {
@@ -135,6 +144,15 @@ proptest! {
             again.evolve(*lsn, &owned.event());
         }
         prop_assert_eq!(seen(&again, &gate.view), seen(&gate.core, &gate.view));
+        let mut later = Core::new(98);
+        for (place, (lsn, owned)) in gate.journal.iter().enumerate() {
+            if place == deferred_from {
+                later.defer_users();
+            }
+            later.evolve(*lsn, &owned.event());
+        }
+        later.index_users();
+        prop_assert_eq!(seen(&later, &gate.view), seen(&gate.core, &gate.view));
         // Among those of one deadline the secret decides.
         let [again, first] = [&again, &gate.core].map(|core| {
             let mut due = core.due(gate.view.now, 100);

@@ -14,6 +14,8 @@ pub struct Terms {
     pub no_id: bool,
     pub open: Option<i64>,
     pub close: Option<i64>,
+    /// Milliseconds that a claim is held; 0: it is granted at once.
+    pub hold: u32,
     pub any: bool,
     pub shadow: bool,
 }
@@ -42,9 +44,16 @@ pub enum Ask {
         request: u8,
         flat: bool,
     },
+    Confirm {
+        campaign: u8,
+        user: u32,
+        seat: Option<u32>,
+        flat: bool,
+    },
     Seats {
         campaign: u8,
     },
+    /// With `FORCE`.
     Drop {
         campaign: u8,
     },
@@ -152,7 +161,7 @@ impl Ask {
                 line.word(b"BGSAVE");
                 line.word(b"SCHEDULE");
             }
-            Ask::Create { campaign, terms: Terms { limit, per_user, no_id, open, close, any, shadow } } => {
+            Ask::Create { campaign, terms: Terms { limit, per_user, no_id, open, close, hold, any, shadow } } => {
                 line.word(b"GATE.CREATE");
                 line.named(b'c', campaign);
                 line.word(b"LIMIT");
@@ -169,6 +178,10 @@ impl Ask {
                         line.word(word);
                         line.number(at);
                     }
+                }
+                if hold > 0 {
+                    line.word(b"HOLD");
+                    line.number(hold.into());
                 }
                 if any {
                     line.word(b"USERS");
@@ -206,6 +219,18 @@ impl Ask {
                 if request > 0 {
                     line.word(b"ID");
                     line.named(b'r', request);
+                }
+                if flat {
+                    line.word(b"FLAT");
+                }
+            }
+            Ask::Confirm { campaign, user, seat, flat } => {
+                line.word(b"GATE.CONFIRM");
+                line.named(b'c', campaign);
+                line.user(user, any(campaign));
+                if let Some(seat) = seat {
+                    line.word(b"SEAT");
+                    line.number(seat.into());
                 }
                 if flat {
                     line.word(b"FLAT");

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::model::ANYTHING;
+use super::model::{ANYTHING, Promise};
 
 /// Expected replies, and how much of them was heard.
 #[derive(Default)]
@@ -15,12 +15,12 @@ pub struct Ear {
 struct Reply {
     end: usize,
     depends: u64,
-    seat: Option<(u8, u32, u32)>,
+    seat: Option<Promise>,
 }
 
 impl Ear {
     /// The next reply is what `write` writes.
-    pub fn expect(&mut self, write: impl FnOnce(&mut Vec<u8>), depends: u64, seat: Option<(u8, u32, u32)>) {
+    pub fn expect(&mut self, write: impl FnOnce(&mut Vec<u8>), depends: u64, seat: Option<Promise>) {
         self.expect_after(|out| {
             write(out);
             (depends, seat)
@@ -28,7 +28,7 @@ impl Ear {
     }
 
     /// As `expect`, where writing tells what the reply depends on.
-    pub fn expect_after(&mut self, write: impl FnOnce(&mut Vec<u8>) -> (u64, Option<(u8, u32, u32)>)) {
+    pub fn expect_after(&mut self, write: impl FnOnce(&mut Vec<u8>) -> (u64, Option<Promise>)) {
         if self.replies.is_empty() {
             self.bytes.clear();
             self.heard = 0;
@@ -46,7 +46,7 @@ impl Ear {
     pub fn hear(
         &mut self,
         bytes: &[u8],
-        done: &mut dyn FnMut(u64, Option<(u8, u32, u32)>) -> Result<(), String>,
+        done: &mut dyn FnMut(u64, Option<Promise>) -> Result<(), String>,
     ) -> Result<(), String> {
         for (place, byte) in bytes.iter().enumerate() {
             if self.bytes.get(self.heard) == Some(&ANYTHING) {

@@ -1,5 +1,7 @@
 //! What the gate should be, in the plainest words: a few campaigns, a few keys. Shares no code with what it judges.
 
+use std::collections::BTreeMap;
+
 use super::ask::{Ask, CAMPAIGNS, KEYS, Terms, Text, number_to, user_to};
 
 /// No deadline.
@@ -17,15 +19,15 @@ pub struct Model {
     keys_at: [u64; KEYS as usize],
 }
 
-/// A campaign that exists, or existed and gave seats.
+/// A campaign that exists, or existed and granted seats.
 #[derive(Clone, Debug)]
 pub struct Campaign {
     pub terms: Terms,
     /// Those it was created with.
     first: Terms,
     dropped: bool,
-    /// Seat 1 first.
-    pub seats: Vec<Seated>,
+    /// Those that somebody has.
+    pub seats: BTreeMap<u32, Seated>,
 }
 
 /// Who has a seat.
@@ -37,6 +39,8 @@ pub struct Seated {
     pub nth: u16,
     /// What he asked with for it; 0 is none.
     pub request: u8,
+    /// It is held until then, and not granted.
+    pub until: Option<i64>,
 }
 
 impl Campaign {
@@ -55,12 +59,50 @@ impl Campaign {
         self.terms.limit
     }
 
+    /// Seats that are granted, and who has them.
+    pub fn granted(&self) -> impl Iterator<Item = (u32, &Seated)> {
+        self.seats.iter().filter(|(_, there)| there.until.is_none()).map(|(seat, there)| (*seat, there))
+    }
+
+    /// Seats that are held, who holds them, and until when.
+    pub fn held(&self) -> impl Iterator<Item = (u32, u32, i64)> {
+        self.seats.iter().filter_map(|(seat, there)| Some((*seat, there.user, there.until?)))
+    }
+
+    /// The highest seat that somebody has.
+    fn highest(&self) -> u32 {
+        self.seats.last_key_value().map_or(0, |(seat, _)| *seat)
+    }
+
+    fn remaining(&self) -> i64 {
+        i64::from(self.limit()) - self.seats.len() as i64
+    }
+
     /// A user's seats, his first one first.
     fn of(&self, user: u32) -> Vec<(u32, Seated)> {
-        let seats = (1..).zip(&self.seats).filter(|(_, there)| there.user == user);
-        let mut seats: Vec<(u32, Seated)> = seats.map(|(seat, there)| (seat, *there)).collect();
+        let seats = self.seats.iter().filter(|(_, there)| there.user == user);
+        let mut seats: Vec<(u32, Seated)> = seats.map(|(seat, there)| (*seat, *there)).collect();
         seats.sort_by_key(|(_, there)| there.nth);
         seats
+    }
+
+    /// Whether a seat can be brought in: nobody has it, and its user may have it beside his others.
+    fn takes(&self, seat: u32, seated: Seated) -> bool {
+        let others = self.of(seated.user);
+        let is_new = others.iter().all(|(_, there)| there.nth != seated.nth);
+        let is_free = seat <= self.terms.limit && !self.seats.contains_key(&seat);
+        is_free && is_new && others.len() < usize::from(self.terms.per_user)
+    }
+
+    fn end_holds(&mut self, those: impl Fn(u32, &Seated) -> bool) {
+        self.seats.retain(|seat, there| there.until.is_none() || !those(*seat, there));
+    }
+
+    /// What holds after each change.
+    fn assert_adds_up(&self) {
+        let free = (1..=self.limit()).filter(|seat| !self.seats.contains_key(seat)).count();
+        let (granted, held) = (self.granted().count(), self.held().count());
+        assert!(granted + held + free == self.limit() as usize, "granted, held and free seats are the limit: {self:?}");
     }
 }
 
@@ -77,8 +119,18 @@ pub struct Effect {
     pub changed: bool,
     /// The last change that the answer tells of; where `changed`, that is the new one.
     pub depends: u64,
-    /// A seat that the answer says is the user's: campaign, user, seat.
-    pub seat: Option<(u8, u32, u32)>,
+    /// A seat that the answer says is the user's.
+    pub seat: Option<Promise>,
+}
+
+/// A seat that an answer says is a user's: for good, or as long as his hold lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Promise {
+    pub campaign: u8,
+    pub user: u32,
+    pub seat: u32,
+    /// It is held until then.
+    pub until: Option<i64>,
 }
 
 impl Model {
@@ -87,7 +139,7 @@ impl Model {
         self.campaigns[usize::from(campaign)].as_ref()
     }
 
-    /// A grant that the world knows and this state does not; false where it contradicts.
+    /// A grant that the world knows and this state does not, for which holds give way; false where it contradicts.
     pub fn bring_back(&mut self, name: u8, seat: u32, seated: Seated) -> bool {
         let Some(slot) = self.campaigns.get_mut(usize::from(name)) else { return false };
         let terms = Terms {
@@ -96,20 +148,23 @@ impl Model {
             no_id: false,
             open: None,
             close: None,
+            hold: 0,
             any: false,
             shadow: false,
         };
-        let lost = || Campaign { terms, first: terms, dropped: false, seats: Vec::new() };
+        let lost = || Campaign { terms, first: terms, dropped: false, seats: BTreeMap::new() };
         let campaign = slot.get_or_insert_with(lost);
-        let out = campaign.seats.len() as u32;
-        let fits = seat == out + 1 && seat <= campaign.terms.limit && !campaign.dropped;
-        let others = campaign.of(seated.user);
-        let is_new = others.iter().all(|(_, there)| there.nth != seated.nth);
-        if !fits || !is_new || others.len() >= usize::from(campaign.terms.per_user) {
-            return false;
+        campaign.end_holds(|held, _| held == seat);
+        if !campaign.takes(seat, seated) {
+            campaign.end_holds(|_, there| there.user == seated.user);
         }
-        campaign.seats.push(seated);
-        true
+        // Holds leave seats between grants that nobody has.
+        let is_next = campaign.terms.hold > 0 || seat == campaign.seats.len() as u32 + 1;
+        let fits = is_next && !campaign.dropped && campaign.takes(seat, seated);
+        if fits {
+            campaign.seats.insert(seat, seated);
+        }
+        fits
     }
 
     /// What `--campaigns` tells: the limit that `now` has, where the world has a seat `highest` beyond the one here; and
@@ -129,10 +184,45 @@ impl Model {
     /// A campaign whose terms nobody kept comes back closed, its highest seat as limit.
     pub fn close_lost(&mut self) {
         for campaign in self.campaigns.iter_mut().flatten().filter(|campaign| campaign.terms.limit == u32::MAX) {
-            let per_user = campaign.seats.iter().map(|there| there.nth).max().unwrap_or(1);
-            campaign.terms = Terms { limit: campaign.seats.len() as u32, per_user, close: Some(0), ..campaign.terms };
+            let per_user = campaign.seats.values().map(|there| there.nth).max().unwrap_or(1);
+            campaign.terms = Terms { limit: campaign.highest(), per_user, close: Some(0), ..campaign.terms };
             campaign.first = campaign.terms;
         }
+    }
+
+    /// A hold whose time is over by `now`: campaign and seat.
+    pub fn overdue(&self, now: i64) -> Option<(u8, u32)> {
+        self.holds().find(|(until, ..)| *until <= now).map(|(_, campaign, seat)| (campaign, seat))
+    }
+
+    fn holds(&self) -> impl Iterator<Item = (i64, u8, u32)> {
+        (0..).zip(&self.campaigns).flat_map(|(name, campaign)| {
+            let held = campaign.iter().filter(|campaign| !campaign.dropped).flat_map(Campaign::held);
+            held.map(move |(seat, _, until)| (until, name, seat))
+        })
+    }
+
+    /// The hold on a seat ends at `now`, as change number `change`; who had it. `in_order`: none whose time was over
+    /// earlier may be left. (Between campaigns nobody says which of two ends first that are over at one time.)
+    ///
+    /// # Errors
+    /// It may not end.
+    pub fn end_hold(&mut self, (name, seat): (u8, u32), now: i64, change: u64, in_order: bool) -> Result<u32, String> {
+        let earliest = self.holds().min_by_key(|(until, campaign, seat)| (*until, *campaign != name, *seat));
+        let campaign = self.live(name).ok_or_else(|| format!("a hold ends, and there is no c{name}"))?;
+        let Some(Seated { user, until: Some(until), .. }) = campaign.seats.get(&seat).copied() else {
+            return Err(format!("a hold ends, and seat {seat} of c{name} is not held: {campaign:?}"));
+        };
+        if until > now {
+            return Err(format!("the hold on seat {seat} of c{name} ends at {now}, its time is over at {until}"));
+        }
+        if let Some((first, ..)) = earliest.filter(|there| in_order && *there != (until, name, seat)) {
+            return Err(format!("the hold on seat {seat} of c{name} ends before another: {until} before {first}"));
+        }
+        campaign.seats.remove(&seat);
+        campaign.assert_adds_up();
+        self.campaigns_at[usize::from(name)] = change;
+        Ok(user)
     }
 
     fn key(&self, key: u8, now: i64) -> Option<&Value> {
@@ -155,6 +245,7 @@ impl Model {
             Ask::Create { campaign, .. }
             | Ask::Alter { campaign, .. }
             | Ask::Claim { campaign, .. }
+            | Ask::Confirm { campaign, .. }
             | Ask::Drop { campaign }
             | Ask::Seats { campaign } => {
                 let before = self.campaigns_at[usize::from(campaign)];
@@ -164,6 +255,7 @@ impl Model {
                         (self.alter(campaign, limit, per_user, [open, close], now, out), None)
                     }
                     Ask::Claim { user, request, flat, .. } => self.claim(campaign, (user, request), flat, now, out),
+                    Ask::Confirm { user, seat, flat, .. } => self.confirm(campaign, (user, seat), flat, now, out),
                     Ask::Drop { .. } => (self.drop(campaign, out), None),
                     _ => {
                         self.seats(campaign, out);
@@ -172,6 +264,7 @@ impl Model {
                 };
                 if changed {
                     self.campaigns_at[usize::from(campaign)] = change;
+                    self.live(campaign).iter().for_each(|campaign| campaign.assert_adds_up());
                 }
                 Effect { changed, depends: if changed { change } else { before }, seat }
             }
@@ -325,7 +418,7 @@ impl Model {
         let slot = &mut self.campaigns[usize::from(name)];
         match slot {
             None => {
-                *slot = Some(Campaign { terms, first: terms, dropped: false, seats: Vec::new() });
+                *slot = Some(Campaign { terms, first: terms, dropped: false, seats: BTreeMap::new() });
                 out.extend_from_slice(b"+CREATED\r\n");
                 true
             }
@@ -368,8 +461,8 @@ impl Model {
             ..before
         };
         let crossed = terms.open.zip(terms.close).is_some_and(|(open, close)| open >= close) && window[1] != Some(0);
-        let most = campaign.seats.iter().map(|there| campaign.of(there.user).len()).max().unwrap_or(0);
-        if terms.limit < campaign.seats.len() as u32 || usize::from(terms.per_user) < most || crossed {
+        let most = campaign.seats.values().map(|there| campaign.of(there.user).len()).max().unwrap_or(0);
+        if terms.limit < campaign.highest() || usize::from(terms.per_user) < most || crossed {
             error(out, b"CONFLICT ");
             return false;
         }
@@ -384,6 +477,7 @@ impl Model {
             return false;
         };
         campaign.dropped = true;
+        campaign.end_holds(|_, _| true);
         if campaign.seats.is_empty() {
             *slot = None;
         }
@@ -402,49 +496,73 @@ impl Model {
         flat: bool,
         now: i64,
         out: &mut Vec<u8>,
-    ) -> (bool, Option<(u8, u32, u32)>) {
+    ) -> (bool, Option<Promise>) {
         let Some(campaign) = self.live(name) else {
             error(out, b"NOCAMPAIGN ");
             return (false, None);
         };
-        let Terms { limit, per_user, no_id, open, close, .. } = campaign.terms;
+        let Terms { per_user, no_id, open, close, hold, .. } = campaign.terms;
         if per_user > 1 && request == 0 && !no_id {
             error(out, b"ERR a user may have ");
             return (false, None);
         }
-        let out_now = campaign.seats.len() as u32;
         let mine = campaign.of(user);
         let same = mine.iter().find(|(_, there)| request > 0 && there.request == request);
         let all = mine.last().filter(|_| mine.len() >= usize::from(per_user));
-        let has = same.or(all).map(|(seat, _)| *seat);
-        let (word, number, granted) = match (has, open, close) {
-            (Some(seat), ..) => (&b"ALREADY"[..], i64::from(seat), false),
-            (None, Some(open), _) if now < open => (&b"NOTOPEN"[..], open - now, false),
-            (None, _, Some(close)) if now >= close => (&b"CLOSED"[..], 0, false),
-            _ if out_now == limit => (&b"SOLDOUT"[..], 0, false),
-            _ => (&b"GRANTED"[..], i64::from(out_now) + 1, true),
+        let refused = |campaign: &Campaign, out: &mut Vec<u8>, word: &[u8], number: i64| {
+            outcome(out, flat, word, &[number, campaign.remaining()]);
+            (false, None)
         };
-        if granted {
-            let nth = (1..).find(|nth| mine.iter().all(|(_, there)| there.nth != *nth)).unwrap_or(0);
-            campaign.seats.push(Seated { user, at: now, nth, request });
+        let (changed, (seat, there)) = match (same.or(all), open, close) {
+            (Some(has), ..) => (false, *has),
+            (None, Some(open), _) if now < open => return refused(campaign, out, b"NOTOPEN", open - now),
+            (None, _, Some(close)) if now >= close => return refused(campaign, out, b"CLOSED", 0),
+            _ if campaign.remaining() == 0 => return refused(campaign, out, b"SOLDOUT", 0),
+            _ => {
+                let free = (1..).find(|seat| !campaign.seats.contains_key(seat)).unwrap_or(0);
+                let nth = (1..).find(|nth| mine.iter().all(|(_, there)| there.nth != *nth)).unwrap_or(0);
+                let until = (hold > 0).then(|| now + i64::from(hold));
+                let seated = Seated { user, at: now, nth, request, until };
+                campaign.seats.insert(free, seated);
+                (true, (free, seated))
+            }
+        };
+        let left = campaign.remaining();
+        match there.until {
+            Some(until) => outcome(out, flat, b"HELD", &[seat.into(), left, until]),
+            None if changed => outcome(out, flat, b"GRANTED", &[seat.into(), left]),
+            None => outcome(out, flat, b"ALREADY", &[seat.into(), left]),
         }
-        let left = i64::from(limit) - i64::from(out_now) - i64::from(granted);
-        if flat {
-            let mut text = word.to_vec();
-            text.push(b' ');
-            number_to(&mut text, number);
-            text.push(b' ');
-            number_to(&mut text, left);
-            bulk(out, &text);
-        } else {
-            out.extend_from_slice(b"*3\r\n+");
-            out.extend_from_slice(word);
-            out.extend_from_slice(b"\r\n");
-            integer(out, number);
-            integer(out, left);
+        (changed, Some(Promise { campaign: name, user, seat, until: there.until }))
+    }
+
+    fn confirm(
+        &mut self,
+        name: u8,
+        (user, seat): (u32, Option<u32>),
+        flat: bool,
+        now: i64,
+        out: &mut Vec<u8>,
+    ) -> (bool, Option<Promise>) {
+        let Some(campaign) = self.live(name) else {
+            error(out, b"NOCAMPAIGN ");
+            return (false, None);
+        };
+        let mine = campaign.of(user).into_iter();
+        // What is granted is granted again where there is no doubt which seat is meant.
+        let again = seat.is_some() || campaign.terms.per_user == 1;
+        let mut fits = mine.filter(|(there, _)| seat.is_none_or(|seat| seat == *there));
+        let found = fits.find(|(_, there)| there.until.map_or(again, |until| until > now));
+        let left = campaign.remaining();
+        let Some((seat, there)) = found else {
+            outcome(out, flat, b"NONE", &[0, left]);
+            return (false, None);
+        };
+        if there.until.is_some() {
+            campaign.seats.insert(seat, Seated { at: now, until: None, ..there });
         }
-        let seat = (granted || has.is_some()).then_some((name, user, number as u32));
-        (granted, seat)
+        outcome(out, flat, b"GRANTED", &[seat.into(), left]);
+        (there.until.is_some(), Some(Promise { campaign: name, user, seat, until: None }))
     }
 
     fn seats(&mut self, name: u8, out: &mut Vec<u8>) {
@@ -452,9 +570,9 @@ impl Model {
         out.push(b'*');
         number_to(out, campaign.seats.len() as i64);
         out.extend_from_slice(b"\r\n");
-        for (place, there) in campaign.seats.iter().enumerate() {
+        for (seat, there) in &campaign.seats {
             out.extend_from_slice(b"*4\r\n");
-            integer(out, place as i64 + 1);
+            integer(out, i64::from(*seat));
             if campaign.any() {
                 let mut name = Vec::new();
                 user_to(&mut name, there.user, true);
@@ -463,9 +581,27 @@ impl Model {
                 integer(out, i64::from(there.user));
             }
             integer(out, there.at);
-            out.extend_from_slice(b"+GRANTED\r\n");
+            out.extend_from_slice(if there.until.is_some() { b"+HELD\r\n" } else { b"+GRANTED\r\n" });
         }
     }
+}
+
+/// What becomes of a claim or a confirmation: a word and numbers.
+fn outcome(out: &mut Vec<u8>, flat: bool, word: &[u8], numbers: &[i64]) {
+    if flat {
+        let mut text = word.to_vec();
+        for number in numbers {
+            text.push(b' ');
+            number_to(&mut text, *number);
+        }
+        return bulk(out, &text);
+    }
+    out.push(b'*');
+    number_to(out, 1 + numbers.len() as i64);
+    out.extend_from_slice(b"\r\n+");
+    out.extend_from_slice(word);
+    out.extend_from_slice(b"\r\n");
+    numbers.iter().for_each(|number| integer(out, *number));
 }
 
 /// Bytes as a counter takes them.

@@ -144,9 +144,13 @@ pub(super) fn with_event<T>(chance: &mut Chance, look: &mut dyn FnMut(&Event<'_>
     let mut time = |odds| (!chance.one_in(odds)).then_some(at);
     let (open, close) = (time(2), time(2));
     let per_user = [1, 1, 2, u16::MAX][chance.below(4)];
-    let terms = crate::core::Terms { limit: 7, per_user, open, close, ..crate::core::Terms::DEFAULT };
+    let hold = [0, 0, 1, u32::MAX][chance.below(4)];
+    let terms = crate::core::Terms { limit: 7, per_user, open, close, hold, ..crate::core::Terms::DEFAULT };
     let (nth, request) = ([1, 1, 2, 300][chance.below(4)], if chance.one_in(3) { &more[..] } else { b"" });
-    let event = match chance.below(13) {
+    let event = match chance.below(16) {
+        13 => Event::Held { campaign, seat, user, nth, request, at, until: Millis(chance.number() as i64) },
+        14 => Event::Confirmed { campaign, seat, user, nth, at },
+        15 => Event::HoldEnded { campaign, seat, user, at, expired: chance.one_in(2) },
         12 => Event::CampaignAltered { id: campaign, to: terms.alterable(), at, by: key.as_slice().into() },
         0 => Event::CampaignCreated { id: campaign, name: &more, terms, at },
         1 => Event::CampaignDropped { id: campaign, at },

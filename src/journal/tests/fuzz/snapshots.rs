@@ -50,10 +50,23 @@ fn draw(chance: &mut Chance) -> Vec<u8> {
                 _ => (*granted, 1),
             };
             let (user, request) = (User::Int(i64::from(user) * 7), if chance.one_in(4) { &key[..] } else { b"" });
-            Event::Granted { campaign: CampaignId(which as u32), seat: Seat::new(*granted), user, nth, request, at }
+            let (campaign, seat) = (CampaignId(which as u32), Seat::new(*granted));
+            let comes_next = core.next_seat(campaign) == seat;
+            if chance.one_in(5) {
+                // A seat that somebody has behind some that nobody has.
+                *granted += 2;
+                let seat = Seat::new(*granted);
+                Event::Imported { campaign, seat, user, nth, at, seq: Lsn::new(1) }
+            } else if comes_next && chance.one_in(3) {
+                Event::Held { campaign, seat, user, nth, request, at, until: Millis(at.0 + 9) }
+            } else if comes_next {
+                Event::Granted { campaign, seat, user, nth, request, at }
+            } else {
+                Event::Imported { campaign, seat, user, nth, at, seq: Lsn::new(1) }
+            }
         } else if chance.one_in(3) && campaigns.len() < 5 {
             campaigns.push(0);
-            let terms = Terms { limit: 50, per_user: 3, close: Some(Millis(i64::MAX)), ..Terms::DEFAULT };
+            let terms = Terms { limit: 150, per_user: 3, close: Some(Millis(i64::MAX)), ..Terms::DEFAULT };
             let name = format!("campaign-{}", campaigns.len());
             let event =
                 Event::CampaignCreated { id: CampaignId(campaigns.len() as u32 - 1), name: name.as_bytes(), terms, at };
