@@ -19,6 +19,7 @@ mod faults_peers;
 mod faults_sink;
 mod kafka_adapter;
 mod kafka_adapter_faults;
+mod life;
 mod line;
 mod lossy;
 mod misfits;
