@@ -5,6 +5,7 @@
 
 mod claims; //         does a claim notice what happens to Kafka and MariaDB?
 pub mod fill; //       grants made beforehand
+mod holds; //          do holds cost anything while they wait, and do they end on time?
 mod memory; //         does memory stay flat while grants drain?
 mod neighbour; //      does another user of the database notice the drain?
 pub mod open_loop; //  requests at a fixed rate, whatever the answers do
@@ -76,6 +77,8 @@ pub enum Question {
     Restart,
     /// Latency of claims and memory while snapshots are made
     Snapshot,
+    /// What holds cost while they wait, and whether they end on time under load
+    Holds,
 }
 
 /// Where things run.
@@ -134,6 +137,7 @@ impl Bench {
             Question::Neighbour => (1_000_000, 20.0, 2),
             Question::Restart => (10_000_000, 0.0, 3),
             Question::Snapshot => (5_000_000, 10.0, 3),
+            Question::Holds => (1_000_000, 5.0, 3),
         };
         let (grants, seconds, rounds) = if options.quick { (20_000, 0.5, 1) } else { (grants, seconds, rounds) };
         Bench {
@@ -167,5 +171,6 @@ pub fn run(options: &Options) -> Outcome {
         Question::Neighbour => neighbour::measure(&bench),
         Question::Restart => restart::measure(&bench),
         Question::Snapshot => snapshot::measure(&bench),
+        Question::Holds => holds::measure(&bench),
     }
 }

@@ -85,6 +85,12 @@ mod long {
     }
 
     #[test]
+    fn holds_are_measured_while_they_wait_and_when_they_end() {
+        let outcome = quick("holds");
+        assert_eq!((outcome.rows.len(), outcome.verdicts.len()), (2, 2), "{outcome}");
+    }
+
+    #[test]
     fn the_neighbour_is_measured_with_and_without_a_drain() {
         assert_eq!(quick("neighbour").rows.len(), 3);
     }
