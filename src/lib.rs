@@ -19,6 +19,7 @@ pub mod catch_up; //  a journal that is older than the world
 pub mod wiring; //    the settings as the rooms' own options
 pub mod banner; //    what the first start says
 pub mod server; //    connections, held replies, the loop
+pub mod story; //     what happened to a user, read from the journal
 pub mod stream; //    every grant in the Kafka topic, in order
 pub mod sink; //      every grant in the SQL ledger, once
 pub mod admin; //     metrics and health over HTTP
@@ -32,6 +33,7 @@ pub mod core; //      who gets a seat: decide and evolve
 pub mod metrics; //   the figures that threads leave for each other
 pub mod watermark; // how far each part has come
 pub mod snapshots; // who wants one, and how the last one went
+pub mod stories; //   what happened to a user, asked for by the loop
 pub mod edge; //      where time and chance come in
 pub mod sabotage; //  promises broken on purpose, in tests only
 #[cfg(test)]

@@ -84,6 +84,9 @@ pub const STREAM_EVENTS_PER_TURN: usize = 10_000;
 /// Holds and keys that expire in one turn of the loop: a crowd of deadlines is no stall.
 pub const EXPIRES_PER_TURN: usize = 256;
 
+/// Connections that wait for a story (`GATE.WHY`) at most: more are refused.
+pub const STORIES_WAITING_MAX: usize = 16;
+
 /// Table entries freed in one turn of the loop after a drop or a flush.
 pub const FREED_PER_TURN: usize = 2_048;
 

@@ -1,6 +1,6 @@
 //! # watermark - how far each part has come
 //! Five numbers that move along one line of positions, each with one owner; every lag is a subtraction.
-//! The joints between threads: one writes, any number read or wait. May use: `snapshots`, `edge`, `ids`.
+//! The joints between threads: one writes, any number read or wait. May use: `snapshots`, `stories`, `edge`, `ids`.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::edge;
 use crate::ids::Lsn;
 use crate::snapshots::Snapshots;
+use crate::stories::Stories;
 
 /// One position that only moves forward, written by one thread.
 #[derive(Debug, Default)]
@@ -114,6 +115,8 @@ pub struct Watermarks {
     pub partitions: Partitions,
     /// Between the loop and the compactor.
     pub snapshots: Snapshots,
+    /// Who wants to know what happened to a user.
+    pub stories: Stories,
     /// In memory. Owner: the loop.
     pub applied: Watermark,
     /// In a batch on its way to the disk. Owner: the loop.

@@ -127,6 +127,21 @@ impl Core {
         Some((id, seats.into_iter().filter(is_over).collect()))
     }
 
+    /// The campaign of this name, also one that was dropped, and the user as it takes him: for who asks what was.
+    pub fn user_of_any_campaign<'a>(
+        &self,
+        name: &[u8],
+        user: &'a [u8],
+        now: Millis,
+    ) -> Result<(CampaignId, User<'a>), Refusal> {
+        let (id, users) = match self.find_campaign(name, now) {
+            Ok((id, campaign)) => (id, campaign.terms.users),
+            Err(Absent::Retired(retired)) => (retired.id, retired.terms.users),
+            Err(absent) => return Err(absence(name, &absent).0),
+        };
+        Ok((id, user_of(users, user)?))
+    }
+
     /// `GATE.STATUS`
     pub(super) fn status<'s, 'a>(&'s self, name: &[u8], user: &[u8], view: &View) -> Decision<'s, 'a> {
         let campaign = match self.find_campaign(name, view.now) {
@@ -226,13 +241,18 @@ impl Core {
 
 /// Why there is nothing to claim from under this name.
 pub(super) fn no_campaign<'s, 'a>(name: &[u8], absent: &Absent<'_>) -> Decision<'s, 'a> {
+    let (refusal, depends) = absence(name, absent);
+    refuse(refusal, depends)
+}
+
+fn absence(name: &[u8], absent: &Absent<'_>) -> (Refusal, Lsn) {
     let name = shown(name);
     match absent {
         Absent::Unknown { depends, .. } => {
-            refuse(Refusal::NoCampaign(format!("no campaign '{name}'; create it with GATE.CREATE")), *depends)
+            (Refusal::NoCampaign(format!("no campaign '{name}'; create it with GATE.CREATE")), *depends)
         }
-        Absent::Retired(retired) => refuse(Refusal::NoCampaign(format!("campaign '{name}' was dropped")), retired.lsn),
-        Absent::PlainKey(lsn) => refuse(Refusal::WrongType, *lsn),
+        Absent::Retired(retired) => (Refusal::NoCampaign(format!("campaign '{name}' was dropped")), retired.lsn),
+        Absent::PlainKey(lsn) => (Refusal::WrongType, *lsn),
     }
 }
 
@@ -267,7 +287,8 @@ fn state_of(until: Option<Millis>) -> Reply<'static> {
     Reply::Status(if until.is_some() { "HELD" } else { "GRANTED" })
 }
 
-fn stage(lsn: Lsn, stays: bool, view: &View) -> &'static str {
+/// How far a change has come; one that `stays` in the gate is neither published nor stored.
+pub(crate) fn stage(lsn: Lsn, stays: bool, view: &View) -> &'static str {
     let reached = |mark: Option<Lsn>| !stays && mark.is_some_and(|mark| mark >= lsn);
     if reached(view.stored) {
         "stored"

@@ -27,6 +27,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use campaign_claims::stage;
 pub use campaigns::CampaignFacts;
 pub use command::{Alteration, AlteredTime, Command, Deadline, ExpireIf, Set, SetAnswer, SetIf, TtlForm};
 pub use event::{Alterable, Event, Group, Terms, Users};

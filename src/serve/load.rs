@@ -26,6 +26,7 @@ use crate::settings::{Appendfsync, Kafka, KafkaKey, KafkaValue, ServeSettings, S
 use crate::sink::{
     self, Feed, FollowHandle, FollowOptions, JournalFeed, JournalSource, KafkaFeed, SinkError, SinkHandle,
 };
+use crate::story::{self, StoryHandle};
 use crate::stream::{self, JournalFiles, StreamHandle};
 use crate::watermark::Watermarks;
 use crate::wire::kafka::{Key, Value};
@@ -51,6 +52,7 @@ pub(super) struct Load {
 /// The threads that follow the journal.
 pub(super) struct Helpers {
     compactor: CompactorHandle,
+    story: StoryHandle,
     stream: Option<StreamHandle>,
     sink: Option<Filler>,
 }
@@ -58,6 +60,7 @@ pub(super) struct Helpers {
 impl Helpers {
     /// Ends them; what they do not get done in `patience` each is done after the next start.
     pub fn stop(self, patience: Duration) {
+        drop(self.story);
         drop(self.compactor);
         if let Some(stream) = self.stream
             && !stream.stop(patience)
@@ -130,8 +133,11 @@ impl Load {
         };
         let compactor =
             journal.compactor(compaction(&settings, ledger.is_some())).start().map_err(ServeError::Journal)?;
+        let (data, marks) = (settings.data.clone(), Arc::clone(watermarks));
+        let story = story::start(Arc::new(RealDisk), data, marks, move || wake.journal_moved());
+        let story = story.map_err(ServeError::Thread)?;
         let floor = replayed.newest_at.max(core.newest_at());
-        Ok((Loaded { core, journal, floor }, Helpers { compactor, stream, sink }))
+        Ok((Loaded { core, journal, floor }, Helpers { compactor, story, stream, sink }))
     }
 }
 

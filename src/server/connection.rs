@@ -104,8 +104,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if self.session.waits_for_room() {
             gate.wait_for_room(cx.waker().clone());
         }
-        if let Some(ticket) = self.session.waits_for_snapshot() {
-            gate.wait_for_snapshot(ticket, cx.waker().clone());
+        if let Some(awaited) = self.session.waits_for_helper() {
+            gate.wait_for_helper(awaited.clone(), cx.waker().clone());
         }
         if let Some(depends) = self.session.held.waits_for()
             && gate.leave().covers(self.waits_until)

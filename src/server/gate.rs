@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::Duration;
 
-use crate::core::{Claim, Command, Core, Decision, Event, Group, Outcome, Refusal, Reply, Users, View};
+use crate::core::{self, Claim, Command, Core, Decision, Event, Group, Outcome, Refusal, Reply, Users, View};
 use crate::ids::{CampaignId, Lsn, Millis, Seat, User};
 use crate::journal::{self, Answerable, Journal, Open, Room};
 use crate::limits;
@@ -15,6 +15,7 @@ use crate::sabotage::{Sabotage, on};
 use crate::server::clients::Clients;
 use crate::server::clock::GateClock;
 use crate::server::held::{Depends, HeldReplies, Leave};
+use crate::server::session::Awaited;
 use crate::server::stats::Stats;
 use crate::server::tally::Tally;
 use crate::server::{Facts, Wake};
@@ -65,8 +66,8 @@ pub struct Gate {
     waiting: Vec<(Depends, Waker)>,
     /// Connections with a request that found no room and waits for it.
     crowded: Vec<Waker>,
-    /// Connections that wait for a snapshot.
-    saving: Vec<(Ticket, Waker)>,
+    /// Connections that wait for what a helper thread is at.
+    awaiting: Vec<(Awaited, Waker)>,
     /// What was executed since this was emptied, where somebody wants to know.
     #[cfg(any(test, feature = "sim"))]
     pub(crate) executed: Option<Vec<Executed>>,
@@ -122,8 +123,8 @@ pub enum Ran {
     },
     /// Not decided: ask again when woken through [`Gate::wait_for_room`].
     NoRoom,
-    /// Not answered: ask again when woken through [`Gate::wait_for_snapshot`].
-    NoSnapshot,
+    /// Not answered: ask again when woken through [`Gate::wait_for_helper`].
+    Later,
 }
 
 impl Gate {
@@ -152,7 +153,7 @@ impl Gate {
             draws: 1,
             waiting: Vec::new(),
             crowded: Vec::new(),
-            saving: Vec::new(),
+            awaiting: Vec::new(),
             #[cfg(any(test, feature = "sim"))]
             executed: None,
         }
@@ -255,8 +256,8 @@ impl Gate {
             self.more_due |= self.due_waits;
             self.crowded.drain(..).for_each(Waker::wake);
             let snapshots = &self.watermarks.snapshots;
-            self.saving.retain(|(ticket, waker)| {
-                let over = snapshots.outcome(ticket).is_some();
+            self.awaiting.retain(|(awaited, waker)| {
+                let over = awaited.is_over(snapshots);
                 if over {
                     waker.wake_by_ref();
                 }
@@ -478,11 +479,16 @@ impl Gate {
         self.watermarks.snapshots.request(upto)
     }
 
-    /// Wakes `waker` when it is known what became of a request for a snapshot.
-    pub fn wait_for_snapshot(&mut self, ticket: Ticket, waker: Waker) {
-        if !self.saving.iter().any(|(_, known)| known.will_wake(&waker)) {
-            self.saving.push((ticket, waker));
+    /// Wakes `waker` when a helper thread is done with that.
+    pub fn wait_for_helper(&mut self, awaited: Awaited, waker: Waker) {
+        if !self.awaiting.iter().any(|(_, known)| known.will_wake(&waker)) {
+            self.awaiting.push((awaited, waker));
         }
+    }
+
+    /// How far a change has come that `leaves` the gate or stays in it.
+    pub fn stage(&self, lsn: Lsn, leaves: bool) -> &'static str {
+        core::stage(lsn, !leaves, &self.view)
     }
 
     /// Nothing is decided from here on; what was decided is still answered.

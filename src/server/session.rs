@@ -3,13 +3,14 @@
 use std::rc::Rc;
 
 use crate::core::{Command, Refusal};
-use crate::ids::Db;
+use crate::ids::{Db, Lsn};
 use crate::limits;
 use crate::server::clients::Client;
 use crate::server::commands;
 use crate::server::gate::{Gate, Ran, refuse};
 use crate::server::held::{Depends, HeldReplies};
-use crate::snapshots::Ticket;
+use crate::snapshots::{Snapshots, Ticket};
+use crate::stories::Story;
 use crate::wire::{self, Args, CommandSpec, Flags, Handler, Protocol, ProtocolError, Request, Scan, Scanner};
 
 /// A connection from its first byte to its last.
@@ -26,8 +27,8 @@ pub struct Session {
     pub answers: Answers,
     /// Answers on their way.
     pub held: HeldReplies,
-    /// `SAVE` waits for this.
-    pub saving: Option<Ticket>,
+    /// What a helper thread is at, for the next request.
+    pub awaited: Option<Awaited>,
     /// Nothing more is read; the connection ends when its answers have left.
     pub closing: bool,
     scanner: Scanner,
@@ -36,6 +37,25 @@ pub struct Session {
     ran: usize,
     /// What `input` waits for.
     waits: Waits,
+}
+
+/// What a helper thread is at for a connection.
+#[derive(Clone, Debug)]
+pub enum Awaited {
+    /// `SAVE`: a snapshot.
+    Snapshot(Ticket),
+    /// `GATE.WHY`: a story up to a position.
+    Story { story: Story, upto: Lsn },
+}
+
+impl Awaited {
+    /// It is there, or will never be.
+    pub fn is_over(&self, snapshots: &Snapshots) -> bool {
+        match self {
+            Awaited::Snapshot(ticket) => snapshots.outcome(ticket).is_some(),
+            Awaited::Story { story, .. } => story.get().is_some(),
+        }
+    }
 }
 
 /// Which commands are answered (`CLIENT REPLY`).
@@ -56,8 +76,8 @@ pub enum Waits {
     Input,
     /// The journal has no room at the moment.
     Room,
-    /// The snapshot that is waited for is not there.
-    Snapshot,
+    /// What a helper thread is at is not there.
+    Helper,
     /// Too many answers wait already.
     Output,
 }
@@ -72,7 +92,7 @@ impl Session {
             authenticated,
             answers: Answers::On,
             held: HeldReplies::default(),
-            saving: None,
+            awaited: None,
             closing: false,
             scanner: Scanner::default(),
             input: Vec::new(),
@@ -97,7 +117,7 @@ impl Session {
 
     /// Goes on with what was read before, if what it waited for has come.
     pub fn resume(&mut self, gate: &mut Gate) {
-        if self.can_resume() || matches!(self.waits, Waits::Room | Waits::Snapshot) {
+        if self.can_resume() || matches!(self.waits, Waits::Room | Waits::Helper) {
             gate.begin_turn();
             self.run_input(gate);
         }
@@ -118,9 +138,9 @@ impl Session {
         !self.closing && self.waits == Waits::Room
     }
 
-    /// The snapshot that the next request waits for.
-    pub fn waits_for_snapshot(&self) -> Option<Ticket> {
-        self.saving.filter(|_| !self.closing && self.waits == Waits::Snapshot)
+    /// What the next request waits for that a helper thread is at.
+    pub fn waits_for_helper(&self) -> Option<&Awaited> {
+        self.awaited.as_ref().filter(|_| !self.closing && self.waits == Waits::Helper)
     }
 
     /// The client has let more answers pile up than any single one may be long.
@@ -166,7 +186,7 @@ impl Session {
                             continue;
                         }
                         Ran::NoRoom => Waits::Room,
-                        Ran::NoSnapshot => Waits::Snapshot,
+                        Ran::Later => Waits::Helper,
                     };
                     break;
                 }

@@ -12,14 +12,17 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::core::Core;
-use crate::ids::{LogId, Lsn, Millis};
+use crate::grant::GrantUser;
+use crate::ids::{CampaignId, LogId, Lsn, Millis};
 use crate::journal::memory::MemoryDisk;
 use crate::journal::{Appendfsync, Hooks, Journal, Options};
+use crate::limits;
 use crate::sabotage::peace;
 use crate::server::gate::{Gate, Loaded};
 use crate::server::held::Depends;
 use crate::server::session::Session;
 use crate::server::{Facts, Wake};
+use crate::stories::{Happened, Question};
 
 /// Long enough for any machine; only a failing test waits so long.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -98,9 +101,13 @@ impl World {
         self.say(session, line);
         self.settle();
         while session.waits_for_room() {
-            self.moved.recv_timeout(PATIENCE).expect("room comes, or the word that there is none");
+            let before = self.gate.core.applied();
             session.resume(&mut self.gate);
             self.settle();
+            // The word of room that was there was taken with the word that all was settled.
+            if session.waits_for_room() && self.gate.core.applied() == before {
+                self.moved.recv_timeout(PATIENCE).expect("room comes, or the word that there is none");
+            }
         }
         self.heard(session)
     }
@@ -425,6 +432,52 @@ fn who_asks_about_his_hold_when_it_is_over_is_not_told_of_it_whatever_else_is_du
     let heard = world.heard(&mut client);
     assert!(heard.starts_with("*3 +NONE :0 :"), "{heard}");
     world.turn_until(|gate| gate.core.campaigns().next().is_some_and(|spring| spring.held == 0));
+}
+
+#[test]
+fn a_story_is_waited_for_by_who_asked_for_it_alone() {
+    let mut world = World::new();
+    let [mut asks, mut other] = [(); 2].map(|()| world.client());
+    world.ask(&mut other, "GATE.CREATE spring LIMIT 5 USERS ANY");
+    world.ask(&mut other, "GATE.CLAIM spring ann");
+    assert_eq!(world.ask(&mut asks, "GATE.WHY spring ann\r\nPING"), "");
+    assert!(asks.waits_for_helper().is_some() && !asks.may_read());
+    assert_eq!(world.ask(&mut other, "GATE.CLAIM spring bob"), "*3 +GRANTED :2 :3");
+    let marks = Arc::clone(&world.gate.watermarks);
+    let (question, story) = marks.stories.next().expect("it was asked");
+    let expected =
+        Question { campaign: CampaignId(0), user: GrantUser::Any(b"ann".as_slice().into()), upto: Lsn::new(2) };
+    assert_eq!(question, expected, "what came later is no part of it");
+    let happened =
+        |what, lsn| Happened { at: Millis(5), what, seat: 1, lsn: Lsn::new(lsn), seq: Lsn::new(9), leaves: true };
+    story.set(Ok(vec![happened("granted", 2)])).expect("once");
+    assert_eq!(world.heard(&mut asks), "*1 *5 :5 +granted :1 :9 +durable +PONG");
+
+    for (line, told) in [
+        ("GATE.WHY nobody ann", "-NOCAMPAIGN no campaign 'nobody'; create it with GATE.CREATE"),
+        ("GATE.WHY spring", "-ERR wrong number of arguments for 'gate.why' command"),
+        (&format!("GATE.WHY spring {}", "n".repeat(65)), "-ERR user must be 1 to 64 bytes long"),
+    ] {
+        assert_eq!(world.ask(&mut asks, line), told);
+    }
+    world.ask(&mut other, "GATE.DROP spring FORCE");
+    world.ask(&mut asks, "GATE.WHY spring ann");
+    let (_, story) = marks.stories.next().expect("what was dropped has a story, too");
+    story.set(Err("the disk\r\nis gone".to_owned())).expect("once");
+    assert_eq!(world.heard(&mut asks), "-ERR the disk  is gone");
+}
+
+#[test]
+fn too_many_stories_at_a_time_are_refused() {
+    let mut world = World::new();
+    let mut first = world.client();
+    world.ask(&mut first, "GATE.CREATE spring LIMIT 5");
+    let mut waiting: Vec<Session> = (0..=limits::STORIES_WAITING_MAX).map(|_| world.client()).collect();
+    let mut heard: Vec<String> = waiting.iter_mut().map(|client| world.ask(client, "GATE.WHY spring 7")).collect();
+    let last = heard.pop().unwrap_or_default();
+    assert!(last.starts_with("-BUSY ") && heard.iter().all(String::is_empty), "{heard:?} {last}");
+    drop(waiting);
+    assert_eq!(world.ask(&mut first, "GATE.WHY spring 7"), "", "nobody else waits any more");
 }
 
 #[test]

@@ -49,6 +49,7 @@ pub fn describe(command: ConnectionCommand, args: &Args<'_>) -> Option<Reply<'st
         | Run::Save
         | Run::BgRewriteAof
         | Run::LastSave
+        | Run::GateWhy
         | Run::Shutdown => return None,
     })
 }

@@ -87,6 +87,20 @@ pub(super) const STATUS: &[Answer] = &[
     BAD_USER,
 ];
 
+pub(super) const WHY: &[Answer] = &[
+    (
+        "[[at, what, seat, seq, stage], ...]",
+        "In order. at: Unix milliseconds. what: granted, held, confirmed, expired (nobody confirmed it in time), released, \
+         imported (by catch-up), dropped (the campaign; seat 0). seq: the position, for what is imported the one that Kafka and \
+         the ledger know. stage as in GATE.STATUS. Also of a campaign that was dropped. It is read from the journal and its \
+         history; what even history gave up (--journal-keep) is told of seats that are still somebody's.",
+    ),
+    NO_CAMPAIGN,
+    PLAIN_KEY,
+    BAD_USER,
+    ("-BUSY ...", "16 connections wait for a story already."),
+];
+
 pub(super) const INFO: &[Answer] = &[
     (
         "map",

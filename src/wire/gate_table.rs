@@ -71,6 +71,13 @@ pub(super) const ROWS: &[CommandSpec] = &[
         .keys(&[key(&["RO", "access"])])
         .doc(SINCE, "Returns the seats of a user and how far each has come.", &[CAMPAIGN, USER])
         .answers(answers::STATUS),
+    CommandSpec::new("gate.why", 3, Group::Gate, Handler::Connection(ConnectionCommand::GateWhy))
+        .category(Categories::GATE)
+        .flags(&[READONLY])
+        .keys(&[key(&["RO", "access"])])
+        .complexity("O(N) where N is the length of the journal and its history; the loop does not wait for it.")
+        .doc(SINCE, "Returns what happened to a user, as the journal tells it.", &[CAMPAIGN, USER])
+        .answers(answers::WHY),
     gate("gate.info", 2, parse::info)
         .flags(&[READONLY, FAST])
         .keys(&[key(&["RO", "access"])])

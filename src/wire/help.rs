@@ -86,6 +86,8 @@ pub(super) const GATE: &[&str] = &[
     "    Grant the seat that the user holds: [GRANTED, seat, remaining], or [NONE, 0, remaining].",
     "GATE.STATUS <campaign> <user>",
     "    The user's seats: [GRANTED|HELD, seat, at-unix-ms, accepted|durable|published|stored].",
+    "GATE.WHY <campaign> <user>",
+    "    What happened to the user: [at-unix-ms, what, seat, seq, stage].",
     "GATE.INFO <campaign>",
     "    The campaign's terms and figures.",
     "GATE.LIST",

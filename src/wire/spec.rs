@@ -72,6 +72,7 @@ pub enum ConnectionCommand {
     LastSave,
     Shutdown,
     GateHelp,
+    GateWhy,
 }
 
 /// One command or subcommand.

@@ -120,9 +120,11 @@ fn the_gate_passes_the_conversations_about_connections() {
 #[test]
 fn the_gate_passes_the_conversations_about_campaigns() {
     play_folder("gate", &NO_LEDGER, 2, None);
+    play_folder("process", &NO_LEDGER, 2, None);
 }
 
 #[test]
 fn the_gate_passes_the_conversations_about_campaigns_in_resp3_with_kill_9_in_between() {
     play_folder("gate", &NO_LEDGER, 3, Some(Luck::new("conversations about campaigns")));
+    play_folder("process", &NO_LEDGER, 3, Some(Luck::new("conversations about stories")));
 }

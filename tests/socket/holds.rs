@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
+use crate::conversation::Reply;
 use crate::gate::{Gate, binary};
 use crate::level::{now_ms, until};
 
@@ -28,6 +29,35 @@ fn ended(gate: &Gate, campaign: &str) -> Vec<(i64, i64)> {
         (deadline, number(end, "at") - deadline)
     })
     .collect()
+}
+
+#[test]
+fn why_tells_the_story_of_a_user_while_the_gate_serves_and_after_a_kill() {
+    let mut gate = Gate::start(&["--snapshot-when-journal-exceeds", "0", "--ledger", "none"]);
+    let mut client = gate.client();
+    assert_eq!(client.call("GATE.CREATE spring LIMIT 5 HOLD 200").to_string(), "CREATED");
+    assert!(client.call("GATE.CLAIM spring 8").to_string().starts_with("[HELD 1 4 "));
+    assert_eq!(client.call("GATE.WHY spring 7").to_string(), "[]");
+    assert!(client.call("GATE.CLAIM spring 7").to_string().starts_with("[HELD 2 3 "));
+    until("the holds are over", || (client.call("GATE.SEATS spring 1 9").to_string() == "[]").then_some(()));
+    assert!(client.call("GATE.CLAIM spring 7").to_string().starts_with("[HELD 1 4 "));
+    assert_eq!(client.call("GATE.CONFIRM spring 7").to_string(), "[GRANTED 1 4]");
+    let told = |gate: &Gate| {
+        let Reply::Array(rows) = gate.client().call("GATE.WHY spring 7") else { panic!("rows") };
+        let rows = rows.iter().map(|row| row.to_string());
+        rows.map(|row| row.trim_matches(['[', ']']).split(' ').skip(1).collect::<Vec<_>>().join(" "))
+            .collect::<Vec<_>>()
+    };
+    let story = ["held 2 3 durable", "expired 2 5 durable", "held 1 6 durable", "confirmed 1 7 durable"];
+    assert_eq!(told(&gate), story);
+    for _ in 0..3 {
+        client.call("INCR n");
+        assert_eq!(client.call("SAVE").to_string(), "OK");
+    }
+    assert_eq!(told(&gate), story, "from history");
+    gate.kill();
+    gate.start_again();
+    assert_eq!(told(&gate), story);
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod config;
 mod hello;
 mod info;
 mod snapshot;
+mod why;
 
 use crate::core::{NOT_AN_INTEGER, Refusal, Reply, parse_integer};
 use crate::ids::Db;
@@ -17,6 +18,7 @@ use crate::wire::{self, Args, ConnectionCommand, Protocol, SYNTAX};
 /// Carries out `command`; its answer goes to the session's held replies.
 pub fn run(session: &mut Session, gate: &mut Gate, command: ConnectionCommand, args: &Args<'_>) -> Ran {
     use ConnectionCommand as Command;
+    let mut depends = Depends::NOTHING;
     let answered = match command {
         Command::Ping => ping(args),
         Command::Echo => Ok(Some(Reply::bulk(args.get(1)))),
@@ -49,7 +51,14 @@ pub fn run(session: &mut Session, gate: &mut Gate, command: ConnectionCommand, a
         Command::LastSave => Ok(Some(snapshot::last(gate))),
         Command::Save => match snapshot::save(session, gate) {
             Some(answered) => answered,
-            None => return Ran::NoSnapshot,
+            None => return Ran::Later,
+        },
+        Command::GateWhy => match why::why(session, gate, args) {
+            Some((answered, upto)) => {
+                depends.journal = upto;
+                answered
+            }
+            None => return Ran::Later,
         },
         Command::Shutdown => shutdown(gate, args),
         Command::ClientHelp
@@ -68,7 +77,7 @@ pub fn run(session: &mut Session, gate: &mut Gate, command: ConnectionCommand, a
         Ok(None) => {}
         Err(refusal) => wire::encode(&Reply::Refused(refusal), session.protocol, session.held.buffer()),
     }
-    Ran::Answered { depends: Depends::NOTHING }
+    Ran::Answered { depends }
 }
 
 /// What a command about the connection answers: a reply, silence, or an error line.

@@ -4,7 +4,7 @@
 use crate::core::{Refusal, Reply};
 use crate::server::commands::Answered;
 use crate::server::gate::Gate;
-use crate::server::session::Session;
+use crate::server::session::{Awaited, Session};
 use crate::wire::{Args, SYNTAX};
 
 /// `BGSAVE [SCHEDULE]`; with `SCHEDULE`, one that is being made is followed by another.
@@ -34,9 +34,15 @@ pub fn rewrite(gate: &mut Gate) -> Answered<'static> {
 /// `SAVE`: `None` until a snapshot of everything decided before it is published, or failed. Only this connection waits:
 /// a snapshot that is being made already is waited for, too.
 pub fn save(session: &mut Session, gate: &mut Gate) -> Option<Answered<'static>> {
-    let ticket = *session.saving.get_or_insert_with(|| gate.ask_for_snapshot());
-    let outcome = gate.watermarks.snapshots.outcome(&ticket)?;
-    session.saving = None;
+    let ticket = match session.awaited {
+        Some(Awaited::Snapshot(ticket)) => ticket,
+        Some(Awaited::Story { .. }) | None => gate.ask_for_snapshot(),
+    };
+    let Some(outcome) = gate.watermarks.snapshots.outcome(&ticket) else {
+        session.awaited = Some(Awaited::Snapshot(ticket));
+        return None;
+    };
+    session.awaited = None;
     Some(match outcome {
         Ok(_) => Ok(Some(Reply::Ok)),
         Err(because) => Err(Refusal::ErrText(because.replace(['\r', '\n'], " "))),

@@ -103,11 +103,11 @@ fn save_is_answered_by_a_snapshot_of_everything_before_it_and_by_nothing_else() 
     marks.snapshots.begin(Millis(0));
     world.ask(&mut other, "SET k v");
     assert_eq!(world.ask(&mut saver, "INCR n\r\nSAVE\r\nPING"), ":1");
-    let ticket = saver.waits_for_snapshot().expect("it waits");
+    let awaited = saver.waits_for_helper().expect("it waits").clone();
     assert!(!saver.may_read(), "what stands behind it waits with it");
     let woken = Arc::new(Woken::default());
     for _ in 0..3 {
-        world.gate.wait_for_snapshot(ticket, Waker::from(Arc::clone(&woken)));
+        world.gate.wait_for_helper(awaited.clone(), Waker::from(Arc::clone(&woken)));
     }
     assert_eq!(world.ask(&mut other, "INCR m"), ":1", "only the one who asked waits");
     world.end_snapshot(Ok(made(1, 5)));

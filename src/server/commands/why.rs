@@ -1,0 +1,48 @@
+//! `GATE.WHY campaign user`: the user's story, for the support desk. A thread of its own reads it from the journal; only
+//! this connection waits.
+
+use std::sync::Arc;
+
+use crate::core::{Refusal, Reply};
+use crate::ids::Lsn;
+use crate::server::commands::Answered;
+use crate::server::gate::Gate;
+use crate::server::session::{Awaited, Session};
+use crate::stories::{Happened, Question, Story};
+use crate::wire::Args;
+
+/// `None` until the story is there; the position that it goes up to beside it.
+pub fn why(session: &mut Session, gate: &Gate, args: &Args<'_>) -> Option<(Answered<'static>, Lsn)> {
+    let (story, upto) = match &session.awaited {
+        Some(Awaited::Story { story, upto }) => (Arc::clone(story), *upto),
+        Some(Awaited::Snapshot(_)) | None => match ask(gate, args) {
+            Ok(asked) => asked,
+            Err(refusal) => return Some((Err(refusal), gate.core.applied())),
+        },
+    };
+    let Some(found) = story.get() else {
+        session.awaited = Some(Awaited::Story { story, upto });
+        return None;
+    };
+    session.awaited = None;
+    let answered = match found {
+        Ok(story) => Ok(Some(Reply::Array(story.iter().map(|happened| row(gate, happened)).collect()))),
+        Err(because) => Err(Refusal::ErrText(because.replace(['\r', '\n'], " "))),
+    };
+    Some((answered, upto))
+}
+
+fn ask(gate: &Gate, args: &Args<'_>) -> Result<(Story, Lsn), Refusal> {
+    let (campaign, user) = gate.core.user_of_any_campaign(args.get(1), args.get(2), gate.now())?;
+    let upto = gate.core.applied();
+    let question = Question { campaign, user: user.into(), upto };
+    let busy = || Refusal::Line("BUSY too many stories are asked for already; ask again in a moment".into());
+    Ok((gate.watermarks.stories.ask(question).ok_or_else(busy)?, upto))
+}
+
+fn row(gate: &Gate, happened: &Happened) -> Reply<'static> {
+    let Happened { at, what, seat, lsn, seq, leaves } = *happened;
+    let number = |number: u64| Reply::Int(number.cast_signed());
+    let stage = Reply::Status(gate.stage(lsn, leaves));
+    Reply::Array(vec![Reply::Int(at.0), Reply::Status(what), Reply::Int(seat.into()), number(seq.get()), stage])
+}
