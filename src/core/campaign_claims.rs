@@ -34,7 +34,7 @@ impl Core {
             Ok(user) => user,
             Err(refusal) => return refuse(refusal, campaign.lsn),
         };
-        let terms = campaign.terms;
+        let terms = &campaign.terms;
         if terms.per_user > 1 && request.is_empty() && !terms.no_id {
             return no_id(name, campaign);
         }
@@ -93,14 +93,18 @@ impl Core {
         };
         let remaining = campaign.remaining();
         let reply = |settlement| Reply::Settled(Settled { settlement, remaining, flat });
-        let rows = campaign.roster.standing(self.scatter, user).seats().into_iter();
-        let mut rows = rows.map(|seat| (seat, campaign.roster.row(seat)));
         let is_held = |row: &Row<'_>| row.until.is_some_and(|until| until > view.now);
-        let one_is_meant = seat.is_some() || campaign.terms.per_user == 1;
-        let found = rows.find(|(there, row)| match seat {
-            Some(seat) => *there == seat,
-            None => is_held(row) || (one_is_meant && row.until.is_none()),
-        });
+        let found = match seat {
+            Some(seat) => Some(seat)
+                .filter(|seat| campaign.roster.is_out(*seat))
+                .map(|seat| (seat, campaign.roster.row(seat)))
+                .filter(|(_, row)| row.user == user),
+            None => {
+                let is_meant = |row: &Row<'_>| is_held(row) || (campaign.terms.per_user == 1 && row.until.is_none());
+                let seats = campaign.roster.standing(self.scatter, user).seats().into_iter();
+                seats.map(|seat| (seat, campaign.roster.row(seat))).find(|(_, row)| is_meant(row))
+            }
+        };
         let (seat, row) = match found {
             Some((seat, row)) if is_held(&row) => (seat, row),
             Some((seat, row)) if row.until.is_none() => {
@@ -112,19 +116,21 @@ impl Core {
         record(confirmed, reply(Settlement::Granted(seat)))
     }
 
-    /// The seats of this command's user that are still held although their time is over: that they have ended is to be
-    /// journalled before it is decided.
+    /// The seats that are still held although their time is over, of this command's user, or of whoever it is where a claim
+    /// finds no other seat: that they have ended is to be journalled before it is decided.
     pub fn overdue(&self, command: &Command<'_>, now: Millis) -> Option<(CampaignId, Vec<Seat>)> {
-        if self.next_hold_deadline().is_none_or(|deadline| deadline > now) {
-            return None;
-        }
         let (Command::Claim { campaign, user, .. } | Command::Confirm { campaign, user, .. }) = command else {
             return None;
         };
         let (id, campaign) = self.find_campaign(campaign, now).ok()?;
         let seats = campaign.roster.standing(self.scatter, user_of(campaign.terms.users, user).ok()?).seats();
-        let is_over = |seat: &Seat| campaign.roster.holds().get(*seat).is_some_and(|hold| hold.until <= now);
-        Some((id, seats.into_iter().filter(is_over).collect()))
+        let holds = campaign.roster.holds();
+        let is_over = |seat: &Seat| holds.get(*seat).is_some_and(|hold| hold.until <= now);
+        let mut over: Vec<Seat> = seats.into_iter().filter(is_over).collect();
+        if over.is_empty() && campaign.remaining() == 0 {
+            over.extend(holds.due(now).next().map(|(_, seat)| seat));
+        }
+        Some((id, over))
     }
 
     /// The campaign of this name, also one that was dropped, and the user as it takes him: for who asks what was.
@@ -153,7 +159,8 @@ impl Core {
             Err(refusal) => return refuse(refusal, campaign.lsn),
         };
         let seats = campaign.roster.standing(self.scatter, user).seats();
-        let mut depends = if seats.is_empty() { campaign.lsn } else { Lsn::ZERO };
+        // That a seat is not there any more is told, too.
+        let mut depends = if seats.is_empty() || campaign.terms.hold > 0 { campaign.lsn } else { Lsn::ZERO };
         let row = |seat: Seat| {
             let Row { at, lsn, until, .. } = campaign.roster.row(seat);
             depends = depends.max(lsn);

@@ -67,12 +67,6 @@ impl Campaign {
     fn granted_any(&self) -> Option<Grants> {
         Some(self.roster.grants()).filter(|grants| grants.count > 0)
     }
-
-    /// What holds at every moment.
-    fn adds_up(&self) -> bool {
-        let out = u64::from(self.roster.grants().count) + u64::from(self.roster.holds().len());
-        out + u64::from(self.remaining()) == u64::from(self.terms.limit)
-    }
 }
 
 /// A dropped campaign that gave seats: its name is never used again, so that each row of the ledger has one meaning.
@@ -108,6 +102,8 @@ pub(super) struct Campaigns {
     retired: Table<CampaignId>,
     /// When the first hold of each campaign ends that has any.
     holds: BTreeSet<(Millis, CampaignId)>,
+    /// The earliest of them, or none.
+    first_hold: Option<Millis>,
     live: usize,
 }
 
@@ -224,7 +220,7 @@ impl Campaigns {
     /// The last campaign, which has no seat yet, was altered.
     pub(super) fn alter_last(&mut self, to: Alterable, at: Millis, lsn: Lsn) -> Result<(), Contradiction> {
         match self.slots.last_mut() {
-            Some(Slot::Live(campaign)) if campaign.roster.next_seat().get() == 1 && campaign.altered.is_none() => {
+            Some(Slot::Live(campaign)) if campaign.roster.is_new() && campaign.altered.is_none() => {
                 campaign.terms = campaign.terms.with(to);
                 campaign.altered = Some((at, lsn));
                 Ok(())
@@ -236,7 +232,7 @@ impl Campaigns {
     }
 
     /// Gives the next seat of the last campaign; see [`Roster::fill`].
-    pub(super) fn fill_last(&mut self, row: Row<'_>) -> Result<(), Contradiction> {
+    pub(super) fn fill_last(&mut self, row: &Row<'_>) -> Result<(), Contradiction> {
         let roster = self.last_roster()?;
         match roster.fill_next(row) {
             true => Ok(()),
@@ -246,6 +242,12 @@ impl Campaigns {
 
     /// The next `count` seats of the last campaign are free.
     pub(super) fn free_last(&mut self, count: u32) -> Result<(), Contradiction> {
+        let Some(Slot::Live(campaign)) = self.slots.last() else {
+            return Err(Contradiction("a seat without its campaign"));
+        };
+        if count >= campaign.terms.limit {
+            return Err(Contradiction("never more than N"));
+        }
         match self.last_roster()?.fill_free(count) {
             true => Ok(()),
             false => Err(Contradiction(FREE_BETWEEN)),
@@ -274,7 +276,7 @@ impl Campaigns {
             return Err(Contradiction(FREE_BETWEEN));
         }
         if let Some(deadline) = campaign.roster.holds().first_deadline() {
-            self.holds.insert((deadline, CampaignId(self.slots.len() as u32 - 1)));
+            self.first_hold_moved(CampaignId(self.slots.len() as u32 - 1), None, Some(deadline));
         }
         Ok(())
     }
@@ -294,26 +296,31 @@ impl Campaigns {
     }
 
     /// The earliest deadline of any hold.
+    #[inline]
     pub(super) fn next_hold_deadline(&self) -> Option<Millis> {
-        self.holds.first().map(|(deadline, _)| *deadline)
+        self.first_hold
     }
 
     /// See [`Core::due_holds`].
     pub(super) fn due_holds(&self, now: Millis, at_most: usize) -> Vec<(CampaignId, Seat)> {
         let mut campaigns = self.holds.range(..=(now, CampaignId(u32::MAX))).peekable();
-        // The next hold of each campaign whose first one is not later than what was taken so far.
+        // The next hold of each campaign of which one was taken.
         let mut heads: BTreeMap<(Millis, CampaignId, u32), _> = BTreeMap::new();
         let mut due = Vec::new();
         while due.len() < at_most {
-            while let Some((first, id)) =
-                campaigns.next_if(|(first, _)| heads.first_key_value().is_none_or(|((head, ..), _)| first <= head))
-            {
-                let mut holds = self.get(*id).roster.holds().due(now);
-                let (_, seat) = holds.next().expect("a campaign is among them by its first hold");
-                heads.insert((*first, *id, seat.get()), holds);
-            }
-            let Some(((_, id, seat), mut holds)) = heads.pop_first() else { break };
-            due.push((id, Seat::new(seat)));
+            let head = heads.first_key_value().map(|((until, id, _), _)| (*until, *id));
+            let (id, seat, mut holds) = match campaigns.next_if(|first| head.is_none_or(|head| **first < head)) {
+                Some((_, id)) => {
+                    let mut holds = self.get(*id).roster.holds().due(now);
+                    let (_, seat) = holds.next().expect("a campaign is among them by its first hold");
+                    (*id, seat, holds)
+                }
+                None => match heads.pop_first() {
+                    Some(((_, id, seat), holds)) => (id, Seat::new(seat), holds),
+                    None => break,
+                },
+            };
+            due.push((id, seat));
             if let Some((until, seat)) = holds.next() {
                 heads.insert((until, id, seat.get()), holds);
             }
@@ -326,6 +333,7 @@ impl Campaigns {
         if before != now {
             before.map(|before| self.holds.remove(&(before, id)));
             self.holds.extend(now.map(|now| (now, id)));
+            self.first_hold = self.holds.first().map(|(deadline, _)| *deadline);
         }
     }
 
@@ -418,6 +426,13 @@ impl Core {
         self.campaigns.get(id).roster.next_seat()
     }
 
+    /// The seat that is the `nth` of a user of a campaign that can be claimed from.
+    pub fn seat_as_nth(&self, id: CampaignId, user: User<'_>, nth: u16) -> Option<Seat> {
+        let roster = &self.campaigns.get(id).roster;
+        let seats = roster.standing(self.scatter, user).seats();
+        seats.into_iter().find(|seat| roster.row(*seat).nth == nth)
+    }
+
     /// Whether a seat of a campaign that can be claimed from is granted or held; none where nobody has it.
     pub fn is_held(&self, id: CampaignId, seat: Seat) -> Option<bool> {
         let roster = &self.campaigns.get(id).roster;
@@ -437,23 +452,22 @@ impl Core {
             Event::CampaignDropped { id, at } => self.drop_campaign(lsn, *id, *at),
             Event::Granted { campaign, seat, user, nth, request, at } => {
                 let row = Row { user: *user, nth: *nth, request, at: *at, lsn, until: None };
-                self.assert_next(*campaign, *seat);
-                self.give(*campaign, *seat, row);
+                self.give(*campaign, *seat, &row, false);
             }
             Event::Imported { campaign, seat, user, nth, at, seq: _ } => {
                 let row = Row { user: *user, nth: *nth, request: b"", at: *at, lsn, until: None };
-                self.give(*campaign, *seat, row);
+                self.give(*campaign, *seat, &row, true);
             }
             Event::Held { campaign, seat, user, nth, request, at, until } => {
                 let row = Row { user: *user, nth: *nth, request, at: *at, lsn, until: Some(*until) };
-                self.assert_next(*campaign, *seat);
-                self.give(*campaign, *seat, row);
+                self.holds_change(*campaign, lsn, *at, |core| core.give(*campaign, *seat, &row, false));
             }
             Event::Confirmed { campaign, seat, user, nth, at } => {
-                self.confirm_hold(lsn, *campaign, *seat, (*user, *nth), *at);
+                let user = (*user, *nth);
+                self.holds_change(*campaign, lsn, *at, |core| core.confirm_hold(*campaign, *seat, user, *at, lsn));
             }
             Event::HoldEnded { campaign, seat, user, at, expired: _ } => {
-                self.end_hold(lsn, *campaign, (*seat, *user), *at);
+                self.holds_change(*campaign, lsn, *at, |core| core.end_hold(*campaign, *seat, *user));
             }
             Event::Skipped { .. }
             | Event::KeySet { .. }
@@ -466,48 +480,42 @@ impl Core {
         }
     }
 
-    fn confirm_hold(&mut self, lsn: Lsn, id: CampaignId, seat: Seat, (user, nth): (User<'_>, u16), at: Millis) {
-        self.changing(id, lsn, at, |campaign, _| {
-            assert!(
-                campaign.roster.is_held_by(seat, user, Some(nth)),
-                "a hold is confirmed or ends for whom it was made"
-            );
-            campaign.roster.confirm(seat, at, lsn);
-        });
-    }
-
-    fn assert_next(&mut self, id: CampaignId, seat: Seat) {
-        let roster = &self.campaigns.live_mut(id).roster;
-        assert!(seat == roster.next_seat(), "seats are given lowest first, each once");
-    }
-
-    fn give(&mut self, id: CampaignId, seat: Seat, row: Row<'_>) {
-        let found = !self.users_deferred;
-        self.changing(id, row.lsn, row.at, |campaign, scatter| {
-            assert!(seat.get() <= campaign.terms.limit, "never more than N");
-            campaign.roster.give(scatter, seat, row, campaign.terms.per_user, found);
-        });
-    }
-
-    fn end_hold(&mut self, lsn: Lsn, id: CampaignId, (seat, user): (Seat, User<'_>), at: Millis) {
-        let found = !self.users_deferred;
-        self.changing(id, lsn, at, |campaign, scatter| {
-            assert!(campaign.roster.is_held_by(seat, user, None), "a hold is confirmed or ends for whom it was made");
-            campaign.roster.end_hold(scatter, seat, found);
-        });
-    }
-
-    /// Changes who has what of a campaign.
-    fn changing(&mut self, id: CampaignId, lsn: Lsn, at: Millis, change: impl FnOnce(&mut Campaign, Scatter)) {
-        let scatter = self.scatter;
+    /// A seat that nobody has goes to somebody: the next one, or `any` as it is imported.
+    #[inline]
+    fn give(&mut self, id: CampaignId, seat: Seat, row: &Row<'_>, any: bool) {
+        let (scatter, found) = (self.scatter, !self.users_deferred);
         let campaign = self.campaigns.live_mut(id);
-        let before = campaign.roster.holds().first_deadline();
-        change(campaign, scatter);
-        assert!(campaign.adds_up(), "granted, held and free seats are the limit");
+        assert!(any || seat == campaign.roster.next_seat(), "seats are given lowest first, each once");
+        assert!(seat.get() <= campaign.terms.limit, "never more than N");
+        campaign.roster.give(scatter, seat, row, campaign.terms.per_user, found);
+        assert!(campaign.roster.adds_up(), "granted, held and free seats are the limit");
+        campaign.lsn = row.lsn;
+        self.newest_at = self.newest_at.max(row.at);
+    }
+
+    /// Changes what is held of a campaign.
+    fn holds_change(&mut self, id: CampaignId, lsn: Lsn, at: Millis, change: impl FnOnce(&mut Core)) {
+        let before = self.campaigns.get(id).roster.holds().first_deadline();
+        change(self);
+        let campaign = self.campaigns.live_mut(id);
+        assert!(campaign.roster.adds_up(), "granted, held and free seats are the limit");
         campaign.lsn = lsn;
         let now = campaign.roster.holds().first_deadline();
         self.campaigns.first_hold_moved(id, before, now);
         self.newest_at = self.newest_at.max(at);
+    }
+
+    fn confirm_hold(&mut self, id: CampaignId, seat: Seat, (user, nth): (User<'_>, u16), at: Millis, lsn: Lsn) {
+        let roster = &mut self.campaigns.live_mut(id).roster;
+        assert!(roster.is_held_by(seat, user, Some(nth)), "a hold is confirmed or ends for whom it was made");
+        roster.confirm(seat, at, lsn);
+    }
+
+    fn end_hold(&mut self, id: CampaignId, seat: Seat, user: User<'_>) {
+        let (scatter, found) = (self.scatter, !self.users_deferred);
+        let roster = &mut self.campaigns.live_mut(id).roster;
+        assert!(roster.is_held_by(seat, user, None), "a hold is confirmed or ends for whom it was made");
+        roster.end_hold(scatter, seat, found);
     }
 
     fn create(&mut self, lsn: Lsn, id: CampaignId, name: &[u8], terms: Terms, at: Millis) {

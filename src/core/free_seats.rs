@@ -19,6 +19,10 @@ impl FreeSeats {
     /// The lowest one.
     #[inline]
     pub(super) fn lowest(&self) -> Option<u32> {
+        // Nearly always there is none, and that is known without a look.
+        if self.len == 0 {
+            return None;
+        }
         self.runs.first_key_value().map(|(first, _)| *first)
     }
 
@@ -34,9 +38,12 @@ impl FreeSeats {
 
     /// The seats from `first` to `last` that are not in it, in order.
     pub(super) fn taken(&self, first: u32, last: u32) -> impl Iterator<Item = u32> {
-        let starts = std::iter::once(first).chain(self.runs.values().filter_map(|end| end.checked_add(1)));
-        let ends = self.runs.keys().map(|start| start - 1).chain([last]);
-        starts.zip(ends).flat_map(move |(start, end)| start.max(first)..=end.min(last))
+        // Where `first` is free, the run that holds it is passed over.
+        let first = self.run_of(first).map_or(Some(first), |(_, end)| end.checked_add(1));
+        let runs = || self.runs.range(first.unwrap_or(u32::MAX)..);
+        let starts = first.into_iter().chain(runs().filter_map(|(_, end)| end.checked_add(1)));
+        let ends = runs().map(|(start, _)| start - 1).take_while(move |end| *end < last).chain([last]);
+        starts.zip(ends).flat_map(|(start, end)| start..=end)
     }
 
     /// Adds the seats from `first` to `last`, none of which is there.

@@ -155,7 +155,7 @@ impl Restoring {
             Piece::Seat { user, nth, request, at, lsn, until } => {
                 self.unindexed = true;
                 let row = Row { user: *user, nth: *nth, request, at: *at, lsn: *lsn, until: *until };
-                core.campaigns.fill_last(row)
+                core.campaigns.fill_last(&row)
             }
             Piece::Altered { to, at, lsn } => core.campaigns.alter_last(*to, *at, *lsn),
             Piece::Gone(id) => {

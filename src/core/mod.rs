@@ -199,6 +199,7 @@ impl Core {
     }
 
     /// The earliest deadline of any hold.
+    #[inline]
     pub fn next_hold_deadline(&self) -> Option<Millis> {
         self.campaigns.next_hold_deadline()
     }

@@ -3,6 +3,8 @@
 //! At most 32 bytes for a user of 8: 20 for the row, and 5 for a bucket of the index, which is at least 7/16 full. What
 //! goes beyond one seat without an `ID` stands in [`Several`].
 
+use std::cmp::Ordering;
+
 use crate::core::Scatter;
 use crate::core::event::Users;
 use crate::core::free_seats::FreeSeats;
@@ -39,7 +41,9 @@ pub(super) struct Grants {
 
 impl Grants {
     fn add(&mut self, at: Millis, lsn: Lsn) {
-        self.first_at = if self.count == 0 { at } else { self.first_at.min(at) };
+        if self.count == 0 || at < self.first_at {
+            self.first_at = at;
+        }
         self.count += 1;
         if lsn >= self.last_lsn {
             (self.last_at, self.last_lsn) = (at, lsn);
@@ -131,6 +135,11 @@ impl Roster {
             Users::Any => Seating::Any(Rows::default()),
         };
         Roster { seating, free: FreeSeats::default(), holds: Holds::default(), grants: Grants::default() }
+    }
+
+    /// What holds at every moment: a seat that is not free is granted or held.
+    pub(super) fn adds_up(&self) -> bool {
+        self.grants.count + self.holds.len() == self.out()
     }
 
     /// The highest seat that anybody ever had.
@@ -231,7 +240,7 @@ impl Roster {
     ///
     /// # Panics
     /// Where that breaks a promise.
-    pub(super) fn give(&mut self, scatter: Scatter, seat: Seat, row: Row<'_>, per_user: u16, found: bool) {
+    pub(super) fn give(&mut self, scatter: Scatter, seat: Seat, row: &Row<'_>, per_user: u16, found: bool) {
         if !found && seat.get() <= self.len() {
             match &mut self.seating {
                 Seating::Int(rows) => rows.find_nobody(),
@@ -251,12 +260,14 @@ impl Roster {
 
     /// Gives a seat that nobody has without looking what the user has: see [`Roster::give`]. Seats that are passed over
     /// are free. False for a user of the other kind.
-    pub(super) fn fill(&mut self, seat: Seat, row: Row<'_>) -> bool {
-        if seat.get() - 1 > self.len() {
-            self.pass_over(seat.get() - 1);
+    #[inline]
+    pub(super) fn fill(&mut self, seat: Seat, row: &Row<'_>) -> bool {
+        match (seat.get() - 1).cmp(&self.len()) {
+            Ordering::Equal => {}
+            Ordering::Greater => self.pass_over(seat.get() - 1),
+            Ordering::Less => assert!(self.free.take(seat.get()), "a seat is given once"),
         }
-        assert!(seat.get() > self.len() || self.free.take(seat.get()), "a seat is given once");
-        let Row { user, nth, request, at, lsn, until } = row;
+        let Row { user, nth, request, at, lsn, until } = *row;
         let stamp = Stamp::new(at, if until.is_some() { Lsn::ZERO } else { lsn });
         match (&mut self.seating, user) {
             (Seating::Int(rows), User::Int(user)) => rows.put(seat, user, stamp, nth, request),
@@ -271,7 +282,7 @@ impl Roster {
     }
 
     /// As [`Roster::fill`] of the seat behind the last one.
-    pub(super) fn fill_next(&mut self, row: Row<'_>) -> bool {
+    pub(super) fn fill_next(&mut self, row: &Row<'_>) -> bool {
         self.len() < u32::MAX && self.fill(Seat::new(self.len() + 1), row)
     }
 
@@ -283,6 +294,7 @@ impl Roster {
     }
 
     /// The seats behind the last one up to `last` are free.
+    #[cold]
     fn pass_over(&mut self, last: u32) {
         let first = self.len() + 1;
         match &mut self.seating {
@@ -317,6 +329,11 @@ impl Roster {
             Seating::Any(rows) => rows.leave(scatter, seat, found),
         }
         self.free.add(seat.get(), seat.get());
+    }
+
+    /// Nobody ever had a seat.
+    pub(super) fn is_new(&self) -> bool {
+        self.len() == 0
     }
 
     /// Nobody has the last seat that is told of.
@@ -369,7 +386,7 @@ mod tests {
         for seat in 1..=seats {
             let number = i64::from(seat);
             let given = given(number * 3, 1_732_250_000_000 + number, u64::from(seat) * 2);
-            roster.give(scatter, Seat::new(seat), given, 1, true);
+            roster.give(scatter, Seat::new(seat), &given, 1, true);
         }
         (scatter, roster)
     }
@@ -379,7 +396,7 @@ mod tests {
         let scatter = Scatter::new(7);
         let mut roster = Roster::new(Users::Int);
         for seat in 1..=1_000_000u32 {
-            roster.give(scatter, Seat::new(seat), given(i64::from(seat), 0, u64::from(seat)), 1, true);
+            roster.give(scatter, Seat::new(seat), &given(i64::from(seat), 0, u64::from(seat)), 1, true);
             if seat >= 50_000 && seat % 10_000 == 0 {
                 let per_user = roster.bytes() as f64 / f64::from(seat);
                 assert!(per_user <= 32.0, "{per_user} bytes a user at {seat}");

@@ -48,11 +48,13 @@ impl<U> Chunk<U> {
         Chunk { users, stamps, granted: 0, oldest: Lsn::new(u64::MAX), newest: Lsn::ZERO }
     }
 
+    #[inline]
     fn count(&mut self, stamp: Stamp) {
-        if stamp.is_grant() {
+        let lsn = stamp.lsn();
+        if lsn > Lsn::ZERO {
             self.granted += 1;
-            self.oldest = self.oldest.min(stamp.lsn());
-            self.newest = self.newest.max(stamp.lsn());
+            self.oldest = self.oldest.min(lsn);
+            self.newest = self.newest.max(lsn);
         }
     }
 
@@ -171,10 +173,16 @@ impl<U: Hash + Eq + Default> Rows<U> {
     }
 
     /// Puts a row in the place of one that is free, or behind the last one. Its user is not found yet.
+    #[inline]
     pub(super) fn put(&mut self, seat: Seat, user: U, stamp: Stamp, nth: u16, request: &[u8]) {
-        if seat.index() == self.len as usize {
-            return self.push(user, stamp, nth, request);
+        match seat.index() == self.len as usize {
+            true => self.push(user, stamp, nth, request),
+            false => self.replace(seat, user, stamp, nth, request),
         }
+    }
+
+    /// Puts a row in the place of one that is free.
+    fn replace(&mut self, seat: Seat, user: U, stamp: Stamp, nth: u16, request: &[u8]) {
         let (chunk, row) = (&mut self.chunks[seat.index() / CHUNK_ROWS], seat.index() % CHUNK_ROWS);
         if chunk.users.is_empty() {
             chunk.users.resize_with(CHUNK_ROWS, U::default);
@@ -208,6 +216,7 @@ impl<U: Hash + Eq + Default> Rows<U> {
     }
 
     /// Adds a row. Its user is not found yet.
+    #[inline(always)]
     fn push(&mut self, user: U, stamp: Stamp, nth: u16, request: &[u8]) {
         if (self.len as usize).is_multiple_of(CHUNK_ROWS) {
             let rows = if self.chunks.is_empty() { 0 } else { CHUNK_ROWS };

@@ -290,14 +290,10 @@ impl Gate {
         {
             return refuse(Refusal::Err(why), protocol, out);
         }
-        if let Some((campaign, seats)) = self.core.overdue(&command, self.view.now)
-            && self.stale.is_none()
+        if self.core.next_hold_deadline().is_some_and(|deadline| deadline <= self.view.now)
+            && let Err(room) = self.end_overdue(&command)
         {
-            for seat in seats {
-                if let Err(room) = self.end_hold(campaign, seat) {
-                    return no_room(room, protocol, out);
-                }
-            }
+            return no_room(room, protocol, out);
         }
         let waits_for_kafka = self.facts.answers_are_published && tells_of_grants(&command);
         let (claim, depends) = match self.core.decide(command, &self.view) {
@@ -414,6 +410,14 @@ impl Gate {
         let deadline = self.core.next_hold_deadline().filter(|deadline| *deadline > self.view.now)?;
         let wait = deadline.0.saturating_sub(self.view.now.0).cast_unsigned();
         Some(Duration::from_millis(wait).saturating_sub(self.clock.uptime() - Duration::from_micros(self.now_us)))
+    }
+
+    /// Holds of who asks end before he is answered, if their deadline has passed. The error as in [`Gate::end_hold`].
+    #[cold]
+    fn end_overdue(&mut self, command: &Command<'_>) -> Result<(), Room> {
+        let overdue = self.core.overdue(command, self.view.now).filter(|_| self.stale.is_none());
+        let Some((campaign, seats)) = overdue else { return Ok(()) };
+        seats.into_iter().try_for_each(|seat| self.end_hold(campaign, seat))
     }
 
     /// A hold whose deadline has passed ends. The error is why that cannot be journalled now.

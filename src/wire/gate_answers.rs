@@ -61,7 +61,7 @@ pub(super) const CONFIRM: &[Answer] = &[
     (
         "[GRANTED, seat, remaining]",
         "The seat is granted: the one that SEAT names, else the first of the user's that is held. Sent again it answers \
-         the same and changes nothing, with SEAT or where a user has one seat. CLOSE does not end holds: who got one in \
+         the same and changes nothing, with SEAT or where a user may have one seat only. CLOSE does not end holds: who got one in \
          time can confirm it. With FLAT one bulk string: GRANTED 57 43.",
     ),
     (

@@ -2,8 +2,8 @@
 
 use std::fmt::{self, Write as _};
 
-use crate::core::{Claim, Reply, Settled};
-use crate::ids::Millis;
+use crate::core::{Claim, Outcome, Reply, Settled};
+use crate::ids::{Millis, Seat};
 
 /// Which protocol a connection speaks: RESP2 until `HELLO 3`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,11 +20,9 @@ pub enum Protocol {
 pub fn encode(reply: &Reply<'_>, protocol: Protocol, out: &mut Vec<u8>) {
     match reply {
         Reply::Int(number) => int(*number, out),
-        Reply::Claim(Claim { outcome, remaining, flat, .. }) => {
-            seat_answer(outcome.words(), *remaining, outcome.until(), *flat, out);
-        }
+        Reply::Claim(answer) => claim(answer, out),
         Reply::Settled(Settled { settlement, remaining, flat }) => {
-            seat_answer(settlement.words(), *remaining, None, *flat, out);
+            seat_answer(settlement.words(), *remaining, *flat, out);
         }
         Reply::Ok => out.extend_from_slice(b"+OK\r\n"),
         Reply::Bulk(bytes) => bulk(bytes, out),
@@ -146,30 +144,43 @@ pub fn verbatim(text: &str, protocol: Protocol, out: &mut Vec<u8>) {
     }
 }
 
-/// A status, its number, the free seats and, where there is one, a time: an array, or one line.
-fn seat_answer((status, number): (&str, i64), remaining: u32, until: Option<Millis>, flat: bool, out: &mut Vec<u8>) {
+fn claim(claim: &Claim, out: &mut Vec<u8>) {
+    match claim.outcome {
+        Outcome::Held(seat, until) => hold_answer(seat, claim.remaining, until, claim.flat, out),
+        outcome => seat_answer(outcome.words(), claim.remaining, claim.flat, out),
+    }
+}
+
+/// A status, its number and the free seats: an array, or one line.
+#[inline]
+fn seat_answer((status, number): (&str, i64), remaining: u32, flat: bool, out: &mut Vec<u8>) {
     if flat {
-        let mut buffers = [itoa::Buffer::new(), itoa::Buffer::new(), itoa::Buffer::new()];
-        let [first, second, third] = &mut buffers;
+        let (mut first, mut second) = (itoa::Buffer::new(), itoa::Buffer::new());
         let (number, remaining) = (first.format(number), second.format(remaining));
-        let until = until.map(|until| third.format(until.0));
-        let until_len = until.map_or(0, |until| until.len() + 1);
-        header(b'$', (status.len() + number.len() + remaining.len() + 2 + until_len) as i64, out);
+        header(b'$', (status.len() + number.len() + remaining.len() + 2) as i64, out);
         out.extend_from_slice(status.as_bytes());
-        for word in [Some(number), Some(remaining), until].into_iter().flatten() {
-            out.push(b' ');
-            out.extend_from_slice(word.as_bytes());
-        }
+        out.push(b' ');
+        out.extend_from_slice(number.as_bytes());
+        out.push(b' ');
+        out.extend_from_slice(remaining.as_bytes());
         out.extend_from_slice(b"\r\n");
     } else {
-        out.extend_from_slice(if until.is_some() { b"*4\r\n+" } else { b"*3\r\n+" });
+        out.extend_from_slice(b"*3\r\n+");
         out.extend_from_slice(status.as_bytes());
         out.extend_from_slice(b"\r\n");
         int(number, out);
         int(i64::from(remaining), out);
-        if let Some(until) = until {
-            int(until.0, out);
-        }
+    }
+}
+
+/// The same of a hold, and when it ends.
+#[cold]
+fn hold_answer(seat: Seat, remaining: u32, until: Millis, flat: bool, out: &mut Vec<u8>) {
+    if flat {
+        bulk(format!("HELD {seat} {remaining} {}", until.0).as_bytes(), out);
+    } else {
+        out.extend_from_slice(b"*4\r\n+HELD\r\n");
+        [i64::from(seat.get()), i64::from(remaining), until.0].into_iter().for_each(|number| int(number, out));
     }
 }
 

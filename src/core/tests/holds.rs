@@ -165,6 +165,41 @@ fn a_campaign_with_holds_is_dropped_only_by_force() {
 }
 
 #[test]
+fn nobody_is_told_that_all_is_sold_out_while_a_hold_is_over() {
+    let mut gate = Gate::holding(HOLD);
+    for user in ["1", "2", "3"] {
+        gate.hold(user, "");
+    }
+    assert_eq!(gate.hold("4", ""), "SOLDOUT 0 0");
+    gate.wait(1_000);
+    // The loop has not come to any of them.
+    assert_eq!(gate.hold("4", ""), format!("HELD 1 0 {}", until(2_000)));
+    assert_eq!(gate.figures(), (0, 3, 0));
+}
+
+#[test]
+fn very_many_campaigns_whose_holds_end_at_once_are_taken_in_order() {
+    let mut gate = Gate::new();
+    let names: Vec<String> = (0..50).map(|number| format!("c{number:02}")).collect();
+    for name in &names {
+        let terms = Terms { limit: 9, hold: 50, ..TERMS };
+        gate.ask(Command::Create { campaign: name.as_bytes(), terms });
+    }
+    for user in ["1", "2"] {
+        for name in &names {
+            gate.ask(super::campaigns::claim(name, user));
+        }
+    }
+    gate.wait(50);
+    let due: Vec<(u32, u32)> =
+        gate.core.due_holds(gate.view.now, 75).iter().map(|(id, seat)| (id.0, seat.get())).collect();
+    let all: Vec<(u32, u32)> = (0..50).flat_map(|id| [(id, 1), (id, 2)]).collect();
+    assert_eq!(due, all[..75]);
+    gate.expire(75);
+    assert_eq!(gate.core.due_holds(gate.view.now, 75).len(), 25);
+}
+
+#[test]
 fn holds_come_due_in_the_order_of_their_deadlines_whatever_their_campaign() {
     let mut gate = Gate::new();
     for (name, hold) in [("a", 50), ("b", 20), ("c", 90)] {
