@@ -252,10 +252,14 @@ impl Work<'_> {
         let is_held = |core: &Core, seat: &Seat| core.is_held(id, *seat) == Some(true);
         let there = Some(Seat::new(seat.seat)).filter(|seat| is_held(&self.core, seat));
         self.end_holds(index, id, there);
-        if self.core.breach(self.core.applied().next(), &seat.event(id)).is_some() {
-            let his: Vec<Seat> = self.core.seats_of(id, user_of(&seat.user));
-            let his = his.into_iter().filter(|seat| is_held(&self.core, seat)).collect::<Vec<_>>();
-            self.end_holds(index, id, his);
+        let in_its_place = self.core.seat_as_nth(id, user_of(&seat.user), seat.nth);
+        self.end_holds(index, id, in_its_place.filter(|seat| is_held(&self.core, seat)));
+        let his = self.core.seats_of(id, user_of(&seat.user));
+        for last in his.into_iter().rev().filter(|seat| self.core.is_held(id, *seat) == Some(true)).collect::<Vec<_>>()
+        {
+            if self.core.breach(self.core.applied().next(), &seat.event(id)).is_some() {
+                self.end_holds(index, id, [last]);
+            }
         }
     }
 
@@ -380,9 +384,9 @@ fn fits(core: &Core, state: &State, seat: &Ahead) -> Result<GrantUser, String> {
         return Err(format!("{grant}: its time is none"));
     }
     let there = core.seats_of(*id, user_of(&user));
-    match there.last() {
+    match core.seat_as_nth(*id, user_of(&user), seat.nth) {
         Some(there) if seat.nth == 1 => Err(format!("{grant}: that user has seat {there} already")),
-        Some(_) if there.len() >= usize::from(*per_user) => Err(format!(
+        _ if there.len() >= usize::from(*per_user) => Err(format!(
             "{grant}: that user has {} seats, and PERUSER is {per_user}; if it was altered to more later, tell it with \
              --campaigns",
             there.len()

@@ -104,19 +104,26 @@ impl Gate {
 
     /// A claim of a campaign with HOLD; its seat.
     fn hold(&mut self, campaign: &str, user: i64) -> u32 {
+        self.hold_as(campaign, user, "")
+    }
+
+    fn hold_as(&mut self, campaign: &str, user: i64, request: &str) -> u32 {
         let user = user.to_string();
-        let (campaign, user) = (campaign.as_bytes(), user.as_bytes());
-        let (reply, _) = self.run(Command::Claim { campaign, user, request: b"", flat: false });
+        let (campaign, user, request) = (campaign.as_bytes(), user.as_bytes(), request.as_bytes());
+        let (reply, _) = self.run(Command::Claim { campaign, user, request, flat: false });
         reply.strip_prefix("HELD ").and_then(|seat| seat.parse().ok()).unwrap_or_else(|| panic!("{reply}"))
     }
 
     fn confirm(&mut self, campaign: &str, seat: u32, user: i64) {
+        self.confirm_nth(campaign, seat, user, 1);
+    }
+
+    fn confirm_nth(&mut self, campaign: &str, seat: u32, user: i64, nth: u16) {
         let text = user.to_string();
-        let command =
-            Command::Confirm { campaign: campaign.as_bytes(), user: text.as_bytes(), seat: None, flat: false };
-        let (_, seq) = self.run(command);
+        let (name, user_text, at) = (campaign.as_bytes(), text.as_bytes(), Some(Seat::new(seat)));
+        let (_, seq) = self.run(Command::Confirm { campaign: name, user: user_text, seat: at, flat: false });
         assert!(seq > Lsn::ZERO, "it is held");
-        self.granted.push(grant(campaign, seat, user, seq.get()));
+        self.granted.push(Grant { nth, ..grant(campaign, seat, user, seq.get()) });
     }
 
     fn end_hold(&mut self, campaign: &str, seat: u32, user: i64) {

@@ -266,3 +266,32 @@ fn what_became_of_holds_in_the_lost_part_comes_back() {
     let facts = gate.core.campaign(gate.core.campaign_id(b"spring").unwrap()).unwrap();
     assert_eq!((facts.granted, facts.held, facts.remaining, facts.terms.hold), (5, 0, 4, 1_000));
 }
+
+#[test]
+fn seats_of_a_user_come_back_in_the_order_in_which_he_confirmed_them() {
+    let _calm = calm();
+    let disk = MemoryDisk::default();
+    let mut gate = Gate::open(&disk);
+    let terms = Terms { limit: 9, per_user: 3, hold: 1_000, ..Terms::DEFAULT };
+    gate.run(Command::Create { campaign: b"spring", terms });
+    assert_eq!(["a", "b", "c"].map(|request| gate.hold_as("spring", 1, request)), [1, 2, 3]);
+    let mut world = gate.stop();
+    let copy = disk.after_kill();
+    let mut gate = Gate::open(&disk);
+    gate.confirm_nth("spring", 2, 1, 2);
+    gate.confirm_nth("spring", 1, 1, 1);
+    world.extend(gate.stop());
+    catch_up(&copy, &world, &[]).expect("nothing contradicts");
+    let gate = Gate::open(&copy);
+    let at = gate.core.campaign_id(b"spring").unwrap();
+    let held = [1, 2, 3].map(|seat| gate.core.is_held(at, Seat::new(seat)));
+    assert_eq!(held, [Some(false), Some(false), Some(true)], "the third is still held, nothing says otherwise");
+    assert_eq!(gate.core.seats_of(at, User::Int(1)), [1, 2, 3].map(Seat::new));
+
+    let told = CampaignTerms { hold: 1_000, per_user: 3, ..told("spring", 9, CampaignUsers::Int) };
+    let gone = MemoryDisk::default();
+    catch_up(&gone, &world, &[told]).expect("nothing contradicts");
+    let gate = Gate::open(&gone);
+    let at = gate.core.campaign_id(b"spring").unwrap();
+    assert_eq!(gate.core.seats_of(at, User::Int(1)), [1, 2].map(Seat::new));
+}
