@@ -129,6 +129,7 @@ impl Worker {
                     assert!(ends <= now_ms() + DOUBT_MS, "{key:?}: {words:?}, but until {ends} it was {known:?}");
                     self.expired += 1;
                 }
+                self.forget_seat(campaign, user, seat);
                 self.book.insert(key, Told::Held { seat, until, doubtful: false });
             }
             ("ALREADY", Some(Told::Granted { seat })) => assert_eq!(number(1), i64::from(seat), "{key:?}"),
@@ -144,6 +145,19 @@ impl Worker {
             _ => panic!("{key:?}: {words:?}, but it was {known:?}"),
         }
         Some(())
+    }
+
+    /// What the user was told of this seat before is over, whichever request it was for.
+    fn forget_seat(&mut self, campaign: u64, user: u64, seat: u32) {
+        for request in 0..per_user(campaign) {
+            match self.book.get(&(campaign, user, request)) {
+                Some(Told::Held { seat: there, .. }) if *there == seat => {
+                    self.book.remove(&(campaign, user, request));
+                }
+                Some(Told::Granted { seat: there }) => assert_ne!(*there, seat, "user {user} has it already"),
+                Some(Told::Held { .. }) | None => {}
+            }
+        }
     }
 
     fn confirm(&mut self, key: (u64, u64, u64), seat: u32, until: i64, doubtful: bool) -> Option<()> {
