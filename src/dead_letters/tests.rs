@@ -55,7 +55,7 @@ impl Bench {
             hole: false,
         };
         let epoch = ledger.claim("test", &[], std::slice::from_ref(&to)).unwrap()[0].epoch;
-        let moves = [Move { expected: Some(1), next: 2, ..to }];
+        let moves = [Move { expected: Some((1, Lsn::new(1))), next: 2, ..to }];
         ledger.store(&Batch { epoch, owner: "test", moves: &moves, rows, dead }).unwrap();
         Bench { dir, settings }
     }

@@ -164,8 +164,9 @@ pub struct Move {
     pub source: String,
     /// The row: its partition.
     pub kpart: u32,
-    /// Where the ledger must stand; `None` makes the row.
-    pub expected: Option<u64>,
+    /// Where the ledger must stand, `next` and `last_seq`; `None` makes the row. The offset alone comes again, with other
+    /// records before it, where a topic lost its tail.
+    pub expected: Option<(u64, Lsn)>,
     /// Where it stands afterwards.
     pub next: u64,
     /// See [`Position::log`].

@@ -30,9 +30,9 @@ const INSERT: &str = "INSERT INTO coupon_grant (campaign, seat, user_id, nth, gr
 const SET: &str = "UPDATE coupon_sink_position \
      SET next_position = ?, log_id = ?, last_seq = ?, hole = ?, updated_at = UTC_TIMESTAMP(6) ";
 
-const COMPARE: &str = "WHERE source = ? AND kpart = ? AND owner_epoch = ? AND next_position = ?";
+const COMPARE: &str = "WHERE source = ? AND kpart = ? AND owner_epoch = ? AND next_position = ? AND last_seq = ?";
 
-const WITHOUT_COMPARING: &str = "WHERE source = ? AND kpart = ? AND ? > 0 AND ? > 0";
+const WITHOUT_COMPARING: &str = "WHERE source = ? AND kpart = ? AND ? > 0 AND ? > 0 AND ? >= 0";
 
 const MAKE: &str = "INSERT INTO coupon_sink_position \
      (source, kpart, next_position, log_id, last_seq, hole, owner_epoch, owner, updated_at) \
@@ -238,7 +238,7 @@ fn move_positions(conn: &mut Conn, at: &MysqlAt, batch: &Batch<'_>) -> Result<()
     let unchecked = on(Sabotage::NoCompareAndSet);
     for to in batch.moves {
         let (next, log, last) = (to.next, &to.log.0[..], to.last_seq.get());
-        let Some(expected) = to.expected else {
+        let Some((expected, expected_seq)) = to.expected else {
             let values = (&to.source, to.kpart, next, log, last, to.hole, batch.epoch, batch.owner);
             match conn.exec_drop(MAKE, values) {
                 Ok(()) => continue,
@@ -249,10 +249,10 @@ fn move_positions(conn: &mut Conn, at: &MysqlAt, batch: &Batch<'_>) -> Result<()
             }
         };
         let sql = format!("{SET}{}", if unchecked { WITHOUT_COMPARING } else { COMPARE });
-        let values = (next, log, last, to.hole, &to.source, to.kpart, batch.epoch, expected);
+        let values = (next, log, last, to.hole, &to.source, to.kpart, batch.epoch, expected, expected_seq.get());
         conn.exec_drop(sql, values).map_err(|e| fault(at, "move the position", &e))?;
         if conn.affected_rows() != 1 && !unchecked {
-            return Err(taken_over(conn, at, batch, to, &format!("position {expected}")));
+            return Err(taken_over(conn, at, batch, to, &format!("position {expected} (seq {expected_seq})")));
         }
     }
     Ok(())
@@ -264,7 +264,7 @@ fn taken_over(conn: &mut Conn, at: &MysqlAt, batch: &Batch<'_>, to: &Move, expec
         Err(error) => return fault(at, "read the position", &error),
     };
     let there = there.first().map_or("no position".into(), |there| {
-        format!("position {} of owner {} (epoch {})", there.next, there.owner, there.epoch)
+        format!("position {} (seq {}) of owner {} (epoch {})", there.next, there.last_seq, there.owner, there.epoch)
     });
     let (who, source, kpart, epoch) = (address(at), &to.source, to.kpart, batch.epoch);
     LedgerError::TakenOver(format!(

@@ -21,11 +21,11 @@ const INSERT: &str = "INSERT INTO coupon_grant (campaign, seat, user_id, nth, gr
 
 const COMPARE_AND_SET: &str = "UPDATE coupon_sink_position \
      SET next_position = ?1, log_id = ?2, last_seq = ?3, hole = ?4, updated_at = strftime('%Y-%m-%d %H:%M:%f', 'now') \
-     WHERE source = ?5 AND kpart = ?6 AND owner_epoch = ?7 AND next_position = ?8";
+     WHERE source = ?5 AND kpart = ?6 AND owner_epoch = ?7 AND next_position = ?8 AND last_seq = ?9";
 
 const SET_WITHOUT_COMPARING: &str = "UPDATE coupon_sink_position \
      SET next_position = ?1, log_id = ?2, last_seq = ?3, hole = ?4, updated_at = strftime('%Y-%m-%d %H:%M:%f', 'now') \
-     WHERE source = ?5 AND kpart = ?6 AND ?7 > 0 AND ?8 > 0";
+     WHERE source = ?5 AND kpart = ?6 AND ?7 > 0 AND ?8 > 0 AND ?9 >= 0";
 
 const MAKE: &str = "INSERT INTO coupon_sink_position \
      (source, kpart, next_position, log_id, last_seq, hole, owner_epoch, owner, updated_at) \
@@ -303,7 +303,7 @@ fn move_positions(conn: &Connection, path: &Path, batch: &Batch<'_>) -> Result<(
     let unchecked = on(Sabotage::NoCompareAndSet);
     for to in batch.moves {
         let log = to.log.to_string();
-        let Some(expected) = to.expected else {
+        let Some((expected, expected_seq)) = to.expected else {
             let made = conn.prepare_cached(MAKE).and_then(|mut statement| {
                 let (next, last, epoch) = (int(to.next), int(to.last_seq.get()), int(batch.epoch));
                 statement.execute(params![to.source, to.kpart, next, log, last, to.hole, epoch, batch.owner])
@@ -316,7 +316,8 @@ fn move_positions(conn: &Connection, path: &Path, batch: &Batch<'_>) -> Result<(
             .prepare_cached(sql)
             .and_then(|mut statement| {
                 let (next, last, epoch) = (int(to.next), int(to.last_seq.get()), int(batch.epoch));
-                statement.execute(params![next, log, last, to.hole, to.source, to.kpart, epoch, int(expected)])
+                let (position, seq) = (int(expected), int(expected_seq.get()));
+                statement.execute(params![next, log, last, to.hole, to.source, to.kpart, epoch, position, seq])
             })
             .map_err(|e| fault(path, "move the position", &e))?;
         if changed == 1 || unchecked {
@@ -324,10 +325,10 @@ fn move_positions(conn: &Connection, path: &Path, batch: &Batch<'_>) -> Result<(
         }
         let there = read_position(conn, &to.source, to.kpart).map_err(|e| fault(path, "read the position", &e))?;
         let there = there.map_or("no position".into(), |there| {
-            format!("position {} of owner {} (epoch {})", there.next, there.owner, there.epoch)
+            format!("position {} (seq {}) of owner {} (epoch {})", there.next, there.last_seq, there.owner, there.epoch)
         });
         return Err(LedgerError::TakenOver(format!(
-            "ledger: {}: another sink took over {} partition {}: expected position {expected} of epoch {}, there is {there}",
+            "ledger: {}: another sink took over {} partition {}: expected position {expected} (seq {expected_seq}) of epoch {}, there is {there}",
             path.display(),
             to.source,
             to.kpart,

@@ -53,8 +53,8 @@ struct Line {
     /// The journal that the partition's own row counts.
     own: LogId,
     logs: BTreeMap<LogId, Seen>,
-    /// As the table has it.
-    written: (u64, LogId),
+    /// As the table has the partition's own row: its position, and the last one stored.
+    written: (u64, Lsn),
 }
 
 /// What was applied of one journal in one partition.
@@ -73,7 +73,7 @@ impl Lines {
         let mut lines = Vec::with_capacity(from.len());
         for (kpart, &next) in (0..).zip(from) {
             let own = rows.of(kpart).expect("each partition has a row");
-            let mut line = Line { next, own: own.log, logs: BTreeMap::new(), written: (own.next, own.log) };
+            let mut line = Line { next, own: own.log, logs: BTreeMap::new(), written: (own.next, own.last_seq) };
             for row in rows.all.iter().filter(|row| row.kpart == kpart && row.log != LogId::NONE) {
                 let written = Some((row.last_seq, row.hole, row.next));
                 let hole = row.hole.then_some(row.last_seq);
@@ -167,12 +167,12 @@ impl Lines {
                 let hole = seen.hole.is_some();
                 let moved = seen.written.is_none_or(|(last, had, _)| (last, had) != (seen.last, hole));
                 let is_own = log == line.own;
-                if !(moved || is_own && line.written != (line.next, line.own)) {
+                if !(moved || is_own && line.written != (line.next, seen.last)) {
                     continue;
                 }
                 let (source, expected) = match is_own {
-                    true => (self.source.clone(), Some(line.written.0)),
-                    false => (row_of_log(&self.source, log), seen.written.map(|(_, _, at)| at)),
+                    true => (self.source.clone(), Some(line.written)),
+                    false => (row_of_log(&self.source, log), seen.written.map(|(last, _, at)| (at, last))),
                 };
                 moves.push(Move { source, kpart, expected, next: line.next, log, last_seq: seen.last, hole });
             }
@@ -190,7 +190,7 @@ impl Lines {
         Move {
             source: self.source.clone(),
             kpart,
-            expected: Some(line.written.0),
+            expected: Some(line.written),
             next: line.next,
             log: line.own,
             last_seq: seen.map_or(Lsn::ZERO, |seen| seen.last),
@@ -203,7 +203,7 @@ impl Lines {
         for to in moves {
             let line = &mut self.lines[to.kpart as usize];
             if to.source == self.source {
-                line.written = (to.next, to.log);
+                line.written = (to.next, to.last_seq);
             }
             if let Some(seen) = line.logs.get_mut(&to.log) {
                 seen.written = Some((to.last_seq, to.hole, to.next));

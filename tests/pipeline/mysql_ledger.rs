@@ -96,7 +96,7 @@ fn store(ledger: &mut dyn Ledger, position: &mut Position, rows: &[Grant]) -> Re
     let to = Move {
         source: position.source.clone(),
         kpart: position.kpart,
-        expected: Some(position.next),
+        expected: Some((position.next, position.last_seq)),
         next: last.get() + 1,
         log: LOG,
         last_seq: last,
@@ -196,7 +196,7 @@ fn dead_letters_come_back_as_they_were_stored() {
         at: AT,
     };
     let dead = [letter(7), DeadLetter { key: None, value: Some(vec![]), headers: None, ..letter(8) }];
-    let to = Move { expected: Some(1), next: 9, ..first(&position.source, LOG) };
+    let to = Move { expected: Some((1, Lsn::ZERO)), next: 9, ..first(&position.source, LOG) };
     let moves = [to];
     ledger.store(&Batch { epoch: 1, owner: "me", moves: &moves, rows: &[], dead: &dead }).unwrap();
     let mut reader = reader(&settings);
@@ -289,20 +289,38 @@ fn who_was_taken_over_stores_nothing_more() {
     assert_eq!((of_new.epoch, of_new.next, &*of_new.owner), (2, 3, "you"));
 
     let Err(LedgerError::TakenOver(line)) = store(&mut *old, &mut of_old, &grants(3..=4)) else { panic!("stored") };
-    assert!(line.contains("expected position 3 of epoch 1, there is position 3 of owner you (epoch 2)"), "{line}");
+    assert!(
+        line.contains("expected position 3 (seq 2) of epoch 1, there is position 3 (seq 2) of owner you (epoch 2)"),
+        "{line}"
+    );
     assert_eq!(count(&database), 2);
     // Its connection is as good as before.
     assert_eq!(there(&mut *old), of_new);
     store(&mut *new, &mut of_new, &grants(3..=4)).unwrap();
-    of_new.next = 3;
+    (of_new.next, of_new.last_seq) = (3, Lsn::new(2));
     let Err(LedgerError::TakenOver(line)) = store(&mut *new, &mut of_new, &grants(3..=4)) else { panic!("stored") };
-    assert!(line.contains("expected position 3 of epoch 2, there is position 5"), "{line}");
+    assert!(line.contains("expected position 3 (seq 2) of epoch 2, there is position 5 (seq 4)"), "{line}");
     let Err(LedgerError::TakenOver(_)) =
         new.store(&Batch { epoch: 2, owner: "you", moves: &[first(&of_new.source, LOG)], rows: &[], dead: &[] })
     else {
         panic!("made a row that was there")
     };
     assert_eq!(count(&database), 4);
+}
+
+#[test]
+fn a_position_that_counts_other_records_is_not_moved() {
+    let _peace = peace();
+    let database = mariadb::shared().database();
+    let mut ledger = open(&settings(&database));
+    let mut position = claim(&mut *ledger);
+    store(&mut *ledger, &mut position, &grants(1..=2)).unwrap();
+    position.last_seq = Lsn::new(1);
+    let Err(LedgerError::TakenOver(line)) = store(&mut *ledger, &mut position, &grants(3..=3)) else {
+        panic!("stored")
+    };
+    assert!(line.contains("expected position 3 (seq 1) of epoch 1, there is position 3 (seq 2)"), "{line}");
+    assert_eq!(count(&database), 2);
 }
 
 #[test]

@@ -105,7 +105,7 @@ impl Tables {
             let there = self.positions.get(&(to.source.clone(), to.kpart));
             let stands = match (there, to.expected) {
                 (None, None) => true,
-                (Some(there), Some(expected)) => there.next == expected && there.epoch == batch.epoch,
+                (Some(there), Some(expected)) => (there.next, there.last_seq) == expected && there.epoch == batch.epoch,
                 (None, Some(_)) | (Some(_), None) => false,
             };
             if !stands && !on(Sabotage::NoCompareAndSet) {

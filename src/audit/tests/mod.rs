@@ -193,7 +193,8 @@ impl World {
         let mut ledger = self.settings().to_write();
         ledger.open().unwrap();
         let claimed = ledger.claim("test", &[], moves).unwrap();
-        let again: Vec<Move> = moves.iter().map(|to| Move { expected: Some(to.next), ..to.clone() }).collect();
+        let again = |to: &Move| Move { expected: Some((to.next, to.last_seq)), ..to.clone() };
+        let again: Vec<Move> = moves.iter().map(again).collect();
         let batch = Batch { epoch: claimed[0].epoch, owner: "test", moves: &again, rows: grants, dead: &[] };
         ledger.store(&batch).unwrap();
     }

@@ -356,6 +356,25 @@ fn a_ledger_that_was_set_back_is_filled_from_the_topic_again() {
 }
 
 #[test]
+fn a_ledger_that_was_set_back_to_the_same_offset_of_a_topic_that_lost_its_tail_is_filled_again() {
+    let (bench, mut topic) = (Bench::new(), Topic::new(1));
+    topic.send(LOG, 0, [1]);
+    let (mut worker, _) = topic.worker(&bench);
+    drain(&mut worker).unwrap();
+    topic.cluster.truncate(TOPIC, 0, 0);
+    topic.send(LOG, 0, [2]);
+    let (mut worker, _) = topic.worker(&bench);
+    drain(&mut worker).unwrap();
+    assert_eq!(positions(&bench), "0:1/2", "offset 0 was stored twice");
+    let back = "DELETE FROM coupon_grant WHERE seat = 2; UPDATE coupon_sink_position SET last_seq = 1";
+    bench.sql().execute_batch(back).unwrap();
+    topic.send(LOG, 0, [3]);
+    assert!(matches!(ledger_fault(worker.turn()), LedgerError::TakenOver(_)), "the last seq is not what was stored");
+    drain(&mut worker).unwrap();
+    bench.assert_stored(3);
+}
+
+#[test]
 fn partitions_that_are_added_are_read_from_their_start() {
     let (bench, mut topic) = (Bench::new(), Topic::new(1));
     topic.send(LOG, 0, 1..=2);

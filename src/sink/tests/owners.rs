@@ -1,6 +1,7 @@
 //! Several sinks and one ledger: one is active, the others stand by, and no two ever store.
 
 use super::*;
+use crate::ledger::{Batch, Move};
 use crate::sink::place::Hold;
 use crate::sink::worker::LAZY;
 
@@ -74,6 +75,23 @@ fn a_sign_of_life_without_a_row_keeps_the_others_waiting() {
     assert_eq!(bench.number("SELECT owner_epoch FROM coupon_sink_position"), 1);
     assert_eq!(other.turn(), Ok(Turn::Idle), "silent since the last look");
     assert_eq!(bench.number("SELECT owner_epoch FROM coupon_sink_position"), 2);
+}
+
+#[test]
+fn a_position_that_counts_other_records_is_not_moved() {
+    let bench = Bench::new();
+    let mut ledger = bench.settings.to_write();
+    ledger.open().unwrap();
+    let last_seq = Lsn::new(5);
+    let first = Move { source: "s".into(), kpart: 0, expected: None, next: 1, log: LOG, last_seq, hole: false };
+    ledger.claim("me", &[], std::slice::from_ref(&first)).unwrap();
+    let mut moved = |expected| {
+        let moves = [Move { expected: Some(expected), next: 2, ..first.clone() }];
+        ledger.store(&Batch { epoch: 1, owner: "me", moves: &moves, rows: &[], dead: &[] })
+    };
+    let Err(LedgerError::TakenOver(line)) = moved((1, Lsn::new(4))) else { panic!("moved") };
+    assert!(line.contains("expected position 1 (seq 4) of epoch 1, there is position 1 (seq 5)"), "{line}");
+    moved((1, last_seq)).unwrap();
 }
 
 #[test]
