@@ -145,10 +145,10 @@ pub fn verbatim(text: &str, protocol: Protocol, out: &mut Vec<u8>) {
 }
 
 fn claim(claim: &Claim, out: &mut Vec<u8>) {
-    match claim.outcome {
-        Outcome::Held(seat, until) => hold_answer(seat, claim.remaining, until, claim.flat, out),
-        outcome => seat_answer(outcome.words(), claim.remaining, claim.flat, out),
+    if let Outcome::Held(seat, until) = claim.outcome {
+        return hold_answer(seat, claim.remaining, until, claim.flat, out);
     }
+    seat_answer(claim.outcome.words(), claim.remaining, claim.flat, out);
 }
 
 /// A status, its number and the free seats: an array, or one line.
