@@ -119,10 +119,7 @@ pub(super) fn encode(event: &Event<'_>, more: bool, into: &mut Vec<u8>) {
                 put_u16(into, *nth);
                 put_short(into, request);
             }
-            match user {
-                User::Int(user) => put_i64(into, *user),
-                User::Any(user) => into.extend_from_slice(user),
-            }
+            put_user(into, *user);
         }
         Event::Held { campaign, seat, user, nth, request, at, until } => {
             put_u32(into, campaign.0);
@@ -131,30 +128,21 @@ pub(super) fn encode(event: &Event<'_>, more: bool, into: &mut Vec<u8>) {
             put_i64(into, until.0);
             put_u16(into, *nth);
             put_short(into, request);
-            match user {
-                User::Int(user) => put_i64(into, *user),
-                User::Any(user) => into.extend_from_slice(user),
-            }
+            put_user(into, *user);
         }
         Event::Confirmed { campaign, seat, user, nth, at } => {
             put_u32(into, campaign.0);
             put_u32(into, seat.get());
             put_i64(into, at.0);
             put_u16(into, *nth);
-            match user {
-                User::Int(user) => put_i64(into, *user),
-                User::Any(user) => into.extend_from_slice(user),
-            }
+            put_user(into, *user);
         }
         Event::HoldEnded { campaign, seat, user, at, expired } => {
             put_u32(into, campaign.0);
             put_u32(into, seat.get());
             put_i64(into, at.0);
             into.push(u8::from(*expired));
-            match user {
-                User::Int(user) => put_i64(into, *user),
-                User::Any(user) => into.extend_from_slice(user),
-            }
+            put_user(into, *user);
         }
         Event::Imported { campaign, seat, user, nth, at, seq } => {
             put_u32(into, campaign.0);
@@ -164,10 +152,7 @@ pub(super) fn encode(event: &Event<'_>, more: bool, into: &mut Vec<u8>) {
             if says_more(event) {
                 put_u16(into, *nth);
             }
-            match user {
-                User::Int(user) => put_i64(into, *user),
-                User::Any(user) => into.extend_from_slice(user),
-            }
+            put_user(into, *user);
         }
         Event::Skipped { upto } => put_u64(into, upto.get()),
         Event::KeySet { db, key, value, expires } => {
@@ -206,6 +191,14 @@ pub(super) fn encode(event: &Event<'_>, more: bool, into: &mut Vec<u8>) {
     }
     let len = u32::try_from(into.len() - start - HEAD_BYTES).expect("a group fits a batch, and a batch is below 4 GiB");
     into[start + 4..start + HEAD_BYTES].copy_from_slice(&len.to_le_bytes());
+}
+
+/// A user at the end of a record.
+fn put_user(into: &mut Vec<u8>, user: User<'_>) {
+    match user {
+        User::Int(user) => put_i64(into, user),
+        User::Any(user) => into.extend_from_slice(user),
+    }
 }
 
 /// Room that is surely enough for `event` in a batch.
@@ -380,26 +373,26 @@ fn payload_of<'a>(kind: u8, cut: &mut Cut<'a>) -> Option<Event<'a>> {
         GRANTED_ANY | GRANTED_MORE_INT | GRANTED_MORE_ANY => {
             let (campaign, seat, at) = (CampaignId(cut.u32()?), cut.seat()?, Millis(cut.i64()?));
             let (nth, request) = if kind == GRANTED_ANY { (1, &b""[..]) } else { more_of(cut)? };
-            let user = if kind == GRANTED_MORE_INT { User::Int(cut.i64()?) } else { User::Any(cut.rest()) };
+            let user = user_at(cut, kind == GRANTED_MORE_INT)?;
             Event::Granted { campaign, seat, user, nth, request, at }
         }
         HELD_INT | HELD_ANY => {
             let (campaign, seat) = (CampaignId(cut.u32()?), cut.seat()?);
             let (at, until) = (Millis(cut.i64()?), Millis(cut.i64()?));
             let (nth, request) = nth_and_request(cut)?;
-            let user = if kind == HELD_INT { User::Int(cut.i64()?) } else { User::Any(cut.rest()) };
+            let user = user_at(cut, kind == HELD_INT)?;
             Event::Held { campaign, seat, user, nth, request, at, until }
         }
         CONFIRMED_INT | CONFIRMED_ANY => {
             let (campaign, seat, at) = (CampaignId(cut.u32()?), cut.seat()?, Millis(cut.i64()?));
             let nth = cut.u16().filter(|nth| *nth > 0)?;
-            let user = if kind == CONFIRMED_INT { User::Int(cut.i64()?) } else { User::Any(cut.rest()) };
+            let user = user_at(cut, kind == CONFIRMED_INT)?;
             Event::Confirmed { campaign, seat, user, nth, at }
         }
         HOLD_ENDED_INT | HOLD_ENDED_ANY => {
             let (campaign, seat) = (CampaignId(cut.u32()?), cut.seat()?);
             let (at, expired) = (Millis(cut.i64()?), cut.truth()?);
-            let user = if kind == HOLD_ENDED_INT { User::Int(cut.i64()?) } else { User::Any(cut.rest()) };
+            let user = user_at(cut, kind == HOLD_ENDED_INT)?;
             Event::HoldEnded { campaign, seat, user, at, expired }
         }
         IMPORTED_INT | IMPORTED_ANY | IMPORTED_MORE_INT | IMPORTED_MORE_ANY => {
@@ -407,10 +400,7 @@ fn payload_of<'a>(kind: u8, cut: &mut Cut<'a>) -> Option<Event<'a>> {
             let (at, seq) = (Millis(cut.i64()?), Lsn::new(cut.u64()?));
             let says_more = matches!(kind, IMPORTED_MORE_INT | IMPORTED_MORE_ANY);
             let nth = if says_more { cut.u16().filter(|nth| *nth > 1)? } else { 1 };
-            let user = match kind {
-                IMPORTED_INT | IMPORTED_MORE_INT => User::Int(cut.i64()?),
-                _ => User::Any(cut.rest()),
-            };
+            let user = user_at(cut, matches!(kind, IMPORTED_INT | IMPORTED_MORE_INT))?;
             Event::Imported { campaign, seat, user, nth, at, seq }
         }
         SKIPPED => Event::Skipped { upto: Lsn::new(cut.u64()?) },
@@ -429,6 +419,11 @@ fn payload_of<'a>(kind: u8, cut: &mut Cut<'a>) -> Option<Event<'a>> {
         _ => return None,
     };
     cut.0.is_empty().then_some(event)
+}
+
+/// The user at the end of a record.
+fn user_at<'a>(cut: &mut Cut<'a>, is_int: bool) -> Option<User<'a>> {
+    Some(if is_int { User::Int(cut.i64()?) } else { User::Any(cut.rest()) })
 }
 
 fn kind_of(event: &Event<'_>) -> u8 {
