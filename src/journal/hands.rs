@@ -76,14 +76,16 @@ impl Journal<Open> {
 }
 
 /// Exchanges a batch of a segment, the first behind `from`, for another one that is sound by itself: it gives one of its
-/// seats to somebody else. False where none of them gives a seat, but for the last one: nothing tells what that was.
+/// seats to somebody else. False where none of them gives a seat, but for the last one: nothing tells what that was, not
+/// even an empty batch behind it, where that does not say that all before it was synced.
 pub(crate) fn exchange_batch(segment: &mut [u8], from: usize) -> bool {
     let Ok(header) = SegmentHeader::read(segment) else { return false };
     let block = u64::from(header.block_bytes);
     let mut offset = header.block_bytes as usize;
     while let Some(batch) = segment.get(offset..).and_then(BatchHeader::peek) {
         let next = offset + batch.padded(block) as usize;
-        let is_followed = segment.get(next..).is_some_and(|next| BatchHeader::read(next, header.salt, block).is_ok());
+        let follower = segment.get(next..).and_then(|next| BatchHeader::read(next, header.salt, block).ok());
+        let is_followed = follower.is_some_and(|follower| follower.count > 0 || follower.synced_before);
         let (body, end) = (offset + BATCH_HEADER_BYTES, offset + BATCH_HEADER_BYTES + batch.body_len as usize);
         if offset >= from
             && is_followed
