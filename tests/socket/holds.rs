@@ -35,7 +35,7 @@ fn ended(gate: &Gate, campaign: &str) -> Vec<(i64, i64)> {
 fn why_tells_the_story_of_a_user_while_the_gate_serves_and_after_a_kill() {
     let mut gate = Gate::start(&["--snapshot-when-journal-exceeds", "0", "--ledger", "none"]);
     let mut client = gate.client();
-    assert_eq!(client.call("GATE.CREATE spring LIMIT 5 HOLD 200").to_string(), "CREATED");
+    assert_eq!(client.call("GATE.CREATE spring LIMIT 5 HOLD 1500").to_string(), "CREATED");
     assert!(client.call("GATE.CLAIM spring 8").to_string().starts_with("[HELD 1 4 "));
     assert_eq!(client.call("GATE.WHY spring 7").to_string(), "[]");
     assert!(client.call("GATE.CLAIM spring 7").to_string().starts_with("[HELD 2 3 "));
