@@ -28,7 +28,8 @@ const IDLE_PROMISE: f64 = 0.01;
 /// Without load, how long the gate is watched.
 const IDLE: Duration = Duration::from_secs(3);
 
-const OPTIONS: [&str; 4] = ["--sink", "off", "--ledger", "none"];
+/// Without snapshots, which take their own time.
+const OPTIONS: [&str; 6] = ["--sink", "off", "--ledger", "none", "--snapshot-when-journal-exceeds", "0"];
 
 pub fn measure(bench: &Bench) -> Outcome {
     let data = bench.home.path().join("holds");
