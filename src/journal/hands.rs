@@ -87,7 +87,10 @@ pub(crate) fn exchange_batch(segment: &mut [u8], from: usize) -> bool {
         let follower = segment.get(next..).and_then(|next| BatchHeader::read(next, header.salt, block).ok());
         let is_followed = follower.is_some_and(|follower| follower.count > 0 || follower.synced_before);
         let (body, end) = (offset + BATCH_HEADER_BYTES, offset + BATCH_HEADER_BYTES + batch.body_len as usize);
+        // What is torn is no batch, and the sum that is written below would make one of it.
+        let is_sound = BatchHeader::read(&segment[offset..], header.salt, block).is_ok();
         if offset >= from
+            && is_sound
             && is_followed
             && end <= segment.len()
             && let Some((at, record)) = another_grant(&segment[body..end], &batch)
