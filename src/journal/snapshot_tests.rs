@@ -1,9 +1,9 @@
 //! Snapshot files: golden bytes, long ones, blocks in each other's place.
 
-use super::super::memory::MemoryDisk;
 use super::*;
 use crate::core::{Alterable, Event, Terms, Users};
 use crate::ids::Seat;
+use crate::journal::memory::MemoryDisk;
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
