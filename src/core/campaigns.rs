@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::core::event::{Alterable, Event, Terms};
+use crate::core::event::{Alterable, Terms};
 use crate::core::image::{Contradiction, Piece, RetiredSeats};
 use crate::core::keys::Look;
 use crate::core::roster::{Grants, Roster, Row};
@@ -87,7 +87,7 @@ pub(super) struct Retired {
 }
 
 #[derive(Debug)]
-enum Slot {
+pub(super) enum Slot {
     Live(Box<Campaign>),
     Retired(Box<Retired>),
     /// Dropped before it gave a seat: nothing is kept but the number.
@@ -97,14 +97,14 @@ enum Slot {
 /// All campaigns, by number.
 #[derive(Debug, Default)]
 pub(super) struct Campaigns {
-    slots: Vec<Slot>,
+    pub(super) slots: Vec<Slot>,
     /// Retired ones, by the hash of their name.
     retired: Table<CampaignId>,
     /// When the first hold of each campaign ends that has any.
     holds: BTreeSet<(Millis, CampaignId)>,
     /// The earliest of them, or none.
     first_hold: Option<Millis>,
-    live: usize,
+    pub(super) live: usize,
 }
 
 impl Campaigns {
@@ -329,7 +329,7 @@ impl Campaigns {
     }
 
     /// The earliest deadline of a campaign's holds is another one.
-    fn first_hold_moved(&mut self, id: CampaignId, before: Option<Millis>, now: Option<Millis>) {
+    pub(super) fn first_hold_moved(&mut self, id: CampaignId, before: Option<Millis>, now: Option<Millis>) {
         if before != now {
             before.map(|before| self.holds.remove(&(before, id)));
             self.holds.extend(now.map(|now| (now, id)));
@@ -338,7 +338,7 @@ impl Campaigns {
     }
 
     /// Keeps the name of a campaign that is gone.
-    fn retire(&mut self, scatter: Scatter, retired: Retired) {
+    pub(super) fn retire(&mut self, scatter: Scatter, retired: Retired) {
         let (id, hash) = (retired.id, scatter.bytes(&retired.name));
         self.slots[id.index()] = Slot::Retired(Box::new(retired));
         let slots = &self.slots;
@@ -385,7 +385,7 @@ impl Campaigns {
         }
     }
 
-    fn live_mut(&mut self, id: CampaignId) -> &mut Campaign {
+    pub(super) fn live_mut(&mut self, id: CampaignId) -> &mut Campaign {
         match self.slots.get_mut(id.index()) {
             Some(Slot::Live(campaign)) => campaign,
             Some(Slot::Retired(_) | Slot::Gone) | None => panic!("campaign {} was created and not dropped", id.0),
@@ -442,133 +442,6 @@ impl Core {
     /// Who has a seat of a campaign that can be claimed from; somebody has it.
     pub fn user_at(&self, id: CampaignId, seat: Seat) -> User<'_> {
         self.campaigns.get(id).roster.row(seat).user
-    }
-
-    /// Events that are about campaigns.
-    pub(super) fn evolve_campaigns(&mut self, lsn: Lsn, event: &Event<'_>) {
-        match event {
-            Event::CampaignCreated { id, name, terms, at } => self.create(lsn, *id, name, *terms, *at),
-            Event::CampaignAltered { id, to, at, by: _ } => self.alter_campaign(lsn, *id, *to, *at),
-            Event::CampaignDropped { id, at } => self.drop_campaign(lsn, *id, *at),
-            Event::Granted { campaign, seat, user, nth, request, at } => {
-                let row = Row { user: *user, nth: *nth, request, at: *at, lsn, until: None };
-                self.give(*campaign, *seat, &row, false);
-            }
-            Event::Imported { campaign, seat, user, nth, at, seq: _ } => {
-                let row = Row { user: *user, nth: *nth, request: b"", at: *at, lsn, until: None };
-                self.give(*campaign, *seat, &row, true);
-            }
-            Event::Held { campaign, seat, user, nth, request, at, until } => {
-                let row = Row { user: *user, nth: *nth, request, at: *at, lsn, until: Some(*until) };
-                self.holds_change(*campaign, lsn, *at, |core| core.give(*campaign, *seat, &row, false));
-            }
-            Event::Confirmed { campaign, seat, user, nth, at } => {
-                let user = (*user, *nth);
-                self.holds_change(*campaign, lsn, *at, |core| core.confirm_hold(*campaign, *seat, user, *at, lsn));
-            }
-            Event::HoldEnded { campaign, seat, user, at, expired: _ } => {
-                self.holds_change(*campaign, lsn, *at, |core| core.end_hold(*campaign, *seat, *user));
-            }
-            Event::Skipped { .. }
-            | Event::KeySet { .. }
-            | Event::KeyCounted { .. }
-            | Event::KeyPatched { .. }
-            | Event::KeyExpirySet { .. }
-            | Event::KeyRemoved { .. }
-            | Event::KeyRenamed { .. }
-            | Event::Flushed { .. } => unreachable!("what is about keys goes to evolve_keys"),
-        }
-    }
-
-    /// A seat that nobody has goes to somebody: the next one, or `any` as it is imported.
-    #[inline]
-    fn give(&mut self, id: CampaignId, seat: Seat, row: &Row<'_>, any: bool) {
-        let (scatter, found) = (self.scatter, !self.users_deferred);
-        let campaign = self.campaigns.live_mut(id);
-        assert!(any || seat == campaign.roster.next_seat(), "seats are given lowest first, each once");
-        assert!(seat.get() <= campaign.terms.limit, "never more than N");
-        campaign.roster.give(scatter, seat, row, campaign.terms.per_user, found);
-        assert!(campaign.roster.adds_up(), "granted, held and free seats are the limit");
-        campaign.lsn = row.lsn;
-        self.newest_at = self.newest_at.max(row.at);
-    }
-
-    /// Changes what is held of a campaign.
-    fn holds_change(&mut self, id: CampaignId, lsn: Lsn, at: Millis, change: impl FnOnce(&mut Core)) {
-        let before = self.campaigns.get(id).roster.holds().first_deadline();
-        change(self);
-        let campaign = self.campaigns.live_mut(id);
-        assert!(campaign.roster.adds_up(), "granted, held and free seats are the limit");
-        campaign.lsn = lsn;
-        let now = campaign.roster.holds().first_deadline();
-        self.campaigns.first_hold_moved(id, before, now);
-        self.newest_at = self.newest_at.max(at);
-    }
-
-    fn confirm_hold(&mut self, id: CampaignId, seat: Seat, (user, nth): (User<'_>, u16), at: Millis, lsn: Lsn) {
-        let roster = &mut self.campaigns.live_mut(id).roster;
-        assert!(roster.is_held_by(seat, user, Some(nth)), "a hold is confirmed or ends for whom it was made");
-        roster.confirm(seat, at, lsn);
-    }
-
-    fn end_hold(&mut self, id: CampaignId, seat: Seat, user: User<'_>) {
-        let (scatter, found) = (self.scatter, !self.users_deferred);
-        let roster = &mut self.campaigns.live_mut(id).roster;
-        assert!(roster.is_held_by(seat, user, None), "a hold is confirmed or ends for whom it was made");
-        roster.end_hold(scatter, seat, found);
-    }
-
-    fn create(&mut self, lsn: Lsn, id: CampaignId, name: &[u8], terms: Terms, at: Millis) {
-        assert!(self.campaigns.next_id() == Some(id), "campaigns are numbered without holes");
-        assert!((1..=limits::CAMPAIGN_NAME_BYTES_MAX).contains(&name.len()), "a campaign's name is 1..=64 bytes");
-        assert!(self.campaigns.retired(self.scatter, name).is_none(), "the name of a dropped campaign is kept");
-        self.spaces[usize::from(HOME.0)].add_campaign(self.scatter, lsn, name, id);
-        let roster = Roster::new(terms.users);
-        let campaign = Campaign {
-            name: name.into(),
-            terms,
-            created: at,
-            created_with: terms,
-            created_lsn: lsn,
-            altered: None,
-            lsn,
-            roster,
-        };
-        self.campaigns.slots.push(Slot::Live(Box::new(campaign)));
-        self.campaigns.live += 1;
-        self.newest_at = self.newest_at.max(at);
-    }
-
-    fn alter_campaign(&mut self, lsn: Lsn, id: CampaignId, to: Alterable, at: Millis) {
-        let campaign = self.campaigns.live_mut(id);
-        assert!(to.limit >= campaign.roster.highest_out(), "a limit is never below a seat that is out");
-        assert!(usize::from(to.per_user) >= campaign.roster.most().max(1), "PERUSER is never below what a user has");
-        campaign.terms = campaign.terms.with(to);
-        campaign.altered = Some((at, lsn));
-        campaign.lsn = lsn;
-        self.newest_at = self.newest_at.max(at);
-    }
-
-    fn drop_campaign(&mut self, lsn: Lsn, id: CampaignId, at: Millis) {
-        let scatter = self.scatter;
-        // Asserts that it is live before the slot is taken.
-        self.campaigns.live_mut(id);
-        let Slot::Live(campaign) = std::mem::replace(&mut self.campaigns.slots[id.index()], Slot::Gone) else {
-            unreachable!("it is live")
-        };
-        let Campaign { name, terms, created, created_lsn, roster, .. } = *campaign;
-        self.spaces[usize::from(HOME.0)].remove_campaign(scatter, &name);
-        self.campaigns.first_hold_moved(id, roster.holds().first_deadline(), None);
-        let Grants { count: granted, first_at: first_grant, last_at: last_grant, last_lsn } = roster.grants();
-        if granted > 0 {
-            let retired =
-                Retired { id, name, terms, created, created_lsn, granted, first_grant, last_grant, last_lsn, lsn };
-            self.campaigns.retire(scatter, retired);
-        }
-        self.discarded.roster(roster);
-        self.campaigns.live -= 1;
-        self.removed = lsn;
-        self.newest_at = self.newest_at.max(at);
     }
 
     /// The campaign of this name at `now`.

@@ -4,6 +4,7 @@
 //! Promises: never more than N; never more than PERUSER for a user; seats 1..=N; a counter never wraps.
 
 mod breach;
+mod campaign_changes;
 mod campaign_claims;
 mod campaign_terms;
 mod campaigns;
