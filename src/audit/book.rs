@@ -295,6 +295,7 @@ impl Turn<'_> {
                 self.granted(*campaign, *seat, (*user, *nth), *seq);
             }
             Event::Held { .. }
+            | Event::Returned { .. }
             | Event::HoldEnded { .. }
             | Event::Skipped { .. }
             | Event::KeySet { .. }

@@ -94,6 +94,7 @@ impl Known {
             Event::CampaignAltered { .. }
             | Event::CampaignDropped { .. }
             | Event::Held { .. }
+            | Event::Returned { .. }
             | Event::HoldEnded { .. }
             | Event::KeySet { .. }
             | Event::KeyCounted { .. }

@@ -41,6 +41,8 @@ pub struct Losses {
     pub held: u64,
     /// Holds that ended without a confirmation: their seats would be held again, until that is noticed.
     pub ended: u64,
+    /// Seats that came back: who had them would have them again.
+    pub returned: u64,
     /// Changes of keys.
     pub keys: u64,
 }
@@ -69,6 +71,7 @@ impl Losses {
                 let (campaign, seat, user) = (name(campaign), seat.get(), (*user).into());
                 self.grants.push(LostGrant { lsn, campaign, seat, user });
             }
+            Event::Returned { .. } => self.returned += 1,
             Event::CampaignCreated { id, .. } => self.created.push(name(id)),
             Event::CampaignAltered { id, .. } => self.altered.push(name(id)),
             Event::CampaignDropped { id, .. } => self.dropped.push(name(id)),
@@ -120,6 +123,10 @@ impl Losses {
             writeln!(into, "{indent}{} holds, of which those that were not confirmed by then", self.held)
                 .expect("text grows");
         }
+        if self.returned > 0 {
+            writeln!(into, "{indent}{} returns: who had these seats would have them again", self.returned)
+                .expect("text grows");
+        }
         if self.ended > 0 {
             writeln!(into, "{indent}the end of {} holds", self.ended).expect("text grows");
         }
@@ -140,6 +147,7 @@ impl Losses {
             "dropped": self.dropped,
             "holds": self.held,
             "holds_ended": self.ended,
+            "returns": self.returned,
             "key_changes": self.keys,
         })
     }
@@ -147,6 +155,6 @@ impl Losses {
     /// Whether there is nothing.
     pub fn is_empty(&self) -> bool {
         let campaigns = self.created.is_empty() && self.altered.is_empty() && self.dropped.is_empty();
-        self.grants.is_empty() && campaigns && (self.held, self.ended, self.keys) == (0, 0, 0)
+        self.grants.is_empty() && campaigns && (self.held, self.ended, self.returned, self.keys) == (0, 0, 0, 0)
     }
 }

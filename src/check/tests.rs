@@ -234,6 +234,7 @@ fn a_broken_promise_is_named_without_an_end_of_the_process() {
         nth: 1,
         request: b"",
         at: NOW,
+        after: Lsn::ZERO,
     };
     for (wrong, promise) in [
         (granted(2, User::Int(5)), "seats are given lowest first"),

@@ -29,20 +29,27 @@ impl Core {
                 below.then_some("PERUSER is never below what a user has")
             }),
             Event::CampaignDropped { id, at: _ } => self.breach_of_absence(*id),
-            Event::Granted { campaign, seat, user, nth, request, at } => {
+            Event::Granted { campaign, seat, user, nth, request, at, after: _ } => {
                 let row = Row { user: *user, nth: *nth, request, at: *at, lsn, until: None };
                 self.breach_of_seat(*campaign, *seat, row).or_else(|| self.breach_of_order(*campaign, *seat))
             }
-            Event::Confirmed { campaign, seat, user, nth, at } => {
+            Event::Confirmed { campaign, seat, user, nth, at, after: _ } => {
                 self.breach_of_hold(*campaign, *seat, *user, Some(*nth)).or_else(|| breach_of_stamp(lsn, *at))
             }
             Event::Held { campaign, seat, user, nth, request, at, until } => {
                 let row = Row { user: *user, nth: *nth, request, at: *at, lsn, until: Some(*until) };
                 self.breach_of_seat(*campaign, *seat, row).or_else(|| self.breach_of_order(*campaign, *seat))
             }
-            Event::Imported { campaign, seat, user, nth, at, seq: _ } => {
+            Event::Imported { campaign, seat, user, nth, at, seq, after: _ } => {
                 let row = Row { user: *user, nth: *nth, request: b"", at: *at, lsn, until: None };
-                self.breach_of_seat(*campaign, *seat, row)
+                let no_seq = (*seq == Lsn::ZERO).then_some("a grant has a position");
+                no_seq.or_else(|| self.breach_of_seat(*campaign, *seat, row))
+            }
+            Event::Returned { campaign, seat, user, nth, at: _, grant, seq: _ } => {
+                self.breach_of_absence(*campaign).or_else(|| {
+                    let is_his = self.campaigns.get(*campaign).roster.is_granted_to(*seat, *user, *nth, *grant);
+                    (!is_his).then_some("a seat comes back from whom it was granted to")
+                })
             }
             Event::HoldEnded { campaign, seat, user, at: _, expired: _ } => {
                 self.breach_of_hold(*campaign, *seat, *user, None)

@@ -14,19 +14,23 @@ impl Core {
             Event::CampaignCreated { id, name, terms, at } => self.create(lsn, *id, name, *terms, *at),
             Event::CampaignAltered { id, to, at, by: _ } => self.alter_campaign(lsn, *id, *to, *at),
             Event::CampaignDropped { id, at } => self.drop_campaign(lsn, *id, *at),
-            Event::Granted { campaign, seat, user, nth, request, at } => {
+            Event::Granted { campaign, seat, user, nth, request, at, after: _ } => {
                 let row = Row { user: *user, nth: *nth, request, at: *at, lsn, until: None };
                 self.give(*campaign, *seat, &row, false);
             }
-            Event::Imported { campaign, seat, user, nth, at, seq: _ } => {
+            Event::Imported { campaign, seat, user, nth, at, seq, after: _ } => {
                 let row = Row { user: *user, nth: *nth, request: b"", at: *at, lsn, until: None };
                 self.give(*campaign, *seat, &row, true);
+                self.campaigns.live_mut(*campaign).roster.know_as(*seat, *seq);
+            }
+            Event::Returned { campaign, seat, user, nth, at, grant, seq } => {
+                self.take_back(lsn, *campaign, *seat, (*user, *nth, *grant), *at, seq.unwrap_or(lsn));
             }
             Event::Held { campaign, seat, user, nth, request, at, until } => {
                 let row = Row { user: *user, nth: *nth, request, at: *at, lsn, until: Some(*until) };
                 self.holds_change(*campaign, lsn, *at, |core| core.give(*campaign, *seat, &row, false));
             }
-            Event::Confirmed { campaign, seat, user, nth, at } => {
+            Event::Confirmed { campaign, seat, user, nth, at, after: _ } => {
                 let user = (*user, *nth);
                 self.holds_change(*campaign, lsn, *at, |core| core.confirm_hold(*campaign, *seat, user, *at, lsn));
             }
@@ -55,6 +59,25 @@ impl Core {
         assert!(campaign.roster.adds_up(), "granted, held and free seats are the limit");
         campaign.lsn = row.lsn;
         self.newest_at = self.newest_at.max(row.at);
+    }
+
+    /// A seat that was granted is free again; the world knows that as `seq`.
+    fn take_back(
+        &mut self,
+        lsn: Lsn,
+        id: CampaignId,
+        seat: Seat,
+        (user, nth, grant): (User<'_>, u16, Lsn),
+        at: Millis,
+        seq: Lsn,
+    ) {
+        let (scatter, found) = (self.scatter, !self.users_deferred);
+        let campaign = self.campaigns.live_mut(id);
+        assert!(campaign.roster.is_granted_to(seat, user, nth, grant), "a seat comes back from whom it was granted to");
+        campaign.roster.take_back(scatter, seat, found, seq);
+        assert!(campaign.roster.adds_up(), "granted, held and free seats are the limit");
+        campaign.lsn = lsn;
+        self.newest_at = self.newest_at.max(at);
     }
 
     /// Changes what is held of a campaign.
@@ -123,8 +146,8 @@ impl Core {
         let Campaign { name, terms, created, created_lsn, roster, .. } = *campaign;
         self.spaces[usize::from(HOME.0)].remove_campaign(scatter, &name);
         self.campaigns.first_hold_moved(id, roster.holds().first_deadline(), None);
-        let Grants { count: granted, first_at: first_grant, last_at: last_grant, last_lsn } = roster.grants();
-        if granted > 0 {
+        let Grants { count: granted, first_at: first_grant, last_at: last_grant, last_lsn, .. } = roster.grants();
+        if roster.grants().any() {
             let retired =
                 Retired { id, name, terms, created, created_lsn, granted, first_grant, last_grant, last_lsn, lsn };
             self.campaigns.retire(scatter, retired);

@@ -62,7 +62,15 @@ impl Core {
             let held = Event::Held { campaign: id, seat, user, nth, request, at, until };
             return record(held, reply(Outcome::Held(seat, until), remaining - 1));
         }
-        let group = Group::One(Event::Granted { campaign: id, seat, user, nth, request, at });
+        let group = Group::One(Event::Granted {
+            campaign: id,
+            seat,
+            user,
+            nth,
+            request,
+            at,
+            after: campaign.roster.last_return(),
+        });
         Decision::Record { group, reply: reply(Outcome::Granted(seat), remaining - 1) }
     }
 
@@ -112,14 +120,62 @@ impl Core {
             }
             Some(_) | None => return answer(reply(Settlement::None), campaign.lsn),
         };
-        let confirmed = Event::Confirmed { campaign: id, seat, user, nth: row.nth, at: view.now };
+        let after = campaign.roster.last_return();
+        let confirmed = Event::Confirmed { campaign: id, seat, user, nth: row.nth, at: view.now, after };
         record(confirmed, reply(Settlement::Granted(seat)))
+    }
+
+    /// `GATE.CANCEL`: the seat that is named, or the only one that the user has. Where he has several, a request that is
+    /// sent again must not cancel another one: it has to be named.
+    pub(super) fn cancel<'s, 'a>(
+        &'s self,
+        name: &[u8],
+        user: &'a [u8],
+        seat: Option<Seat>,
+        flat: bool,
+        view: &View,
+    ) -> Decision<'s, 'a> {
+        let (id, campaign) = match self.find_campaign(name, view.now) {
+            Ok(found) => found,
+            Err(absent) => return no_campaign(name, &absent),
+        };
+        let user = match user_of(campaign.terms.users, user) {
+            Ok(user) => user,
+            Err(refusal) => return refuse(refusal, campaign.lsn),
+        };
+        let remaining = campaign.remaining();
+        let reply = |settlement, remaining| Reply::Settled(Settled { settlement, remaining, flat });
+        let seats = campaign.roster.standing(self.scatter, user).seats();
+        let seat = match (seat, &*seats) {
+            (Some(seat), seats) => seats.contains(&seat).then_some(seat),
+            (None, [] | [_]) => seats.first().copied(),
+            (None, seats) => return which_seat(name, seats.len(), campaign),
+        };
+        let Some(seat) = seat else { return answer(reply(Settlement::None, remaining), campaign.lsn) };
+        let (row, at) = (campaign.roster.row(seat), view.now);
+        let event = match row.until {
+            Some(until) if until <= at => return answer(reply(Settlement::None, remaining), campaign.lsn),
+            Some(_) => Event::HoldEnded { campaign: id, seat, user, at, expired: false },
+            None => Event::Returned {
+                campaign: id,
+                seat,
+                user,
+                nth: row.nth,
+                at,
+                grant: campaign.roster.seq(seat),
+                seq: None,
+            },
+        };
+        record(event, reply(Settlement::Cancelled(seat), remaining + 1))
     }
 
     /// The seats that are still held although their time is over, of this command's user, or of whoever it is where a claim
     /// finds no other seat: that they have ended is to be journalled before it is decided.
     pub fn overdue(&self, command: &Command<'_>, now: Millis) -> Option<(CampaignId, Vec<Seat>)> {
-        let (Command::Claim { campaign, user, .. } | Command::Confirm { campaign, user, .. }) = command else {
+        let (Command::Claim { campaign, user, .. }
+        | Command::Confirm { campaign, user, .. }
+        | Command::Cancel { campaign, user, .. }) = command
+        else {
             return None;
         };
         let (id, campaign) = self.find_campaign(campaign, now).ok()?;
@@ -270,6 +326,12 @@ fn no_id<'s, 'a>(name: &[u8], campaign: &Campaign) -> Decision<'s, 'a> {
         "a user may have {per_user} seats of campaign '{name}': say which claim this is with ID, and repeat it with the \
          same one"
     );
+    refuse(Refusal::ErrText(text), campaign.lsn)
+}
+
+#[cold]
+fn which_seat<'s, 'a>(name: &[u8], seats: usize, campaign: &Campaign) -> Decision<'s, 'a> {
+    let text = format!("the user has {seats} seats of campaign '{}': say which one with SEAT", shown(name));
     refuse(Refusal::ErrText(text), campaign.lsn)
 }
 

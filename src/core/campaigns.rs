@@ -14,6 +14,9 @@ use crate::limits;
 /// Campaigns show as keys of this database.
 pub(super) const HOME: Db = Db(0);
 
+/// Of imported seats in a snapshot.
+const KNOWN_SEAT: &str = "what the world knows by another position is a grant";
+
 /// Of free seats in a snapshot.
 const FREE_BETWEEN: &str = "a seat that somebody has follows each run of free ones";
 
@@ -63,9 +66,9 @@ impl Campaign {
         self.terms.limit - self.roster.out()
     }
 
-    /// What is known of its grants, if there are any.
+    /// What is known of its grants, if there ever was one.
     fn granted_any(&self) -> Option<Grants> {
-        Some(self.roster.grants()).filter(|grants| grants.count > 0)
+        Some(self.roster.grants()).filter(Grants::any)
     }
 }
 
@@ -167,10 +170,17 @@ impl Campaigns {
                     if let Some((at, lsn)) = campaign.altered {
                         show(Piece::Altered { to: campaign.terms.alterable(), at, lsn })?;
                     }
+                    let Grants { first_at, last_at, last_lsn, last_return, .. } = roster.grants();
+                    if last_return > Lsn::ZERO {
+                        show(Piece::Returns { first_grant: first_at, last_grant: last_at, last_lsn, last_return })?;
+                    }
                     let mut next = 1;
                     for (seat, Row { user, nth, request, at, lsn, until }) in roster.rows_from(Seat::new(1)) {
                         if seat.get() > next {
                             show(Piece::FreeSeats(seat.get() - next))?;
+                        }
+                        if let Some(seq) = roster.known_as(seat) {
+                            show(Piece::KnownAs(seq))?;
                         }
                         show(Piece::Seat { user, nth, request, at, lsn, until })?;
                         next = seat.get().saturating_add(1);
@@ -231,10 +241,25 @@ impl Campaigns {
         }
     }
 
+    /// Seats of the last campaign, which has none yet, came back.
+    pub(super) fn returns_of_last(&mut self, grants: Grants) -> Result<(), Contradiction> {
+        match self.last_roster()?.restore_returns(grants) {
+            true => Ok(()),
+            false => Err(Contradiction("what came back is told before the seats")),
+        }
+    }
+
+    /// The next seat of the last campaign is a grant that the world knows as `seq`.
+    pub(super) fn know_next_as(&mut self, seq: Lsn) -> Result<(), Contradiction> {
+        self.last_roster()?.know_next_as(seq);
+        Ok(())
+    }
+
     /// Gives the next seat of the last campaign; see [`Roster::fill`].
     pub(super) fn fill_last(&mut self, row: &Row<'_>) -> Result<(), Contradiction> {
         let roster = self.last_roster()?;
         match roster.fill_next(row) {
+            true if row.until.is_some() && roster.misses_imported() => Err(Contradiction(KNOWN_SEAT)),
             true => Ok(()),
             false => Err(Contradiction("a user is of the kind that his campaign takes")),
         }
@@ -248,7 +273,9 @@ impl Campaigns {
         if count >= campaign.terms.limit {
             return Err(Contradiction("never more than N"));
         }
-        match self.last_roster()?.fill_free(count) {
+        let roster = self.last_roster()?;
+        match roster.fill_free(count) {
+            true if roster.misses_imported() => Err(Contradiction(KNOWN_SEAT)),
             true => Ok(()),
             false => Err(Contradiction(FREE_BETWEEN)),
         }
@@ -274,6 +301,9 @@ impl Campaigns {
         }
         if campaign.roster.ends_free() {
             return Err(Contradiction(FREE_BETWEEN));
+        }
+        if campaign.roster.misses_imported() {
+            return Err(Contradiction(KNOWN_SEAT));
         }
         if let Some(deadline) = campaign.roster.holds().first_deadline() {
             self.first_hold_moved(CampaignId(self.slots.len() as u32 - 1), None, Some(deadline));

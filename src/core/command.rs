@@ -15,6 +15,8 @@ pub enum Command<'a> {
     Claim { campaign: &'a [u8], user: &'a [u8], request: &'a [u8], flat: bool },
     /// `GATE.CONFIRM`; without a seat, the first of the user's that is held.
     Confirm { campaign: &'a [u8], user: &'a [u8], seat: Option<Seat>, flat: bool },
+    /// `GATE.CANCEL`; without a seat, the only one that the user has.
+    Cancel { campaign: &'a [u8], user: &'a [u8], seat: Option<Seat>, flat: bool },
     /// `GATE.STATUS`
     Status { campaign: &'a [u8], user: &'a [u8] },
     /// `GATE.INFO`

@@ -53,6 +53,9 @@ pub enum Event<'a> {
         request: &'a [u8],
         /// When.
         at: Millis,
+        /// The campaign's last return, known to the world by that position; `Lsn::ZERO` before the first. The seat, or the
+        /// user's place, may be free because of it.
+        after: Lsn,
     },
     /// A seat is kept for a user until he confirms it.
     Held {
@@ -83,6 +86,26 @@ pub enum Event<'a> {
         nth: u16,
         /// When.
         at: Millis,
+        /// As of [`Event::Granted`].
+        after: Lsn,
+    },
+    /// A seat that was granted is free again.
+    Returned {
+        /// Of which campaign.
+        campaign: CampaignId,
+        /// Which seat.
+        seat: Seat,
+        /// Who had it.
+        user: User<'a>,
+        /// Which of the user's seats it was.
+        nth: u16,
+        /// When.
+        at: Millis,
+        /// The position by which the world knows its grant.
+        grant: Lsn,
+        /// The position by which the world knows the return, where that is not this event's own: it was in a part of this
+        /// journal that was lost, and is read again.
+        seq: Option<Lsn>,
     },
     /// A seat that was held is free again.
     HoldEnded {
@@ -111,6 +134,8 @@ pub enum Event<'a> {
         at: Millis,
         /// Its position when it was granted: the world knows it by that.
         seq: Lsn,
+        /// As of [`Event::Granted`].
+        after: Lsn,
     },
     /// The positions from this event's own up to `upto` were used in a part of this journal that is lost: the next event
     /// is the one behind them.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::core::Core;
 use crate::core::campaigns::{Campaign, HOME};
 use crate::core::event::{Alterable, Terms};
-use crate::core::roster::{Roster, Row};
+use crate::core::roster::{Grants, Roster, Row};
 use crate::ids::{CampaignId, Db, Lsn, Millis, User};
 use crate::limits;
 
@@ -52,8 +52,21 @@ pub enum Piece<'p> {
     },
     /// The number of a campaign that was dropped before it gave a seat.
     Gone(CampaignId),
+    /// Seats of the last campaign came back: what its seats do not tell of all that were granted.
+    Returns {
+        /// When the first was given.
+        first_grant: Millis,
+        /// When the last was given.
+        last_grant: Millis,
+        /// The position of the last.
+        last_lsn: Lsn,
+        /// The position by which the world knows the last return.
+        last_return: Lsn,
+    },
     /// The next so many seats of the last campaign are free: at least one, and one that is not free follows.
     FreeSeats(u32),
+    /// The next seat of the last campaign is a grant that the world knows by this position, which is not its own here.
+    KnownAs(Lsn),
     /// The next seat of the last campaign.
     Seat {
         /// To whom.
@@ -147,9 +160,22 @@ impl Restoring {
         let core = &mut self.core;
         let scatter = core.scatter;
         match piece {
+            Piece::Returns { first_grant, last_grant, last_lsn, last_return } => {
+                core.campaigns.returns_of_last(Grants {
+                    count: 0,
+                    first_at: *first_grant,
+                    last_at: *last_grant,
+                    last_lsn: *last_lsn,
+                    last_return: *last_return,
+                })
+            }
             Piece::FreeSeats(count) => {
                 self.unindexed = true;
                 core.campaigns.free_last(*count)
+            }
+            Piece::KnownAs(seq) => {
+                self.unindexed = true;
+                core.campaigns.know_next_as(*seq)
             }
             Piece::Seat { lsn: Lsn::ZERO, .. } => Err(Contradiction("a seat has a position")),
             Piece::Seat { user, nth, request, at, lsn, until } => {

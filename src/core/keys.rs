@@ -323,6 +323,7 @@ impl Core {
             | Event::Held { .. }
             | Event::Confirmed { .. }
             | Event::HoldEnded { .. }
+            | Event::Returned { .. }
             | Event::Imported { .. }
             | Event::Skipped { .. } => unreachable!("what is about campaigns goes to evolve_campaigns"),
         }

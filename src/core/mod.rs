@@ -113,6 +113,7 @@ impl Core {
             Command::Create { campaign, terms } => self.create_campaign(campaign, terms, view),
             Command::Claim { campaign, user, request, flat } => self.claim(campaign, user, request, flat, view),
             Command::Confirm { campaign, user, seat, flat } => self.confirm(campaign, user, seat, flat, view),
+            Command::Cancel { campaign, user, seat, flat } => self.cancel(campaign, user, seat, flat, view),
             Command::Status { campaign, user } => self.status(campaign, user, view),
             Command::CampaignInfo { campaign } => self.campaign_info(campaign, view),
             Command::Campaigns => self.list_campaigns(),
@@ -165,6 +166,7 @@ impl Core {
             | Event::Held { .. }
             | Event::Confirmed { .. }
             | Event::HoldEnded { .. }
+            | Event::Returned { .. }
             | Event::Imported { .. } => self.evolve_campaigns(lsn, event),
             Event::Skipped { upto } => {
                 assert!(*upto >= lsn, "what is skipped ends behind its beginning");

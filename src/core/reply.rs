@@ -86,7 +86,7 @@ pub struct Claim {
     pub flat: bool,
 }
 
-/// The answer to `GATE.CONFIRM`, in the form of a claim's.
+/// The answer to `GATE.CONFIRM` and `GATE.CANCEL`, in the form of a claim's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settled {
     /// What was done.
@@ -102,6 +102,8 @@ pub struct Settled {
 pub enum Settlement {
     /// It is granted.
     Granted(Seat),
+    /// It is free again.
+    Cancelled(Seat),
     /// He has no such seat.
     None,
 }
@@ -111,6 +113,7 @@ impl Settlement {
     pub fn words(self) -> (&'static str, i64) {
         match self {
             Settlement::Granted(seat) => ("GRANTED", i64::from(seat.get())),
+            Settlement::Cancelled(seat) => ("CANCELLED", i64::from(seat.get())),
             Settlement::None => ("NONE", 0),
         }
     }

@@ -4,6 +4,7 @@
 //! goes beyond one seat without an `ID` stands in [`Several`].
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use crate::core::Scatter;
 use crate::core::event::Users;
@@ -20,6 +21,8 @@ pub(super) struct Roster {
     free: FreeSeats,
     holds: Holds,
     grants: Grants,
+    /// Seats of an import: the position by which the world knows the grant.
+    imported: BTreeMap<u32, Lsn>,
 }
 
 #[derive(Debug)]
@@ -28,7 +31,7 @@ enum Seating {
     Any(Rows<Box<[u8]>>),
 }
 
-/// The grants of a campaign, in short.
+/// The grants of a campaign, in short; those that came back count for the first and the last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Grants {
     pub(super) count: u32,
@@ -37,11 +40,18 @@ pub(super) struct Grants {
     /// When and where the last was given.
     pub(super) last_at: Millis,
     pub(super) last_lsn: Lsn,
+    /// The position by which the world knows the last one that came back; `Lsn::ZERO` where none did.
+    pub(super) last_return: Lsn,
 }
 
 impl Grants {
+    /// Whether there ever was one.
+    pub(super) fn any(&self) -> bool {
+        self.last_lsn > Lsn::ZERO
+    }
+
     fn add(&mut self, at: Millis, lsn: Lsn) {
-        if self.count == 0 || at < self.first_at {
+        if !self.any() || at < self.first_at {
             self.first_at = at;
         }
         self.count += 1;
@@ -134,7 +144,8 @@ impl Roster {
             Users::Int => Seating::Int(Rows::default()),
             Users::Any => Seating::Any(Rows::default()),
         };
-        Roster { seating, free: FreeSeats::default(), holds: Holds::default(), grants: Grants::default() }
+        let (free, holds, grants) = (FreeSeats::default(), Holds::default(), Grants::default());
+        Roster { seating, free, holds, grants, imported: BTreeMap::new() }
     }
 
     /// What holds at every moment: a seat that is not free is granted or held.
@@ -166,6 +177,21 @@ impl Roster {
         self.grants
     }
 
+    /// See [`Grants::last_return`].
+    #[inline]
+    pub(super) fn last_return(&self) -> Lsn {
+        self.grants.last_return
+    }
+
+    /// What is known of grants that came back, before any seat is there; false where that is no such thing.
+    pub(super) fn restore_returns(&mut self, grants: Grants) -> bool {
+        let fits = self.is_new() && !self.grants.any() && grants.any() && grants.last_return > Lsn::ZERO;
+        if fits {
+            self.grants = Grants { count: 0, ..grants };
+        }
+        fits
+    }
+
     /// The seats that are held.
     pub(super) fn holds(&self) -> &Holds {
         &self.holds
@@ -188,6 +214,14 @@ impl Roster {
             let row = self.row(seat);
             row.user == user && nth.is_none_or(|nth| row.nth == nth)
         })
+    }
+
+    /// Whether this seat was granted to the user, as his `nth`, by the grant that the world knows as `grant`.
+    pub(super) fn is_granted_to(&self, seat: Seat, user: User<'_>, nth: u16, grant: Lsn) -> bool {
+        self.is_out(seat) && {
+            let row = self.row(seat);
+            row.until.is_none() && (row.user, row.nth, self.seq(seat)) == (user, nth, grant)
+        }
     }
 
     /// What the user has: nothing for one of the other kind.
@@ -220,6 +254,33 @@ impl Roster {
         let hold = if stamp.is_grant() { None } else { self.holds.get(seat) };
         let lsn = hold.map_or(stamp.lsn(), |hold| hold.lsn);
         Row { user, nth, request, at: stamp.at(), lsn, until: hold.map(|hold| hold.until) }
+    }
+
+    /// The position by which the world knows the grant of a seat.
+    pub(super) fn seq(&self, seat: Seat) -> Lsn {
+        self.imported.get(&seat.get()).copied().unwrap_or_else(|| self.row(seat).lsn)
+    }
+
+    /// That position, where it is not the grant's own in this journal.
+    pub(super) fn known_as(&self, seat: Seat) -> Option<Lsn> {
+        self.imported.get(&seat.get()).copied()
+    }
+
+    /// The world knows the grant of this seat as `seq`.
+    pub(super) fn know_as(&mut self, seat: Seat, seq: Lsn) {
+        self.imported.insert(seat.get(), seq);
+    }
+
+    /// The next seat behind the last one is a grant that the world knows as `seq`.
+    pub(super) fn know_next_as(&mut self, seq: Lsn) {
+        self.imported.insert(self.len().saturating_add(1), seq);
+    }
+
+    /// A seat was announced by [`Roster::know_next_as`] and has not come, or is no grant.
+    pub(super) fn misses_imported(&self) -> bool {
+        self.imported.last_key_value().is_some_and(|(seat, _)| {
+            *seat > self.len() || self.holds.get(Seat::new(*seat)).is_some() || self.free.contains(*seat)
+        })
     }
 
     /// The rows from seat `first` on, without the seats that nobody has.
@@ -324,6 +385,18 @@ impl Roster {
     /// It is not held.
     pub(super) fn end_hold(&mut self, scatter: Scatter, seat: Seat, found: bool) {
         assert!(self.holds.remove(seat).is_some(), "only what is held comes back");
+        self.free_up(scatter, seat, found);
+    }
+
+    /// A seat that was granted is free again; the world knows that as `seq`. `found` as in [`Roster::give`].
+    pub(super) fn take_back(&mut self, scatter: Scatter, seat: Seat, found: bool, seq: Lsn) {
+        self.free_up(scatter, seat, found);
+        self.imported.remove(&seat.get());
+        self.grants.count -= 1;
+        self.grants.last_return = seq;
+    }
+
+    fn free_up(&mut self, scatter: Scatter, seat: Seat, found: bool) {
         match &mut self.seating {
             Seating::Int(rows) => rows.leave(scatter, seat, found),
             Seating::Any(rows) => rows.leave(scatter, seat, found),
@@ -359,7 +432,8 @@ impl Roster {
             Seating::Any(rows) => rows.free(budget),
         };
         let freed = freed + self.holds.free(budget.saturating_sub(freed));
-        freed + self.free.free(budget.saturating_sub(freed))
+        let freed = freed + self.free.free(budget.saturating_sub(freed));
+        freed + (freed..budget).take_while(|_| self.imported.pop_first().is_some()).count()
     }
 
     /// Bytes allocated, without what users point at.

@@ -58,6 +58,11 @@ impl<U> Chunk<U> {
         }
     }
 
+    /// A row is a grant no longer. The bounds stay: they were wide enough before.
+    fn discount(&mut self, stamp: Stamp) {
+        self.granted -= u32::from(stamp.is_grant());
+    }
+
     /// Grants up to `lsn`.
     fn given_by(&self, lsn: Lsn) -> u32 {
         if self.newest <= lsn {
@@ -136,7 +141,7 @@ impl<U: Hash + Eq + Default> Rows<U> {
         Ok(())
     }
 
-    /// Nobody has this row any more, which is no grant. `found`: its user is found by it; otherwise nobody is from here
+    /// Nobody has this row any more. `found`: its user is found by it; otherwise nobody is from here
     /// on, until [`Rows::index`].
     pub(super) fn leave(&mut self, scatter: Scatter, seat: Seat, found: bool) {
         match found {
@@ -146,7 +151,10 @@ impl<U: Hash + Eq + Default> Rows<U> {
         if let Some(several) = &mut self.several {
             several.forget(seat.get());
         }
-        self.chunks[seat.index() / CHUNK_ROWS].users[seat.index() % CHUNK_ROWS] = U::default();
+        let (chunk, row) = (&mut self.chunks[seat.index() / CHUNK_ROWS], seat.index() % CHUNK_ROWS);
+        chunk.users[row] = U::default();
+        chunk.discount(chunk.stamps[row]);
+        chunk.stamps[row] = Stamp::NONE;
     }
 
     /// The user of a row is no longer found by it.

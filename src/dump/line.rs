@@ -69,6 +69,7 @@ impl Line<'_> {
             | Event::Held { campaign, .. }
             | Event::Confirmed { campaign, .. }
             | Event::HoldEnded { campaign, .. }
+            | Event::Returned { campaign, .. }
             | Event::Imported { campaign, .. } => Some(*campaign),
             Event::Skipped { .. }
             | Event::KeySet { .. }
@@ -88,6 +89,7 @@ impl Line<'_> {
             | Event::Held { user, .. }
             | Event::Confirmed { user, .. }
             | Event::HoldEnded { user, .. }
+            | Event::Returned { user, .. }
             | Event::Imported { user, .. } => Some((*user).into()),
             Event::CampaignCreated { .. }
             | Event::CampaignAltered { .. }
@@ -167,10 +169,11 @@ impl Line<'_> {
                 ("altered", *at, fields.chain([("by", Field::Bytes(by))]).chain(per_user_of(to.per_user)).collect())
             }
             Event::CampaignDropped { id, at } => ("dropped", *at, vec![named(id)]),
-            Event::Granted { campaign, seat, user, nth, request, at } => {
+            Event::Granted { campaign, seat, user, nth, request, at, after } => {
                 let mut fields = vec![named(campaign), ("seat", seat_of(seat)), ("user", user_of(user))];
                 fields.extend(nth_of(*nth));
                 fields.extend((!request.is_empty()).then_some(("id", Field::Bytes(request))));
+                fields.extend(after_of(*after));
                 ("granted", *at, fields)
             }
             Event::Held { campaign, seat, user, nth, request, at, until } => {
@@ -180,19 +183,28 @@ impl Line<'_> {
                 fields.extend((!request.is_empty()).then_some(("id", Field::Bytes(request))));
                 ("held", *at, fields)
             }
-            Event::Confirmed { campaign, seat, user, nth, at } => {
+            Event::Confirmed { campaign, seat, user, nth, at, after } => {
                 let mut fields = vec![named(campaign), ("seat", seat_of(seat)), ("user", user_of(user))];
                 fields.extend(nth_of(*nth));
+                fields.extend(after_of(*after));
                 ("confirmed", *at, fields)
+            }
+            Event::Returned { campaign, seat, user, nth, at, grant, seq } => {
+                let mut fields = vec![named(campaign), ("seat", seat_of(seat)), ("user", user_of(user))];
+                fields.extend(nth_of(*nth));
+                fields.push(("grant", Field::Unsigned(grant.get())));
+                fields.extend(seq.map(|seq| ("seq", Field::Unsigned(seq.get()))));
+                ("returned", *at, fields)
             }
             Event::HoldEnded { campaign, seat, user, at, expired } => {
                 let what = if *expired { "hold-expired" } else { "hold-released" };
                 (what, *at, vec![named(campaign), ("seat", seat_of(seat)), ("user", user_of(user))])
             }
-            Event::Imported { campaign, seat, user, nth, at, seq } => {
+            Event::Imported { campaign, seat, user, nth, at, seq, after } => {
                 let mut fields = vec![named(campaign), ("seat", seat_of(seat)), ("user", user_of(user))];
                 fields.push(("seq", Field::Unsigned(seq.get())));
                 fields.extend(nth_of(*nth));
+                fields.extend(after_of(*after));
                 ("imported", *at, fields)
             }
             Event::Skipped { upto } => ("skipped", self.at, vec![("upto", Field::Unsigned(upto.get()))]),
@@ -250,6 +262,11 @@ fn per_user_of(per_user: u16) -> Option<(&'static str, Field<'static>)> {
 }
 
 /// Which of its user's seats one is, where that is not the first.
+/// The return that may have made room for a grant.
+fn after_of(after: Lsn) -> Option<(&'static str, Field<'static>)> {
+    (after > Lsn::ZERO).then_some(("after", Field::Unsigned(after.get())))
+}
+
 fn nth_of(nth: u16) -> Option<(&'static str, Field<'static>)> {
     (nth > 1).then_some(("nth", Field::Unsigned(nth.into())))
 }

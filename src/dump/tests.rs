@@ -37,7 +37,7 @@ impl World {
         world.scribe.grant(0, 1..=20);
         world.scribe.create(1, "summer", 5, Users::Any);
         let (campaign, seat, user) = (CampaignId(1), crate::ids::Seat::new(1), User::Any(b"ann\xff"));
-        world.scribe.write(&[Event::Granted { campaign, seat, user, nth: 1, request: b"", at: NOW }]);
+        world.scribe.write(&[Event::Granted { campaign, seat, user, nth: 1, request: b"", at: NOW, after: Lsn::ZERO }]);
         world.scribe.set("k", b"value");
         world.scribe.grant(0, 21..=40);
         world
@@ -65,8 +65,16 @@ fn every_kind_of_event_has_its_line_and_its_object() {
     let db = Db(3);
     world.scribe.create(0, "spring", 9, Users::Int);
     world.scribe.write(&[
-        Event::Granted { campaign, seat, user: User::Int(-42), nth: 1, request: b"", at: NOW },
-        Event::Imported { campaign, seat, user: User::Any(b"a b"), nth: 1, at: NOW, seq: Lsn::new(77) },
+        Event::Granted { campaign, seat, user: User::Int(-42), nth: 1, request: b"", at: NOW, after: Lsn::ZERO },
+        Event::Imported {
+            campaign,
+            seat,
+            user: User::Any(b"a b"),
+            nth: 1,
+            at: NOW,
+            seq: Lsn::new(77),
+            after: Lsn::ZERO,
+        },
         Event::CampaignAltered {
             id: campaign,
             to: crate::core::Alterable { limit: 8, per_user: 1, open: None, close: Some(NOW) },

@@ -310,7 +310,9 @@ impl Compactor {
         let data = self.dir.parent().unwrap_or(&self.dir);
         let mut reader = Reader::open(Arc::clone(&self.disk), data, file.header.first_lsn)?;
         while let Some(batch) = reader.next_of_all(file.header.durable)? {
-            if batch.events().any(|event| matches!(event, Ok((_, Event::Imported { .. })) | Err(_))) {
+            if batch.events().any(|event| {
+                matches!(event, Ok((_, Event::Imported { .. } | Event::Returned { seq: Some(_), .. })) | Err(_))
+            }) {
                 return Ok(true);
             }
             self.go_on()?;

@@ -1,10 +1,10 @@
-//! Events as grants: an event carries its campaign's number, the world outside knows the name.
+//! Events as entries: an event carries its campaign's number, the world outside knows the name.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::core::{Event, Users};
-use crate::grant::Grant;
+use crate::grant::{Entry, Grant, Return};
 use crate::ids::{CampaignId, LogId, Lsn};
 
 /// A campaign as the world outside sees it.
@@ -24,23 +24,23 @@ pub struct Campaign {
 #[derive(Debug)]
 pub struct Campaigns {
     log: LogId,
-    entries: HashMap<CampaignId, Entry>,
+    campaigns: HashMap<CampaignId, Known>,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct Known {
     name: Arc<str>,
     shadow: bool,
 }
 
-/// A grant names a campaign that nobody created.
+/// An event names a campaign that nobody created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoSuchCampaign(pub CampaignId);
 
 impl Campaigns {
     /// What is known of the journal of `log` where reading begins: nothing at its beginning, else what replay found.
     pub fn new(log: LogId, known: impl IntoIterator<Item = Campaign>) -> Campaigns {
-        let mut campaigns = Campaigns { log, entries: HashMap::new() };
+        let mut campaigns = Campaigns { log, campaigns: HashMap::new() };
         for campaign in known {
             campaigns.add(campaign.id, campaign.name.into(), campaign.shadow);
         }
@@ -48,16 +48,25 @@ impl Campaigns {
     }
 
     fn add(&mut self, id: CampaignId, name: Arc<str>, shadow: bool) {
-        self.entries.insert(id, Entry { name, shadow });
+        self.campaigns.insert(id, Known { name, shadow });
     }
 
-    /// The grant that the event at `lsn` tells of, if it tells of one that leaves the gate; learns of new campaigns.
-    /// An imported grant has the `seq` under which the world knows it, which is below `lsn`.
+    /// The grant that the event at `lsn` tells of: see [`Campaigns::entry`].
     pub fn grant(&mut self, lsn: Lsn, event: &Event<'_>) -> Result<Option<Grant>, NoSuchCampaign> {
-        let (campaign, seat, user, nth, at, seq) = match event {
-            Event::Granted { campaign, seat, user, nth, request: _, at }
-            | Event::Confirmed { campaign, seat, user, nth, at } => (campaign, seat, user, nth, at, lsn),
-            Event::Imported { campaign, seat, user, nth, at, seq } => (campaign, seat, user, nth, at, *seq),
+        Ok(self.entry(lsn, event)?.and_then(|entry| match entry {
+            Entry::Grant { grant, .. } => Some(grant),
+            Entry::Return(_) => None,
+        }))
+    }
+
+    /// The grant or return that the event at `lsn` tells of, if it tells of one that leaves the gate; learns of new
+    /// campaigns. What was imported has the `seq` under which the world knows it, which is not `lsn`.
+    pub fn entry(&mut self, lsn: Lsn, event: &Event<'_>) -> Result<Option<Entry>, NoSuchCampaign> {
+        let (campaign, seat, user, nth, at) = match event {
+            Event::Granted { campaign, seat, user, nth, at, .. }
+            | Event::Confirmed { campaign, seat, user, nth, at, .. }
+            | Event::Imported { campaign, seat, user, nth, at, .. }
+            | Event::Returned { campaign, seat, user, nth, at, .. } => (campaign, seat.get(), user, *nth, *at),
             Event::CampaignCreated { id, name, terms, .. } => {
                 self.add(*id, String::from_utf8_lossy(name).into(), terms.shadow);
                 return Ok(None);
@@ -75,9 +84,20 @@ impl Campaigns {
             | Event::KeyRenamed { .. }
             | Event::Flushed { .. } => return Ok(None),
         };
-        let entry = self.entries.get(campaign).ok_or(NoSuchCampaign(*campaign))?;
-        let (log, campaign) = (self.log, Arc::clone(&entry.name));
-        let grant = Grant { log, seq, campaign, seat: seat.get(), user: (*user).into(), nth: *nth, at: *at };
-        Ok((!entry.shadow).then_some(grant))
+        let known = self.campaigns.get(campaign).ok_or(NoSuchCampaign(*campaign))?;
+        if known.shadow {
+            return Ok(None);
+        }
+        let (log, campaign, user) = (self.log, Arc::clone(&known.name), (*user).into());
+        let (seq, after) = match event {
+            Event::Granted { after, .. } | Event::Confirmed { after, .. } => (lsn, *after),
+            Event::Imported { seq, after, .. } => (*seq, *after),
+            Event::Returned { seq, grant, .. } => {
+                let seq = seq.unwrap_or(lsn);
+                return Ok(Some(Entry::Return(Return { log, seq, grant: *grant, campaign, seat, user, nth, at })));
+            }
+            _ => unreachable!("no other event tells of a seat that leaves the gate"),
+        };
+        Ok(Some(Entry::Grant { grant: Grant { log, seq, campaign, seat, user, nth, at }, after }))
     }
 }

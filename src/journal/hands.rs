@@ -108,8 +108,10 @@ pub(crate) fn exchange_batch(segment: &mut [u8], from: usize) -> bool {
 fn another_grant(body: &[u8], batch: &BatchHeader) -> Option<(usize, Vec<u8>)> {
     let events = Records::new(body, batch.first_lsn, batch.count).filter_map(Result::ok);
     let grants = events.filter_map(|(_, event)| {
-        let Event::Granted { campaign, seat, user: User::Int(user), nth, request, at } = event else { return None };
-        let of = |user| Event::Granted { campaign, seat, user: User::Int(user), nth, request, at };
+        let Event::Granted { campaign, seat, user: User::Int(user), nth, request, at, after } = event else {
+            return None;
+        };
+        let of = |user| Event::Granted { campaign, seat, user: User::Int(user), nth, request, at, after };
         Some([of(user), of(user + 1_000)])
     });
     let mut places = grants.flat_map(|[this, other]| {

@@ -78,6 +78,7 @@ fn stays(event: &Event<'_>) -> bool {
         | Event::Held { .. }
         | Event::Confirmed { .. }
         | Event::HoldEnded { .. }
+        | Event::Returned { .. }
         | Event::Imported { .. }
         | Event::Skipped { .. } => true,
         Event::KeySet { .. }

@@ -196,7 +196,7 @@ impl ReadOnly {
 
 /// Shows what a snapshot knows of the time before `first` as events.
 fn tell(snapshot: &Snapshot, first: Lsn, visit: &mut dyn FnMut(Lsn, &Event<'_>)) -> Result<(), JournalError> {
-    let (mut campaign, mut created, mut seat) = (CampaignId(0), Lsn::ZERO, 0);
+    let (mut campaign, mut created, mut seat, mut known_as) = (CampaignId(0), Lsn::ZERO, 0, None);
     let show = &mut |piece: &Piece<'_>| {
         match piece {
             Piece::Campaign { id, name, terms, created: at, created_lsn, lsn, retired } => {
@@ -216,17 +216,22 @@ fn tell(snapshot: &Snapshot, first: Lsn, visit: &mut dyn FnMut(Lsn, &Event<'_>))
                 let by = Cow::Borrowed(&b"nobody remembers"[..]);
                 visit((*lsn).min(first.prev()), &Event::CampaignAltered { id: campaign, to: *to, at: *at, by });
             }
-            Piece::Altered { .. } => {}
+            Piece::Altered { .. } | Piece::Returns { .. } => {}
             Piece::FreeSeats(count) => seat += count,
+            Piece::KnownAs(seq) => known_as = Some(*seq),
             Piece::Seat { user, nth, request, at, lsn, until } => {
                 seat += 1;
+                let known_as = known_as.take();
                 if *lsn < first {
                     let (seat, user, nth, at) = (Seat::new(seat), *user, *nth, *at);
                     visit(
                         *lsn,
-                        &match *until {
-                            Some(until) => Event::Held { campaign, seat, user, nth, request, at, until },
-                            None => Event::Granted { campaign, seat, user, nth, request, at },
+                        &match (*until, known_as) {
+                            (Some(until), _) => Event::Held { campaign, seat, user, nth, request, at, until },
+                            (None, Some(seq)) => {
+                                Event::Imported { campaign, seat, user, nth, at, seq, after: Lsn::ZERO }
+                            }
+                            (None, None) => Event::Granted { campaign, seat, user, nth, request, at, after: Lsn::ZERO },
                         },
                     );
                 }

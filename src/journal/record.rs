@@ -17,7 +17,7 @@ use crate::ids::{CampaignId, Db, Lsn, Millis, User};
 use crate::limits;
 
 /// What a record takes beyond the bytes of its keys, values, names and users: at most this.
-pub const RECORD_OVERHEAD_BYTES_MAX: usize = HEAD_BYTES + 39;
+pub const RECORD_OVERHEAD_BYTES_MAX: usize = HEAD_BYTES + 42;
 
 const HEAD_BYTES: usize = 8;
 const VERSION: u8 = 1;
@@ -43,6 +43,13 @@ const HOLD_ENDED_INT: u8 = 16;
 const HOLD_ENDED_ANY: u8 = 17;
 const CONFIRMED_INT: u8 = 18;
 const CONFIRMED_ANY: u8 = 19;
+/// Grants and imports that say the campaign's last return, too.
+const GRANTED_AFTER_INT: u8 = 20;
+const GRANTED_AFTER_ANY: u8 = 21;
+const IMPORTED_AFTER_INT: u8 = 22;
+const IMPORTED_AFTER_ANY: u8 = 23;
+const RETURNED_INT: u8 = 24;
+const RETURNED_ANY: u8 = 25;
 /// Positions up to one whose events history leaves out: no event of its own.
 const LEFT_OUT: u8 = 8;
 const KEY_SET: u8 = 32;
@@ -103,7 +110,7 @@ pub(super) fn encode(event: &Event<'_>, more: bool, into: &mut Vec<u8>) {
             put_u32(into, id.0);
             put_i64(into, at.0);
         }
-        Event::Granted { campaign, seat, user: User::Int(user), nth: 1, request: b"", at } => {
+        Event::Granted { campaign, seat, user: User::Int(user), nth: 1, request: b"", at, after: Lsn::ZERO } => {
             let mut payload = [0; 24];
             payload[..4].copy_from_slice(&campaign.0.to_le_bytes());
             payload[4..8].copy_from_slice(&seat.get().to_le_bytes());
@@ -111,7 +118,7 @@ pub(super) fn encode(event: &Event<'_>, more: bool, into: &mut Vec<u8>) {
             payload[16..].copy_from_slice(&at.0.to_le_bytes());
             into.extend_from_slice(&payload);
         }
-        Event::Granted { campaign, seat, user, nth, request, at } => {
+        Event::Granted { campaign, seat, user, nth, request, at, after } => {
             put_u32(into, campaign.0);
             put_u32(into, seat.get());
             put_i64(into, at.0);
@@ -119,6 +126,7 @@ pub(super) fn encode(event: &Event<'_>, more: bool, into: &mut Vec<u8>) {
                 put_u16(into, *nth);
                 put_short(into, request);
             }
+            put_after(into, *after);
             put_user(into, *user);
         }
         Event::Held { campaign, seat, user, nth, request, at, until } => {
@@ -130,11 +138,21 @@ pub(super) fn encode(event: &Event<'_>, more: bool, into: &mut Vec<u8>) {
             put_short(into, request);
             put_user(into, *user);
         }
-        Event::Confirmed { campaign, seat, user, nth, at } => {
+        Event::Confirmed { campaign, seat, user, nth, at, after } => {
             put_u32(into, campaign.0);
             put_u32(into, seat.get());
             put_i64(into, at.0);
             put_u16(into, *nth);
+            put_u64(into, after.get());
+            put_user(into, *user);
+        }
+        Event::Returned { campaign, seat, user, nth, at, grant, seq } => {
+            put_u32(into, campaign.0);
+            put_u32(into, seat.get());
+            put_i64(into, at.0);
+            put_u16(into, *nth);
+            put_u64(into, grant.get());
+            put_u64(into, seq.map_or(0, Lsn::get));
             put_user(into, *user);
         }
         Event::HoldEnded { campaign, seat, user, at, expired } => {
@@ -144,7 +162,7 @@ pub(super) fn encode(event: &Event<'_>, more: bool, into: &mut Vec<u8>) {
             into.push(u8::from(*expired));
             put_user(into, *user);
         }
-        Event::Imported { campaign, seat, user, nth, at, seq } => {
+        Event::Imported { campaign, seat, user, nth, at, seq, after } => {
             put_u32(into, campaign.0);
             put_u32(into, seat.get());
             put_i64(into, at.0);
@@ -152,6 +170,7 @@ pub(super) fn encode(event: &Event<'_>, more: bool, into: &mut Vec<u8>) {
             if says_more(event) {
                 put_u16(into, *nth);
             }
+            put_after(into, *after);
             put_user(into, *user);
         }
         Event::Skipped { upto } => put_u64(into, upto.get()),
@@ -193,6 +212,13 @@ pub(super) fn encode(event: &Event<'_>, more: bool, into: &mut Vec<u8>) {
     into[start + 4..start + HEAD_BYTES].copy_from_slice(&len.to_le_bytes());
 }
 
+/// Written only where something came back before.
+fn put_after(into: &mut Vec<u8>, after: Lsn) {
+    if after > Lsn::ZERO {
+        put_u64(into, after.get());
+    }
+}
+
 /// A user at the end of a record.
 fn put_user(into: &mut Vec<u8>, user: User<'_>) {
     match user {
@@ -214,6 +240,7 @@ pub fn record_bytes_max(event: &Event<'_>) -> usize {
         }
         Event::Imported { user: User::Any(user), .. }
         | Event::Confirmed { user: User::Any(user), .. }
+        | Event::Returned { user: User::Any(user), .. }
         | Event::HoldEnded { user: User::Any(user), .. } => user.len(),
         Event::KeySet { key, value, .. } => key.len() + value.len(),
         Event::KeyPatched { key, bytes, .. } => key.len() + bytes.len(),
@@ -221,6 +248,7 @@ pub fn record_bytes_max(event: &Event<'_>) -> usize {
         Event::KeyRenamed { from, to, .. } => from.len() + to.len(),
         Event::CampaignDropped { .. }
         | Event::Confirmed { user: User::Int(_), .. }
+        | Event::Returned { user: User::Int(_), .. }
         | Event::HoldEnded { user: User::Int(_), .. }
         | Event::Imported { user: User::Int(_), .. }
         | Event::Skipped { .. }
@@ -337,7 +365,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(Event<'_>, bool, usize), BadRecord
     let [kind, version, flags, zero, a, b, c, d, rest @ ..] = bytes else { return Err(BadRecord::Count) };
     let (kind, version) = (*kind, *version);
     let known = (CREATED..=SKIPPED).contains(&kind)
-        || (ALTERED..=CONFIRMED_ANY).contains(&kind)
+        || (ALTERED..=RETURNED_ANY).contains(&kind)
         || (KEY_SET..=FLUSHED).contains(&kind);
     if !known || version != VERSION || flags & !MORE != 0 || *zero != 0 {
         return Err(BadRecord::Newer { kind, version });
@@ -369,12 +397,20 @@ fn payload_of<'a>(kind: u8, cut: &mut Cut<'a>) -> Option<Event<'a>> {
             nth: 1,
             request: b"",
             at: Millis(cut.i64()?),
+            after: Lsn::ZERO,
         },
         GRANTED_ANY | GRANTED_MORE_INT | GRANTED_MORE_ANY => {
             let (campaign, seat, at) = (CampaignId(cut.u32()?), cut.seat()?, Millis(cut.i64()?));
             let (nth, request) = if kind == GRANTED_ANY { (1, &b""[..]) } else { more_of(cut)? };
             let user = user_at(cut, kind == GRANTED_MORE_INT)?;
-            Event::Granted { campaign, seat, user, nth, request, at }
+            Event::Granted { campaign, seat, user, nth, request, at, after: Lsn::ZERO }
+        }
+        GRANTED_AFTER_INT | GRANTED_AFTER_ANY => {
+            let (campaign, seat, at) = (CampaignId(cut.u32()?), cut.seat()?, Millis(cut.i64()?));
+            let (nth, request) = nth_and_request(cut)?;
+            let after = after_of(cut)?;
+            let user = user_at(cut, kind == GRANTED_AFTER_INT)?;
+            Event::Granted { campaign, seat, user, nth, request, at, after }
         }
         HELD_INT | HELD_ANY => {
             let (campaign, seat) = (CampaignId(cut.u32()?), cut.seat()?);
@@ -386,8 +422,16 @@ fn payload_of<'a>(kind: u8, cut: &mut Cut<'a>) -> Option<Event<'a>> {
         CONFIRMED_INT | CONFIRMED_ANY => {
             let (campaign, seat, at) = (CampaignId(cut.u32()?), cut.seat()?, Millis(cut.i64()?));
             let nth = cut.u16().filter(|nth| *nth > 0)?;
+            let after = Lsn::new(cut.u64()?);
             let user = user_at(cut, kind == CONFIRMED_INT)?;
-            Event::Confirmed { campaign, seat, user, nth, at }
+            Event::Confirmed { campaign, seat, user, nth, at, after }
+        }
+        RETURNED_INT | RETURNED_ANY => {
+            let (campaign, seat, at) = (CampaignId(cut.u32()?), cut.seat()?, Millis(cut.i64()?));
+            let nth = cut.u16().filter(|nth| *nth > 0)?;
+            let (grant, seq) = (Lsn::new(cut.u64()?), Lsn::new(cut.u64()?));
+            let user = user_at(cut, kind == RETURNED_INT)?;
+            Event::Returned { campaign, seat, user, nth, at, grant, seq: (seq > Lsn::ZERO).then_some(seq) }
         }
         HOLD_ENDED_INT | HOLD_ENDED_ANY => {
             let (campaign, seat) = (CampaignId(cut.u32()?), cut.seat()?);
@@ -395,13 +439,18 @@ fn payload_of<'a>(kind: u8, cut: &mut Cut<'a>) -> Option<Event<'a>> {
             let user = user_at(cut, kind == HOLD_ENDED_INT)?;
             Event::HoldEnded { campaign, seat, user, at, expired }
         }
-        IMPORTED_INT | IMPORTED_ANY | IMPORTED_MORE_INT | IMPORTED_MORE_ANY => {
+        IMPORTED_INT..=IMPORTED_ANY
+        | IMPORTED_MORE_INT..=IMPORTED_MORE_ANY
+        | IMPORTED_AFTER_INT..=IMPORTED_AFTER_ANY => {
             let (campaign, seat) = (CampaignId(cut.u32()?), cut.seat()?);
             let (at, seq) = (Millis(cut.i64()?), Lsn::new(cut.u64()?));
-            let says_more = matches!(kind, IMPORTED_MORE_INT | IMPORTED_MORE_ANY);
-            let nth = if says_more { cut.u16().filter(|nth| *nth > 1)? } else { 1 };
-            let user = user_at(cut, matches!(kind, IMPORTED_INT | IMPORTED_MORE_INT))?;
-            Event::Imported { campaign, seat, user, nth, at, seq }
+            let (nth, after) = match kind {
+                IMPORTED_INT | IMPORTED_ANY => (1, Lsn::ZERO),
+                IMPORTED_MORE_INT | IMPORTED_MORE_ANY => (cut.u16().filter(|nth| *nth > 1)?, Lsn::ZERO),
+                _ => (cut.u16().filter(|nth| *nth > 0)?, after_of(cut)?),
+            };
+            let user = user_at(cut, matches!(kind, IMPORTED_INT | IMPORTED_MORE_INT | IMPORTED_AFTER_INT))?;
+            Event::Imported { campaign, seat, user, nth, at, seq, after }
         }
         SKIPPED => Event::Skipped { upto: Lsn::new(cut.u64()?) },
         KEY_SET => {
@@ -431,14 +480,20 @@ fn kind_of(event: &Event<'_>) -> u8 {
         Event::CampaignCreated { .. } => CREATED,
         Event::CampaignAltered { .. } => ALTERED,
         Event::CampaignDropped { .. } => DROPPED,
-        Event::Granted { user: User::Int(_), nth: 1, request: b"", .. } => GRANTED_INT,
-        Event::Granted { user: User::Any(_), nth: 1, request: b"", .. } => GRANTED_ANY,
-        Event::Granted { user: User::Int(_), .. } => GRANTED_MORE_INT,
-        Event::Granted { user: User::Any(_), .. } => GRANTED_MORE_ANY,
-        Event::Imported { user: User::Int(_), nth: 1, .. } => IMPORTED_INT,
-        Event::Imported { user: User::Any(_), nth: 1, .. } => IMPORTED_ANY,
-        Event::Imported { user: User::Int(_), .. } => IMPORTED_MORE_INT,
-        Event::Imported { user: User::Any(_), .. } => IMPORTED_MORE_ANY,
+        Event::Granted { user: User::Int(_), nth: 1, request: b"", after: Lsn::ZERO, .. } => GRANTED_INT,
+        Event::Granted { user: User::Any(_), nth: 1, request: b"", after: Lsn::ZERO, .. } => GRANTED_ANY,
+        Event::Granted { user: User::Int(_), after: Lsn::ZERO, .. } => GRANTED_MORE_INT,
+        Event::Granted { user: User::Any(_), after: Lsn::ZERO, .. } => GRANTED_MORE_ANY,
+        Event::Granted { user: User::Int(_), .. } => GRANTED_AFTER_INT,
+        Event::Granted { user: User::Any(_), .. } => GRANTED_AFTER_ANY,
+        Event::Imported { user: User::Int(_), nth: 1, after: Lsn::ZERO, .. } => IMPORTED_INT,
+        Event::Imported { user: User::Any(_), nth: 1, after: Lsn::ZERO, .. } => IMPORTED_ANY,
+        Event::Imported { user: User::Int(_), after: Lsn::ZERO, .. } => IMPORTED_MORE_INT,
+        Event::Imported { user: User::Any(_), after: Lsn::ZERO, .. } => IMPORTED_MORE_ANY,
+        Event::Imported { user: User::Int(_), .. } => IMPORTED_AFTER_INT,
+        Event::Imported { user: User::Any(_), .. } => IMPORTED_AFTER_ANY,
+        Event::Returned { user: User::Int(_), .. } => RETURNED_INT,
+        Event::Returned { user: User::Any(_), .. } => RETURNED_ANY,
         Event::Held { user: User::Int(_), .. } => HELD_INT,
         Event::Held { user: User::Any(_), .. } => HELD_ANY,
         Event::Confirmed { user: User::Int(_), .. } => CONFIRMED_INT,
@@ -458,7 +513,13 @@ fn kind_of(event: &Event<'_>) -> u8 {
 
 /// Whether a grant or an import says more than that a user has his only seat.
 fn says_more(event: &Event<'_>) -> bool {
-    (GRANTED_MORE_INT..=IMPORTED_MORE_ANY).contains(&kind_of(event))
+    let kind = kind_of(event);
+    (GRANTED_MORE_INT..=IMPORTED_MORE_ANY).contains(&kind) || (GRANTED_AFTER_INT..=IMPORTED_AFTER_ANY).contains(&kind)
+}
+
+/// A last return, where it is written.
+fn after_of(cut: &mut Cut<'_>) -> Option<Lsn> {
+    cut.u64().filter(|after| *after > 0).map(Lsn::new)
 }
 
 /// What a grant says more: which of the user's seats it is, and the request.

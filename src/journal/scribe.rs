@@ -98,6 +98,7 @@ impl Scribe {
                 nth: 1,
                 request: b"",
                 at: NOW,
+                after: Lsn::ZERO,
             }]);
         }
         lsn

@@ -21,6 +21,7 @@ fn small() -> (Core, Covered) {
         nth: 1,
         request: b"",
         at: Millis(3),
+        after: Lsn::ZERO,
     };
     let held = |seat, user| Event::Held {
         campaign: CampaignId(4),

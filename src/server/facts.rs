@@ -11,6 +11,9 @@ const LEDGER_LACKS_ANY: &str = "USERS ANY: the ledger's user column is bigint an
 const KAFKA_LACKS_ANY: &str = "USERS ANY: records with a value of 8 bytes cannot hold such users; start the gate with \
      --kafka-value json, or create the campaign with USERS INT";
 
+const RETURNS_NEED_A_LINE: &str = "GATE.CANCEL needs --kafka-key campaign and a --kafka-cancel-topic while grants are streamed: a return \
+     must not overtake its grant";
+
 /// Settings and names of this process.
 #[derive(Debug)]
 pub struct Facts {
@@ -32,6 +35,8 @@ pub struct Facts {
     pub streams: bool,
     /// The topic's records, if there is one, can hold users of `USERS ANY` campaigns.
     pub kafka_carries_any: bool,
+    /// The stream, if there is one, can carry returns.
+    pub kafka_carries_returns: bool,
     /// What tells of a campaign waits for Kafka too: `--answer-after published`.
     pub answers_are_published: bool,
     /// A ledger is being filled.
@@ -57,6 +62,11 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// Why a granted seat could not come back, if that is so.
+    pub fn return_not_carried(&self) -> Option<&'static str> {
+        (!self.kafka_carries_returns).then_some(RETURNS_NEED_A_LINE)
+    }
+
     /// Why a campaign with `USERS ANY` could not leave the gate, if that is so.
     pub fn any_not_carried(&self) -> Option<&'static str> {
         match (self.ledger_carries_any, self.kafka_carries_any) {

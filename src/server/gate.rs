@@ -312,6 +312,12 @@ impl Gate {
                 (reply.claim(), depends)
             }
             Decision::Record { .. } if self.stale.is_some() => return self.refuse_as_stale(protocol, out),
+            Decision::Record { group: Group::One(Event::Returned { campaign, .. }), .. }
+                if self.is_streamed(campaign)
+                    && let Some(why) = self.facts.return_not_carried() =>
+            {
+                return refuse(Refusal::Err(why), protocol, out);
+            }
             Decision::Record { group, mut reply } => {
                 let bytes = group.events().iter().map(journal::record_bytes_max).sum();
                 if bytes > limits::GROUP_BYTES_MAX {
@@ -340,6 +346,11 @@ impl Gate {
         Ran::Answered { depends: Depends { journal: depends, published } }
     }
 
+    /// Whether what happens to a campaign's seats leaves the gate.
+    fn is_streamed(&self, id: CampaignId) -> bool {
+        self.core.campaign(id).is_some_and(|facts| !facts.terms.shadow)
+    }
+
     #[cold]
     fn refuse_as_stale(&self, protocol: Protocol, out: &mut Vec<u8>) -> Ran {
         refuse(Refusal::Line(self.stale.as_deref().unwrap_or("STALE").to_owned().into()), protocol, out)
@@ -363,6 +374,7 @@ impl Gate {
             | Event::CampaignAltered { id, .. }
             | Event::CampaignDropped { id, .. }
             | Event::Confirmed { campaign: id, .. }
+            | Event::Returned { campaign: id, .. }
             | Event::HoldEnded { campaign: id, .. } = event
             {
                 self.tally.touch(*id);
@@ -559,6 +571,7 @@ fn tells_of_grants(command: &Command<'_>) -> bool {
         Command::Create { .. }
             | Command::Claim { .. }
             | Command::Confirm { .. }
+            | Command::Cancel { .. }
             | Command::Status { .. }
             | Command::CampaignInfo { .. }
             | Command::Campaigns

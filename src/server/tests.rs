@@ -163,6 +163,7 @@ fn facts() -> Facts {
         has_ledger: false,
         ledger_carries_any: true,
         kafka_carries_any: true,
+        kafka_carries_returns: true,
         ledger: "none".to_owned(),
         port: 0,
         bind: String::new(),

@@ -163,6 +163,9 @@ pub fn settings() -> Vec<Arg> {
         setting("kafka-brokers", "HOST:PORT,...")
             .help("Streams every grant to Kafka, through these brokers; the ledger is then filled from Kafka"),
         setting("kafka-topic", "TOPIC").default_value("coupon_create").help("The topic of the grants"),
+        setting("kafka-cancel-topic", "TOPIC")
+            .default_value("coupon_cancel")
+            .help("The topic of the returns, with as many partitions; none: GATE.CANCEL is refused while grants are streamed"),
         setting("kafka-value", "FORM")
             .default_value("long")
             .help("A record's value: long (the user as 8 bytes, as Java's LongDeserializer reads) or json"),
@@ -192,6 +195,8 @@ pub fn settings() -> Vec<Arg> {
             .help("Who fills the ledger: inside (this process), outside (a `coupon-gate sink` elsewhere) or off"),
         setting("ledger-also", "SQL")
             .help("A statement of your own, run for each grant in the same transaction: INSERT INTO coupon (user_id) VALUES (:user). Also :campaign :seat :nth :granted_at :seq"),
+        setting("ledger-also-return", "SQL")
+            .help("The same for each return: DELETE FROM coupon WHERE user_id = :user. Also :campaign :seat :nth :granted_at :seq :returned_at :return_seq"),
         setting("ledger-rows-per-second", "ROWS")
             .default_value("20000")
             .help("The most rows a second that the ledger's database is given; 0 is no ceiling"),
@@ -243,12 +248,14 @@ const SINK: &[&str] = &[
     "config",
     "kafka-brokers",
     "kafka-topic",
+    "kafka-cancel-topic",
     "kafka-config",
     "kafka-config-file",
     "data",
     "ledger",
     "ledger-password-file",
     "ledger-also",
+    "ledger-also-return",
     "ledger-rows-per-second",
     "ledger-commits-per-second",
     "ledger-pause-when",
@@ -266,6 +273,7 @@ const READERS: &[&str] = &[
     "data",
     "kafka-brokers",
     "kafka-topic",
+    "kafka-cancel-topic",
     "kafka-key",
     "kafka-config",
     "kafka-config-file",

@@ -13,6 +13,8 @@ pub struct Kafka {
     pub brokers: String,
     /// The topic of the grants.
     pub topic: String,
+    /// The topic of the returns; `None` where there can be none: `--kafka-cancel-topic none`, or a key that is not the campaign.
+    pub cancel_topic: Option<String>,
     /// librdkafka's properties: those of the file first, then those of the command line.
     pub properties: Vec<(String, String)>,
     /// A record's key.
@@ -49,7 +51,9 @@ impl Kafka {
             true => values.one("kafka-key", value::kafka_key)?,
             false => KafkaKey::Campaign,
         };
-        Ok(Some(Kafka { brokers, topic: values.one("kafka-topic", value::topic)?, properties, key }))
+        let cancel_topic = values.one("kafka-cancel-topic", value::topic_or_none)?;
+        let cancel_topic = cancel_topic.filter(|_| key == KafkaKey::Campaign);
+        Ok(Some(Kafka { brokers, topic: values.one("kafka-topic", value::topic)?, cancel_topic, properties, key }))
     }
 }
 

@@ -165,10 +165,21 @@ impl ServeSettings {
                 name("sink")
             ));
         }
-        if self.ledger_writing.also.is_some() && self.sink == Sink::Off {
+        let LedgerWriting { also, also_return, .. } = &self.ledger_writing;
+        for (key, statement) in [("ledger-also", also), ("ledger-also-return", also_return)] {
+            if statement.is_some() && self.sink == Sink::Off {
+                return clash(format!(
+                    "{} would never run: no ledger is filled; set --ledger and --sink inside, or leave it out",
+                    name(key)
+                ));
+            }
+        }
+        if let Some(Kafka { topic, cancel_topic: Some(cancel), .. }) = &self.kafka
+            && topic == cancel
+        {
             return clash(format!(
-                "{} would never run: no ledger is filled; set --ledger and --sink inside, or leave it out",
-                name("ledger-also")
+                "{}: {topic} is the topic of the grants; returns need one of their own",
+                name("kafka-cancel-topic")
             ));
         }
         Ok(self)

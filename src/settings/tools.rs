@@ -48,6 +48,8 @@ impl World {
 pub struct LedgerWriting {
     /// The operator's own statement for each grant.
     pub also: Option<String>,
+    /// The operator's own statement for each return.
+    pub also_return: Option<String>,
     /// The operator's query that asks for a pause.
     pub pause_when: Option<String>,
     /// The ceiling on rows; `None` is no ceiling.
@@ -62,6 +64,7 @@ impl LedgerWriting {
     pub(super) fn read(values: &Values) -> Result<LedgerWriting, SettingsError> {
         Ok(LedgerWriting {
             also: values.maybe("ledger-also", value::statement)?.map(|(statement, _)| statement),
+            also_return: values.maybe("ledger-also-return", value::statement)?.map(|(statement, _)| statement),
             pause_when: values.maybe("ledger-pause-when", value::statement)?.map(|(query, _)| query),
             rows_per_second: values.one("ledger-rows-per-second", value::ceiling)?,
             commits_per_second: values.one("ledger-commits-per-second", value::ceiling)?,

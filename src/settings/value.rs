@@ -259,6 +259,11 @@ pub fn topic(text: &str) -> Result<String, String> {
     }
 }
 
+/// A topic, or `none`.
+pub fn topic_or_none(text: &str) -> Result<Option<String>, String> {
+    if text == "none" { Ok(None) } else { topic(text).map(Some) }
+}
+
 /// `HOST:PORT`, separated by commas.
 pub fn brokers(text: &str) -> Result<String, String> {
     let sound = |broker: &str| {

@@ -117,6 +117,7 @@ mod tests {
                     nth: 1,
                     request: b"",
                     at: Millis(1),
+                    after: Lsn::ZERO,
                 });
             }
         }

@@ -105,6 +105,10 @@ fn happened<'e>(lsn: Lsn, event: &Event<'e>) -> Option<(CampaignId, Option<User<
         Event::HoldEnded { campaign, seat, user, at, expired } => {
             to(campaign, user, seat, at, if *expired { "expired" } else { "released" }, false)
         }
+        Event::Returned { campaign, seat, user, at, seq, .. } => {
+            let (campaign, user, happened) = to(campaign, user, seat, at, "returned", true)?;
+            Some((campaign, user, Happened { seq: seq.unwrap_or(lsn), ..happened }))
+        }
         Event::Imported { campaign, seat, user, at, seq, .. } => {
             let (campaign, user, happened) = to(campaign, user, seat, at, "imported", true)?;
             Some((campaign, user, Happened { seq: *seq, ..happened }))

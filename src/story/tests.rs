@@ -29,7 +29,7 @@ fn lived(scribe: &mut Scribe) -> Lsn {
     let (seat, user, at) = (Seat::new(1), User::Int(7), Millis(NOW.0 + 1_000));
     scribe.write(&[Event::HoldEnded { campaign: SPRING, seat, user, at, expired: true }]);
     scribe.write(&[hold(1, 7)]);
-    scribe.write(&[Event::Confirmed { campaign: SPRING, seat, user, nth: 1, at }])
+    scribe.write(&[Event::Confirmed { campaign: SPRING, seat, user, nth: 1, at, after: Lsn::ZERO }])
 }
 
 fn question(user: i64, upto: Lsn) -> Question {

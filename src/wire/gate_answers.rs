@@ -75,6 +75,33 @@ pub(super) const CONFIRM: &[Answer] = &[
     ("-ERR ...", "SEAT is no seat, an option is unknown or given twice."),
 ];
 
+pub(super) const CANCEL: &[Answer] = &[
+    (
+        "[CANCELLED, seat, remaining]",
+        "The seat is free again, granted or held as it was: the one that SEAT names, else the only one that the user has. \
+         The next claim gets the lowest free one; the user may claim again, and an ID with which he got the seat is forgotten. Also \
+         before OPEN and after CLOSE. Where grants are streamed, the return of a granted seat follows them, and the ledger's row moves from \
+         coupon_grant to coupon_return. With FLAT one bulk string: CANCELLED 57 44.",
+    ),
+    (
+        "[NONE, 0, remaining]",
+        "The user has no seat, or not that one: somebody else's is not touched. So it answers a cancel that is sent again.",
+    ),
+    NO_CAMPAIGN,
+    PLAIN_KEY,
+    BAD_USER,
+    (
+        "-ERR the user has ...",
+        "He has several seats: SEAT must say which, so that a cancel that is sent again does not take another one.",
+    ),
+    (
+        "-ERR GATE.CANCEL needs ...",
+        "Grants are streamed with --kafka-key user or none, or --kafka-cancel-topic is none: a return could overtake its grant, or \
+         has no topic. Holds, and campaigns that are a rehearsal (SHADOW), are cancelled all the same.",
+    ),
+    ("-ERR ...", "SEAT is no seat, an option is unknown or given twice."),
+];
+
 pub(super) const STATUS: &[Answer] = &[
     (
         "[[GRANTED or HELD, seat, at, stage]]",
@@ -90,8 +117,8 @@ pub(super) const STATUS: &[Answer] = &[
 pub(super) const WHY: &[Answer] = &[
     (
         "[[at, what, seat, seq, stage], ...]",
-        "In order. at: Unix milliseconds. what: granted, held, confirmed, expired (nobody confirmed it in time), released, \
-         imported (by catch-up), dropped (the campaign; seat 0). seq: the position, for what is imported the one that Kafka and \
+        "In order. at: Unix milliseconds. what: granted, held, confirmed, expired (nobody confirmed it in time), released (a hold was \
+         cancelled), returned (a grant was), imported (by catch-up), dropped (the campaign; seat 0). seq: the position, for what is imported the one that Kafka and \
          the ledger know. stage as in GATE.STATUS. Also of a campaign that was dropped. It is read from the journal and its \
          history; what even history gave up (--journal-keep) is told of seats that are still somebody's.",
     ),

@@ -66,6 +66,15 @@ pub(super) const ROWS: &[CommandSpec] = &[
             &[CAMPAIGN, USER, Arg::integer("seat").after("SEAT").optional(), Arg::word("flat", "FLAT").optional()],
         )
         .answers(answers::CONFIRM),
+    gate("gate.cancel", -3, parse::cancel)
+        .flags(&[WRITE, DENYOOM, FAST])
+        .keys(&[key(&["RW", "access", "update"])])
+        .doc(
+            SINCE,
+            "Takes a seat back from a user: it is free again.",
+            &[CAMPAIGN, USER, Arg::integer("seat").after("SEAT").optional(), Arg::word("flat", "FLAT").optional()],
+        )
+        .answers(answers::CANCEL),
     gate("gate.status", 3, parse::status)
         .flags(&[READONLY, FAST])
         .keys(&[key(&["RO", "access"])])

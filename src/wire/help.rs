@@ -84,6 +84,8 @@ pub(super) const GATE: &[&str] = &[
     "    ID: a claim that is sent again with it gets the same seat. FLAT: the same as one string.",
     "GATE.CONFIRM <campaign> <user> [SEAT <n>] [FLAT]",
     "    Grant the seat that the user holds: [GRANTED, seat, remaining], or [NONE, 0, remaining].",
+    "GATE.CANCEL <campaign> <user> [SEAT <n>] [FLAT]",
+    "    Take the seat back from the user: [CANCELLED, seat, remaining], or [NONE, 0, remaining].",
     "GATE.STATUS <campaign> <user>",
     "    The user's seats: [GRANTED|HELD, seat, at-unix-ms, accepted|durable|published|stored].",
     "GATE.WHY <campaign> <user>",

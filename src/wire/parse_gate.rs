@@ -226,10 +226,22 @@ fn claim_options<'a>(request: &Request<'a>) -> Result<(&'a [u8], bool), Refusal>
 
 /// `GATE.CONFIRM campaign user [SEAT n] [FLAT]`
 pub(super) fn confirm<'a>(request: &Request<'a>) -> Parsed<'a> {
-    let args = request.args;
-    let campaign = known_length(args.get(1))?;
+    let campaign = known_length(request.args.get(1))?;
+    let (seat, flat) = seat_and_flat(request, "GATE.CONFIRM")?;
+    Ok(Command::Confirm { campaign, user: request.args.get(2), seat, flat })
+}
+
+/// `GATE.CANCEL campaign user [SEAT n] [FLAT]`
+pub(super) fn cancel<'a>(request: &Request<'a>) -> Parsed<'a> {
+    let campaign = known_length(request.args.get(1))?;
+    let (seat, flat) = seat_and_flat(request, "GATE.CANCEL")?;
+    Ok(Command::Cancel { campaign, user: request.args.get(2), seat, flat })
+}
+
+/// `[SEAT n] [FLAT]` behind campaign and user.
+fn seat_and_flat(request: &Request<'_>, command: &str) -> Result<(Option<Seat>, bool), Refusal> {
     let (mut seat, mut flat) = (None, None);
-    let mut words = args.iter().skip(3);
+    let mut words = request.args.iter().skip(3);
     while let Some(word) = words.next() {
         if word.eq_ignore_ascii_case(b"FLAT") {
             once("FLAT", &mut flat, ())?;
@@ -237,10 +249,10 @@ pub(super) fn confirm<'a>(request: &Request<'a>) -> Parsed<'a> {
             let given = words.next().ok_or_else(|| syntax("SEAT needs a value".into()))?;
             once("SEAT", &mut seat, whole("SEAT", given, 1, u32::MAX)?)?;
         } else {
-            return Err(unknown_option(word, "GATE.CONFIRM", "[SEAT n] [FLAT]"));
+            return Err(unknown_option(word, command, "[SEAT n] [FLAT]"));
         }
     }
-    Ok(Command::Confirm { campaign, user: args.get(2), seat: seat.map(Seat::new), flat: flat.is_some() })
+    Ok((seat.map(Seat::new), flat.is_some()))
 }
 
 /// `GATE.STATUS campaign user`

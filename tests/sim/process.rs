@@ -349,6 +349,7 @@ fn facts(setting: &Setting, log: LogId) -> Facts {
         has_ledger: setting.route != Route::Nowhere,
         ledger_carries_any: true,
         kafka_carries_any: true,
+        kafka_carries_returns: true,
         ledger: String::new(),
         port: 0,
         bind: String::new(),

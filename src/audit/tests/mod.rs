@@ -131,8 +131,15 @@ impl World {
 
     /// A grant of a user's `nth` seat in the journal alone.
     fn grant_nth(&mut self, id: CampaignId, name: &str, seat: u32, user: User<'_>, nth: u16) -> Grant {
-        let seq =
-            self.append(&Event::Granted { campaign: id, seat: Seat::new(seat), user, nth, request: b"", at: NOW });
+        let seq = self.append(&Event::Granted {
+            campaign: id,
+            seat: Seat::new(seat),
+            user,
+            nth,
+            request: b"",
+            at: NOW,
+            after: Lsn::ZERO,
+        });
         Grant { log: self.log, seq, campaign: name.into(), seat, user: user.into(), nth, at: NOW }
     }
 

@@ -28,16 +28,33 @@ fn event((kind, first, second, number): (u8, usize, usize, u32)) -> Event<'stati
         1 => Event::CampaignDropped { id: campaign, at: NOW },
         2..=5 => {
             let (nth, request) = ([1, 1, 2, 3, 0][second], [&b""[..], b"", b"id", b"id", b""][first]);
-            Event::Granted { campaign, seat, user, nth, request, at }
+            Event::Granted { campaign, seat, user, nth, request, at, after: Lsn::ZERO }
         }
         17 => {
             let until = Millis(at.0.saturating_add(i64::from(number % 3)));
             let nth = [1, 1, 2, 3, 0][second];
             Event::Held { campaign, seat, user, nth, request: [&b""[..], b"id"][first % 2], at, until }
         }
-        18 | 19 => Event::Confirmed { campaign, seat, user, nth: [1, 1, 2, 3, 0][second], at },
+        18 | 19 => Event::Confirmed { campaign, seat, user, nth: [1, 1, 2, 3, 0][second], at, after: Lsn::ZERO },
+        21 | 22 => Event::Returned {
+            campaign,
+            seat,
+            user,
+            nth: [1, 1, 2, 3, 0][second],
+            at,
+            grant: Lsn::new(u64::from(number / 7 % 6)),
+            seq: number.is_multiple_of(3).then_some(Lsn::new(3)),
+        },
         20 => Event::HoldEnded { campaign, seat, user, at, expired: number.is_multiple_of(2) },
-        6 => Event::Imported { campaign, seat, user, nth: 1 + (second / 3) as u16, at, seq: Lsn::new(1) },
+        6 => Event::Imported {
+            campaign,
+            seat,
+            user,
+            nth: 1 + (second / 3) as u16,
+            at,
+            seq: Lsn::new(1),
+            after: Lsn::ZERO,
+        },
         7 => Event::Skipped { upto: Lsn::new(u64::from(number % 40)) },
         16 => {
             let to = Terms { limit: number % 4, per_user: (number % 3) as u16, ..TERMS }.alterable();
@@ -60,7 +77,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
     #[test]
     fn a_breach_is_named_exactly_where_evolve_would_end_the_process(
-        steps in prop::collection::vec((0u8..21, 0usize..5, 0usize..5, 0u32..60), 1..60),
+        steps in prop::collection::vec((0u8..23, 0usize..5, 0usize..5, 0u32..60), 1..60),
     ) {
         let mut core = Core::new(5);
         let mut accepted = Vec::new();

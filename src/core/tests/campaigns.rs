@@ -72,6 +72,7 @@ fn a_grant_is_one_event_that_borrows_and_a_refusal_none() {
         nth: 1,
         request: b"",
         at: NOW,
+        after: Lsn::ZERO,
     };
     assert_eq!(gate.events(claim("spring", "7")), [granted]);
     gate.claim("7");

@@ -242,8 +242,14 @@ fn spring() -> Core {
 #[test]
 #[should_panic(expected = "for whom it was made")]
 fn a_confirmation_of_somebody_elses_hold_ends_the_process() {
-    let confirmed =
-        Event::Confirmed { campaign: CampaignId(0), seat: Seat::new(1), user: User::Int(2), nth: 1, at: NOW };
+    let confirmed = Event::Confirmed {
+        campaign: CampaignId(0),
+        seat: Seat::new(1),
+        user: User::Int(2),
+        nth: 1,
+        at: NOW,
+        after: Lsn::ZERO,
+    };
     spring().evolve(Lsn::new(3), &confirmed);
 }
 
@@ -269,7 +275,7 @@ fn what_is_imported_may_leave_seats_free_that_are_given_later() {
     let mut gate = Gate::holding(Terms { limit: 5, ..TERMS });
     for (seat, user) in [(4, 40), (2, 20)] {
         let (campaign, seat, user) = (CampaignId(0), Seat::new(seat), User::Int(user));
-        let event = Event::Imported { campaign, seat, user, nth: 1, at: NOW, seq: Lsn::new(9) };
+        let event = Event::Imported { campaign, seat, user, nth: 1, at: NOW, seq: Lsn::new(9), after: Lsn::ZERO };
         assert_eq!(gate.core.breach(gate.core.applied().next(), &event), None);
         gate.core.evolve(gate.core.applied().next(), &event);
     }

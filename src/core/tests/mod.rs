@@ -143,17 +143,21 @@ impl Owned {
                 keep(by, none, Event::CampaignAltered { id, to, at, by: Cow::Borrowed(none) })
             }
             Event::CampaignDropped { id, at } => keep(none, none, Event::CampaignDropped { id, at }),
-            Event::Granted { campaign, seat, user, nth, request, at } => {
+            Event::Granted { campaign, seat, user, nth, request, at, after } => {
                 let (user, bytes) = apart(user);
-                keep(bytes, request, Event::Granted { campaign, seat, user, nth, request: none, at })
+                keep(bytes, request, Event::Granted { campaign, seat, user, nth, request: none, at, after })
             }
             Event::Held { campaign, seat, user, nth, request, at, until } => {
                 let (user, bytes) = apart(user);
                 keep(bytes, request, Event::Held { campaign, seat, user, nth, request: none, at, until })
             }
-            Event::Confirmed { campaign, seat, user, nth, at } => {
+            Event::Confirmed { campaign, seat, user, nth, at, after } => {
                 let (user, bytes) = apart(user);
-                keep(bytes, none, Event::Confirmed { campaign, seat, user, nth, at })
+                keep(bytes, none, Event::Confirmed { campaign, seat, user, nth, at, after })
+            }
+            Event::Returned { campaign, seat, user, nth, at, grant, seq } => {
+                let (user, bytes) = apart(user);
+                keep(bytes, none, Event::Returned { campaign, seat, user, nth, at, grant, seq })
             }
             Event::HoldEnded { campaign, seat, user, at, expired } => {
                 let (user, bytes) = apart(user);
@@ -184,7 +188,9 @@ impl Owned {
             Event::Granted { user, request, .. } | Event::Held { user, request, .. } => {
                 (*user, *request) = (together(*user, first), second);
             }
-            Event::Confirmed { user, .. } | Event::HoldEnded { user, .. } => *user = together(*user, first),
+            Event::Confirmed { user, .. } | Event::HoldEnded { user, .. } | Event::Returned { user, .. } => {
+                *user = together(*user, first)
+            }
             Event::KeySet { key, value, .. } => (*key, *value) = (first, second.into()),
             Event::KeyPatched { key, bytes, .. } => (*key, *bytes) = (first, second),
             Event::KeyCounted { key, .. } | Event::KeyExpirySet { key, .. } | Event::KeyRemoved { key, .. } => {

@@ -19,7 +19,10 @@ fn set_back() -> Core {
 fn import(core: &mut Core, lsn: u64, seat: u32, user: i64) {
     let (user, seq) = (User::Int(user), Lsn::new(lsn - 15));
     let at = Millis(NOW.0 + i64::from(seat));
-    core.evolve(Lsn::new(lsn), &Event::Imported { campaign: SPRING, seat: Seat::new(seat), user, nth: 1, at, seq });
+    core.evolve(
+        Lsn::new(lsn),
+        &Event::Imported { campaign: SPRING, seat: Seat::new(seat), user, nth: 1, at, seq, after: Lsn::ZERO },
+    );
 }
 
 #[test]
@@ -77,7 +80,7 @@ fn a_claim_behind_the_gap_that_an_import_left_ends_the_process() {
     let mut core = set_back();
     import(&mut core, 21, 2, 7);
     let (seat, user) = (Seat::new(3), User::Int(8));
-    let event = Event::Granted { campaign: CampaignId(0), seat, user, nth: 1, request: b"", at: NOW };
+    let event = Event::Granted { campaign: CampaignId(0), seat, user, nth: 1, request: b"", at: NOW, after: Lsn::ZERO };
     core.evolve(core.applied().next(), &event);
 }
 

@@ -13,7 +13,15 @@ fn spring(limit: u32, users: Users) -> Core {
 }
 
 fn grant(core: &mut Core, seat: u32, user: User<'_>) {
-    let event = Event::Granted { campaign: CampaignId(0), seat: Seat::new(seat), user, nth: 1, request: b"", at: NOW };
+    let event = Event::Granted {
+        campaign: CampaignId(0),
+        seat: Seat::new(seat),
+        user,
+        nth: 1,
+        request: b"",
+        at: NOW,
+        after: Lsn::ZERO,
+    };
     core.evolve(core.applied().next(), &event);
 }
 

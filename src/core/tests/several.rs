@@ -101,7 +101,10 @@ fn a_user_of_very_many_seats_is_found_with_each() {
 
 fn given(core: &mut Core, seat: u32, user: i64, nth: u16) {
     let (campaign, seat, user) = (CampaignId(0), Seat::new(seat), User::Int(user));
-    core.evolve(core.applied().next(), &Event::Granted { campaign, seat, user, nth, request: b"", at: NOW });
+    core.evolve(
+        core.applied().next(),
+        &Event::Granted { campaign, seat, user, nth, request: b"", at: NOW, after: Lsn::ZERO },
+    );
 }
 
 fn core(per_user: u16) -> Core {

@@ -81,7 +81,15 @@ impl World {
                     let user =
                         if campaign.is_multiple_of(2) { User::Int(seat.into()) } else { User::Any(text.as_bytes()) };
                     let (campaign, seat) = (CampaignId(campaign), Seat::new(seat));
-                    self.apply(&Event::Granted { campaign, seat, user, nth: 1, request: b"", at: NOW });
+                    self.apply(&Event::Granted {
+                        campaign,
+                        seat,
+                        user,
+                        nth: 1,
+                        request: b"",
+                        at: NOW,
+                        after: Lsn::ZERO,
+                    });
                 }
                 4 if self.core.keyspaces().any(|(db, keys, _)| db == Db(1) && keys > 0) => {
                     let mut first = None;

@@ -133,6 +133,7 @@ fn rehearsals_are_never_stored() {
             nth: 1,
             request: b"",
             at: Millis(AT),
+            after: Lsn::ZERO,
         });
     }
     drain(&mut bench.worker().0).unwrap();
@@ -156,6 +157,7 @@ fn users_of_any_kind_are_text() {
             nth: 1,
             request: b"",
             at: Millis(AT),
+            after: Lsn::ZERO,
         });
     }
     drain(&mut bench.worker().0).unwrap();

@@ -281,7 +281,15 @@ fn after_the_journal_the_topic_adds_what_is_new() {
     // The journal's grants have the seqs 2..=21, as the topic's have.
     for seq in 2..=21 {
         let (seat, user) = (Seat::new(seq), User::Int(1000 + i64::from(seq)));
-        bench.push(Event::Granted { campaign: SPRING, seat, user, nth: 1, request: b"", at: Millis(AT) });
+        bench.push(Event::Granted {
+            campaign: SPRING,
+            seat,
+            user,
+            nth: 1,
+            request: b"",
+            at: Millis(AT),
+            after: Lsn::ZERO,
+        });
     }
     drain(&mut bench.worker().0).unwrap();
     topic.send(LOG, 0, (2..=20).step_by(2));
@@ -300,7 +308,15 @@ fn after_the_topic_the_journal_starts_behind_the_slowest_partition() {
     bench.spring();
     for seq in 2..=31 {
         let (seat, user) = (Seat::new(seq), User::Int(1000 + i64::from(seq)));
-        bench.push(Event::Granted { campaign: SPRING, seat, user, nth: 1, request: b"", at: Millis(AT) });
+        bench.push(Event::Granted {
+            campaign: SPRING,
+            seat,
+            user,
+            nth: 1,
+            request: b"",
+            at: Millis(AT),
+            after: Lsn::ZERO,
+        });
     }
     topic.send(LOG, 0, (2..=20).step_by(2));
     topic.send(LOG, 1, (3..=11).step_by(2));
@@ -318,7 +334,15 @@ fn a_partition_that_nothing_came_from_may_still_get_the_first_grant() {
     bench.spring();
     for seq in 2..=4 {
         let (seat, user) = (Seat::new(seq), User::Int(1000 + i64::from(seq)));
-        bench.push(Event::Granted { campaign: SPRING, seat, user, nth: 1, request: b"", at: Millis(AT) });
+        bench.push(Event::Granted {
+            campaign: SPRING,
+            seat,
+            user,
+            nth: 1,
+            request: b"",
+            at: Millis(AT),
+            after: Lsn::ZERO,
+        });
     }
     topic.send(LOG, 0, [3, 4]);
     topic.drain(&bench);

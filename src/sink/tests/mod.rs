@@ -123,6 +123,7 @@ impl Bench {
                 nth: 1,
                 request: b"",
                 at: Millis(AT),
+                after: Lsn::ZERO,
             });
         }
     }

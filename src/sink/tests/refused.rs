@@ -73,6 +73,7 @@ fn a_user_that_the_column_cannot_hold_is_put_aside() {
         nth: 1,
         request: b"",
         at: Millis(AT),
+        after: Lsn::ZERO,
     });
     bench.grant(2..=2);
     drain(&mut bench.worker().0).unwrap();

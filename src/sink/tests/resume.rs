@@ -27,6 +27,7 @@ fn grant_to_others(bench: &Bench, seats: std::ops::RangeInclusive<u32>) {
             nth: 1,
             request: b"",
             at: Millis(AT),
+            after: Lsn::ZERO,
         });
     }
 }
@@ -89,7 +90,15 @@ fn the_same_grant_with_another_time_is_the_same() {
     let other = Bench { settings: bench.settings.clone(), ..Bench::in_any_world() };
     other.spring();
     let (seat, user) = (Seat::new(1), User::Int(1001));
-    other.push(Event::Granted { campaign: SPRING, seat, user, nth: 1, request: b"", at: Millis(AT + 1) });
+    other.push(Event::Granted {
+        campaign: SPRING,
+        seat,
+        user,
+        nth: 1,
+        request: b"",
+        at: Millis(AT + 1),
+        after: Lsn::ZERO,
+    });
     // A topic may have been told an earlier time than the journal: brokers refuse the future.
     assert_eq!(drain(&mut other.worker().0), Ok(0));
 }
@@ -107,7 +116,15 @@ fn a_grant_that_the_journal_got_back_is_found_behind_its_seq_and_not_stored_agai
     }
     for seat in 11..=33 {
         let (user, seq) = (User::Int(1000 + i64::from(seat)), Lsn::new(u64::from(seat) + 1));
-        older.push(Event::Imported { campaign: SPRING, seat: Seat::new(seat), user, nth: 1, at: Millis(AT), seq });
+        older.push(Event::Imported {
+            campaign: SPRING,
+            seat: Seat::new(seat),
+            user,
+            nth: 1,
+            at: Millis(AT),
+            seq,
+            after: Lsn::ZERO,
+        });
     }
     assert_eq!(drain(&mut older.worker().0), Ok(3), "31 to 33 were in the topic and not in the ledger");
     bench.assert_stored(33);

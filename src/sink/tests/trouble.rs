@@ -111,6 +111,7 @@ fn a_second_seat_of_the_same_user_contradicts() {
         nth: 1,
         request: b"",
         at: Millis(AT),
+        after: Lsn::ZERO,
     });
     let line = ledger_fault(drain(&mut bench.worker().0)).to_string();
     assert!(line.contains("seat 4 user 1002") && line.contains("there is seat 2 user 1002"), "{line}");

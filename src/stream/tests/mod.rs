@@ -148,6 +148,7 @@ impl Bench {
             nth: 1,
             request: b"",
             at,
+            after: Lsn::ZERO,
         });
         self.granted.borrow_mut().push(Grant {
             log: self.log,

@@ -127,6 +127,7 @@ fn rehearsals_are_never_published() {
         nth: 1,
         request: b"",
         at: Millis(AT),
+        after: Lsn::ZERO,
     });
     bench.grant(4);
     bench.process().publish(&bench).unwrap();
@@ -144,6 +145,7 @@ fn no_record_is_from_the_future() {
         nth: 1,
         request: b"",
         at,
+        after: Lsn::ZERO,
     });
     bench.sync();
     bench.process().publish(&bench).unwrap();
@@ -160,7 +162,15 @@ fn imported_grants_have_the_place_that_the_world_knows() {
     for seq in [20, 31] {
         let (campaign, at) = (CampaignId(0), Millis(AT));
         let (seat, user) = (Seat::new(100 + seq as u32), User::Int(seq));
-        bench.append(&Event::Imported { campaign, seat, user, nth: 1, at, seq: Lsn::new(seq as u64) });
+        bench.append(&Event::Imported {
+            campaign,
+            seat,
+            user,
+            nth: 1,
+            at,
+            seq: Lsn::new(seq as u64),
+            after: Lsn::ZERO,
+        });
         bench.granted.borrow_mut().push(Grant {
             log: bench.log,
             seq: Lsn::new(seq as u64),

@@ -147,15 +147,20 @@ pub(super) fn with_event<T>(chance: &mut Chance, look: &mut dyn FnMut(&Event<'_>
     let hold = [0, 0, 1, u32::MAX][chance.below(4)];
     let terms = crate::core::Terms { limit: 7, per_user, open, close, hold, ..crate::core::Terms::DEFAULT };
     let (nth, request) = ([1, 1, 2, 300][chance.below(4)], if chance.one_in(3) { &more[..] } else { b"" });
-    let event = match chance.below(16) {
+    let after = Lsn::new(chance.number() * chance.below(2) as u64);
+    let event = match chance.below(17) {
         13 => Event::Held { campaign, seat, user, nth, request, at, until: Millis(chance.number() as i64) },
-        14 => Event::Confirmed { campaign, seat, user, nth, at },
+        14 => Event::Confirmed { campaign, seat, user, nth, at, after },
+        16 => {
+            let (grant, seq) = (Lsn::new(chance.number()), (after > Lsn::ZERO).then_some(after));
+            Event::Returned { campaign, seat, user, nth, at, grant, seq }
+        }
         15 => Event::HoldEnded { campaign, seat, user, at, expired: chance.one_in(2) },
         12 => Event::CampaignAltered { id: campaign, to: terms.alterable(), at, by: key.as_slice().into() },
         0 => Event::CampaignCreated { id: campaign, name: &more, terms, at },
         1 => Event::CampaignDropped { id: campaign, at },
-        2 | 3 => Event::Granted { campaign, seat, user, nth, request, at },
-        4 => Event::Imported { campaign, seat, user, nth, at, seq: Lsn::new(chance.number()) },
+        2 | 3 => Event::Granted { campaign, seat, user, nth, request, at, after },
+        4 => Event::Imported { campaign, seat, user, nth, at, seq: Lsn::new(chance.number()), after },
         5 | 6 => Event::KeySet { db, key: &key, value: value.as_slice().into(), expires: at },
         7 => Event::KeyCounted { db, key: &key, value: at.0 },
         8 => Event::KeyPatched { db, key: &key, offset: chance.number() as u32, bytes: &value },

@@ -56,13 +56,13 @@ fn draw(chance: &mut Chance) -> Vec<u8> {
                 // A seat that somebody has behind some that nobody has.
                 *granted += 2;
                 let seat = Seat::new(*granted);
-                Event::Imported { campaign, seat, user, nth, at, seq: Lsn::new(1) }
+                Event::Imported { campaign, seat, user, nth, at, seq: Lsn::new(1), after: Lsn::ZERO }
             } else if comes_next && chance.one_in(3) {
                 Event::Held { campaign, seat, user, nth, request, at, until: Millis(at.0 + 9) }
             } else if comes_next {
-                Event::Granted { campaign, seat, user, nth, request, at }
+                Event::Granted { campaign, seat, user, nth, request, at, after: Lsn::ZERO }
             } else {
-                Event::Imported { campaign, seat, user, nth, at, seq: Lsn::new(1) }
+                Event::Imported { campaign, seat, user, nth, at, seq: Lsn::new(1), after: Lsn::ZERO }
             }
         } else if chance.one_in(3) && campaigns.len() < 5 {
             campaigns.push(0);
