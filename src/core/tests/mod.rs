@@ -7,6 +7,7 @@ mod keys;
 mod older;
 mod promises;
 mod replay;
+mod returns;
 mod several;
 
 use crate::core::{Command, Core, Decision, Event, Group, Reply, View};

@@ -57,6 +57,10 @@ fn command((action, first, second, number): Step) -> Command<'static> {
             Command::Alter { campaign: key, change, by: bytes.into() }
         }
         13 if number == 5 => Command::Drop { campaign: key, force: true },
+        15 if number % 3 == 1 => {
+            let seat = (number > 4).then(|| Seat::new(1 + first as u32 % 4));
+            Command::Cancel { campaign: key, user: VALUES[second].as_bytes(), seat, flat: false }
+        }
         15 if number % 3 == 0 => {
             let seat = (number > 4).then(|| Seat::new(1 + first as u32 % 4));
             Command::Confirm { campaign: key, user: VALUES[second].as_bytes(), seat, flat: false }
