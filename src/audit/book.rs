@@ -292,7 +292,7 @@ impl Turn<'_> {
             }
             Event::Imported { campaign, seat, user, nth, seq, .. } => {
                 *self.imports_upto = lsn;
-                self.granted(*campaign, *seat, (*user, *nth), *seq);
+                self.granted(*campaign, *seat, (*user, *nth), seq.unwrap_or(lsn));
             }
             Event::Held { .. }
             | Event::Returned { .. }

@@ -182,7 +182,7 @@ fn a_seat_that_comes_back_twice_ends_the_process() {
 fn what_was_imported_comes_back_under_the_position_that_the_world_knows() {
     let mut gate = spring(Terms { limit: 3, ..TERMS });
     let (seat, user, seq) = (Seat::new(2), User::Int(5), Lsn::new(77));
-    let event = Event::Imported { campaign: SPRING, seat, user, nth: 1, at: NOW, seq, after: Lsn::ZERO };
+    let event = Event::Imported { campaign: SPRING, seat, user, nth: 1, at: NOW, seq: Some(seq), after: Lsn::ZERO };
     gate.core.evolve(gate.core.applied().next(), &event);
     assert_eq!(gate.ask(cancel("5", None)), "CANCELLED 2 3");
     let Some(Event::Returned { grant, .. }) = gate.journal.last().map(|(_, event)| event.event()) else {
