@@ -6,8 +6,8 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params, params_from_iter};
 
 use super::sqlite_open::{self, Also, Opened, fault};
-use super::{Batch, DeadLetter, InPlace, Ledger, LedgerError, LedgerReader, Move, Position, UserColumn};
-use crate::grant::{Grant, GrantUser};
+use super::{Batch, DeadLetter, InPlace, Ledger, LedgerError, LedgerReader, Move, Position, ReturnRow, UserColumn};
+use crate::grant::{Entry, Grant, GrantUser, Kind, Return};
 use crate::ids::{LogId, Lsn, Millis};
 use crate::sabotage::{Sabotage, on};
 
@@ -18,6 +18,13 @@ const ROWS_PER_STATEMENT: usize = 100;
 const COLUMNS: usize = 7;
 
 const INSERT: &str = "INSERT INTO coupon_grant (campaign, seat, user_id, nth, granted_at, log_id, seq) VALUES ";
+
+const COPY_BACK: &str = "INSERT INTO coupon_return \
+     (campaign, seat, user_id, nth, granted_at, log_id, seq, returned_at, return_seq) \
+     SELECT campaign, seat, user_id, nth, granted_at, log_id, seq, ?5, ?6 FROM coupon_grant \
+     WHERE campaign = ?1 AND seat = ?2 AND log_id = ?3 AND seq = ?4";
+
+const REMOVE: &str = "DELETE FROM coupon_grant WHERE campaign = ?1 AND seat = ?2 AND log_id = ?3 AND seq = ?4";
 
 const COMPARE_AND_SET: &str = "UPDATE coupon_sink_position \
      SET next_position = ?1, log_id = ?2, last_seq = ?3, hole = ?4, updated_at = strftime('%Y-%m-%d %H:%M:%f', 'now') \
@@ -45,6 +52,8 @@ pub struct SqliteOptions {
     pub create: bool,
     /// The operator's statement for each grant.
     pub also: Option<String>,
+    /// The operator's statement for each return.
+    pub also_return: Option<String>,
     /// The operator's query that asks for a pause.
     pub pause_when: Option<String>,
 }
@@ -135,7 +144,7 @@ impl SqliteLedger {
         for letter in batch.dead {
             put_away(&tx, letter).map_err(|e| fault(path, "put a dead letter away", &e))?;
         }
-        self.put_rows(&tx, opened.also.as_ref(), batch.rows)?;
+        self.put_entries(&tx, opened.also.as_ref(), batch.entries)?;
         tx.commit().map_err(|e| fault(path, "commit", &e))?;
         if on(Sabotage::PositionOutsideTransaction) {
             self.step(Step::BetweenTwo)?;
@@ -145,10 +154,20 @@ impl SqliteLedger {
         Ok(())
     }
 
-    /// The rows, and the operator's statement for each of them.
-    fn put_rows(&self, tx: &Transaction<'_>, also: Option<&Also>, rows: &[Grant]) -> Result<(), LedgerError> {
+    /// The entries in their order, and the operator's statement for each of them.
+    fn put_entries(&self, tx: &Transaction<'_>, also: Option<&Also>, entries: &[Entry]) -> Result<(), LedgerError> {
+        refuse_other_logs(tx, &self.options.path, entries)?;
+        for run in entries.chunk_by(|one, next| one.kind() == next.kind()) {
+            match run[0].kind() {
+                Kind::Grant => self.put_grants(tx, also, run)?,
+                Kind::Return => self.take_back(tx, run)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn put_grants(&self, tx: &Transaction<'_>, also: Option<&Also>, rows: &[Entry]) -> Result<(), LedgerError> {
         let (path, users) = (&self.options.path, self.options.users);
-        refuse_other_logs(tx, path, rows)?;
         for chunk in rows.chunks(ROWS_PER_STATEMENT) {
             insert(tx, users, chunk).map_err(|e| fault(path, "insert rows", &e))?;
         }
@@ -167,8 +186,22 @@ impl SqliteLedger {
         self.step(Step::Also)
     }
 
+    /// The row of each one's grant becomes one of the returns.
+    fn take_back(&self, tx: &Transaction<'_>, returns: &[Entry]) -> Result<(), LedgerError> {
+        let path = &self.options.path;
+        for back in returns {
+            if !take_back(tx, back).map_err(|e| fault(path, "take a row back", &e))? {
+                return Err(LedgerError::Refused(format!(
+                    "ledger: {}: {back}: the row of its grant is not in coupon_grant",
+                    path.display()
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// The transaction of [`Ledger::bury`].
-    fn take_letters(&self, opened: &mut Opened, letters: &[DeadLetter], rows: &[Grant]) -> Result<(), LedgerError> {
+    fn take_letters(&self, opened: &mut Opened, letters: &[DeadLetter], entries: &[Entry]) -> Result<(), LedgerError> {
         let path = &self.options.path;
         let begin = |e| fault(path, "begin a transaction", &e);
         let tx = opened.conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(begin)?;
@@ -184,7 +217,7 @@ impl SqliteLedger {
                 )));
             }
         }
-        self.put_rows(&tx, opened.also.as_ref(), rows)?;
+        self.put_entries(&tx, opened.also.as_ref(), entries)?;
         tx.commit().map_err(|e| fault(path, "commit", &e))
     }
 }
@@ -219,10 +252,20 @@ impl Ledger for SqliteLedger {
         })
     }
 
-    fn in_place_of(&mut self, grant: &Grant) -> Result<InPlace, LedgerError> {
+    fn in_place_of(&mut self, entry: &Entry) -> Result<InPlace, LedgerError> {
         let (path, users) = (self.options.path.clone(), self.options.users);
         let conn = &self.opened()?.conn;
-        in_place_of(conn, users, grant).map_err(|e| fault(&path, "look for a row", &e))
+        let found = match entry {
+            Entry::Grant { grant, .. } => in_place_of_grant(conn, users, grant),
+            Entry::Return(back) => in_place_of_return(conn, back),
+        };
+        found.map_err(|e| fault(&path, "look for a row", &e))
+    }
+
+    fn is_ready(&mut self, entry: &Entry) -> Result<bool, LedgerError> {
+        let path = self.options.path.clone();
+        let conn = &self.opened()?.conn;
+        is_ready(conn, entry).map_err(|e| fault(&path, "look for what comes before an entry", &e))
     }
 
     fn store(&mut self, batch: &Batch<'_>) -> Result<(), LedgerError> {
@@ -235,12 +278,12 @@ impl Ledger for SqliteLedger {
         done
     }
 
-    fn bury(&mut self, letters: &[DeadLetter], rows: &[Grant]) -> Result<(), LedgerError> {
+    fn bury(&mut self, letters: &[DeadLetter], entries: &[Entry]) -> Result<(), LedgerError> {
         let Some(mut opened) = self.opened.take() else {
             return Err(LedgerError::Unavailable("ledger: not open".into()));
         };
         sqlite_open::same_file(&self.options.path, &opened)?;
-        let done = self.take_letters(&mut opened, letters, rows);
+        let done = self.take_letters(&mut opened, letters, entries);
         self.opened = Some(opened);
         done
     }
@@ -292,6 +335,11 @@ impl LedgerReader for SqliteReader {
         read.map_err(|e| fault(&self.path, "read the grants", &e))
     }
 
+    fn returns(&mut self, after: Option<(LogId, Lsn)>, limit: usize) -> Result<Vec<ReturnRow>, LedgerError> {
+        let read = read_returns(&self.conn, self.users, after, limit);
+        read.map_err(|e| fault(&self.path, "read the returns", &e))
+    }
+
     fn dead_letters(&mut self, after: Option<(&str, u32, u64)>, limit: usize) -> Result<Vec<DeadLetter>, LedgerError> {
         let read = read_dead_letters(&self.conn, after.unwrap_or(("", 0, 0)), limit);
         read.map_err(|e| fault(&self.path, "read the dead letters", &e))
@@ -339,8 +387,8 @@ fn move_positions(conn: &Connection, path: &Path, batch: &Batch<'_>) -> Result<(
 }
 
 /// Rows of one campaign never come from two journals.
-fn refuse_other_logs(tx: &Transaction<'_>, path: &Path, rows: &[Grant]) -> Result<(), LedgerError> {
-    let mut campaigns: Vec<(&str, LogId)> = rows.iter().map(|row| (&*row.campaign, row.log)).collect();
+fn refuse_other_logs(tx: &Transaction<'_>, path: &Path, entries: &[Entry]) -> Result<(), LedgerError> {
+    let mut campaigns: Vec<(&str, LogId)> = entries.iter().map(|entry| (&**entry.campaign(), entry.log())).collect();
     campaigns.sort_unstable();
     campaigns.dedup();
     for (campaign, ours) in campaigns {
@@ -361,23 +409,32 @@ fn refuse_other_logs(tx: &Transaction<'_>, path: &Path, rows: &[Grant]) -> Resul
     Ok(())
 }
 
-fn insert(conn: &Connection, users: UserColumn, rows: &[Grant]) -> rusqlite::Result<usize> {
+fn insert(conn: &Connection, users: UserColumn, rows: &[Entry]) -> rusqlite::Result<usize> {
     let sql = format!("{INSERT}{}", vec!["(?,?,?,?,?,?,?)"; rows.len()].join(","));
     let mut values = Vec::with_capacity(rows.len() * COLUMNS);
     for row in rows {
-        values.push(Value::Text(row.campaign.to_string()));
-        values.push(Value::Integer(row.seat.into()));
-        values.push(user_value(users, &row.user));
-        values.push(Value::Integer(row.nth.into()));
-        values.push(Value::Text(utc(row.at)));
-        values.push(Value::Text(row.log.to_string()));
-        values.push(Value::Integer(int(row.seq.get())));
+        values.push(Value::Text(row.campaign().to_string()));
+        values.push(Value::Integer(row.seat().into()));
+        values.push(user_value(users, row.user()));
+        values.push(Value::Integer(row.nth().into()));
+        values.push(Value::Text(utc(row.at())));
+        values.push(Value::Text(row.log().to_string()));
+        values.push(Value::Integer(int(row.seq().get())));
     }
     if rows.len() == ROWS_PER_STATEMENT {
         conn.prepare_cached(&sql)?.execute(params_from_iter(values))
     } else {
         conn.prepare(&sql)?.execute(params_from_iter(values))
     }
+}
+
+/// Whether the row of its grant was there.
+fn take_back(conn: &Connection, back: &Entry) -> rusqlite::Result<bool> {
+    let (campaign, log, grant) = (&**back.campaign(), back.log().to_string(), int(back.after().get()));
+    let values = params![campaign, back.seat(), log, grant, utc(back.at()), int(back.seq().get())];
+    let copied = conn.prepare_cached(COPY_BACK)?.execute(values)?;
+    let removed = conn.prepare_cached(REMOVE)?.execute(params![campaign, back.seat(), log, grant])?;
+    Ok((copied, removed) == (1, 1))
 }
 
 fn put_away(conn: &Connection, letter: &DeadLetter) -> rusqlite::Result<usize> {
@@ -404,16 +461,16 @@ fn run_also<'r>(
     tx: &Transaction<'_>,
     also: &Also,
     users: UserColumn,
-    rows: &'r [Grant],
-) -> Result<(), (&'r Grant, rusqlite::Error)> {
+    rows: &'r [Entry],
+) -> Result<(), (&'r Entry, rusqlite::Error)> {
     for row in rows {
         let values = also.parameters.iter().map(|parameter| match *parameter {
-            ":user" => user_value(users, &row.user),
-            ":campaign" => Value::Text(row.campaign.to_string()),
-            ":seat" => Value::Integer(row.seat.into()),
-            ":nth" => Value::Integer(row.nth.into()),
-            ":granted_at" => Value::Text(utc(row.at)),
-            ":seq" => Value::Integer(int(row.seq.get())),
+            ":user" => user_value(users, row.user()),
+            ":campaign" => Value::Text(row.campaign().to_string()),
+            ":seat" => Value::Integer(row.seat().into()),
+            ":nth" => Value::Integer(row.nth().into()),
+            ":granted_at" => Value::Text(utc(row.at())),
+            ":seq" => Value::Integer(int(row.seq().get())),
             other => unreachable!("{other} was refused when the ledger was opened"),
         });
         let ran = tx.prepare_cached(&also.sql).and_then(|mut statement| statement.execute(params_from_iter(values)));
@@ -478,7 +535,7 @@ fn claim(
     Ok(Some(claimed))
 }
 
-fn in_place_of(conn: &Connection, users: UserColumn, grant: &Grant) -> rusqlite::Result<InPlace> {
+fn in_place_of_grant(conn: &Connection, users: UserColumn, grant: &Grant) -> rusqlite::Result<InPlace> {
     let sql = "SELECT count(*) FROM coupon_grant WHERE campaign = ?1 AND seat = ?2 \
                AND user_id = ?3 AND nth = ?4 AND log_id = ?5 AND seq = ?6";
     let (user, log) = (user_value(users, &grant.user), grant.log.to_string());
@@ -498,6 +555,44 @@ fn in_place_of(conn: &Connection, users: UserColumn, grant: &Grant) -> rusqlite:
     Ok(there.optional()?.map_or(InPlace::Nothing, InPlace::Other))
 }
 
+fn in_place_of_return(conn: &Connection, back: &Return) -> rusqlite::Result<InPlace> {
+    let log = back.log.to_string();
+    let sql = "SELECT campaign, seat, seq FROM coupon_return WHERE log_id = ?1 AND return_seq = ?2";
+    let there = conn.query_row(sql, params![log, int(back.seq.get())], |there| {
+        let (campaign, seat, seq): (String, i64, i64) = (there.get(0)?, there.get(1)?, there.get(2)?);
+        Ok((campaign, seat, seq))
+    });
+    if let Some((campaign, seat, seq)) = there.optional()? {
+        let is_same = (&*campaign, seat, seq) == (&*back.campaign, back.seat.into(), int(back.grant.get()));
+        let told = format!("the return of campaign {campaign} seat {seat} (log {log}, its grant's seq {seq})");
+        return Ok(if is_same { InPlace::Same } else { InPlace::Other(told) });
+    }
+    let sql = "SELECT CAST(user_id AS TEXT), nth, log_id, seq FROM coupon_grant \
+               WHERE campaign = ?1 AND seat = ?2 AND NOT (log_id = ?3 AND seq = ?4)";
+    let there = conn.query_row(sql, params![&*back.campaign, back.seat, log, int(back.grant.get())], |there| {
+        let (user, nth, log, seq): (String, i64, String, i64) =
+            (there.get(0)?, there.get(1)?, there.get(2)?, there.get(3)?);
+        Ok(format!("seat {} user {user} nth {nth} (log {log}, seq {seq})", back.seat))
+    });
+    Ok(there.optional()?.map_or(InPlace::Nothing, InPlace::Other))
+}
+
+fn is_ready(conn: &Connection, entry: &Entry) -> rusqlite::Result<bool> {
+    let (log, after) = (entry.log().to_string(), int(entry.after().get()));
+    let is_returned = |seq: i64| {
+        let sql = "SELECT 1 FROM coupon_return WHERE log_id = ?1 AND return_seq = ?2";
+        conn.prepare_cached(sql)?.exists(params![log, seq])
+    };
+    match entry {
+        Entry::Grant { .. } => Ok(after == 0 || is_returned(after)?),
+        Entry::Return(back) => {
+            let sql = "SELECT 1 FROM coupon_grant WHERE campaign = ?1 AND seat = ?2 AND log_id = ?3 AND seq = ?4";
+            let is_there = conn.prepare_cached(sql)?.exists(params![&*back.campaign, back.seat, log, after])?;
+            Ok(is_there || is_returned(int(back.seq.get()))?)
+        }
+    }
+}
+
 fn read_grants(
     conn: &Connection,
     users: UserColumn,
@@ -512,17 +607,38 @@ fn read_grants(
         Ok(Grant {
             campaign: row.get::<_, String>(0)?.into(),
             seat: row.get(1)?,
-            user: match (row.get(2)?, users) {
-                (Value::Integer(number), _) => GrantUser::Int(number),
-                (Value::Text(text), UserColumn::Text) => GrantUser::Any(text.into_bytes().into()),
-                (Value::Blob(bytes), UserColumn::Text) => GrantUser::Any(bytes.into()),
-                (other, _) => return Err(rusqlite::Error::InvalidColumnType(2, "user_id".into(), other.data_type())),
-            },
+            user: user(row.get(2)?, users)?,
             nth: row.get(3)?,
             at: millis(&row.get::<_, String>(4)?),
             log: log_id(&row.get::<_, String>(5)?),
             seq: Lsn::new(unsigned(row.get(6)?)),
         })
+    })?;
+    rows.collect()
+}
+
+fn read_returns(
+    conn: &Connection,
+    users: UserColumn,
+    after: Option<(LogId, Lsn)>,
+    limit: usize,
+) -> rusqlite::Result<Vec<ReturnRow>> {
+    let sql = "SELECT campaign, seat, user_id, nth, granted_at, log_id, seq, returned_at, return_seq FROM coupon_return \
+               WHERE (log_id, return_seq) > (?1, ?2) ORDER BY log_id, return_seq LIMIT ?3";
+    let (log, seq) = after.map_or((String::new(), 0), |(log, seq)| (log.to_string(), int(seq.get())));
+    let mut statement = conn.prepare_cached(sql)?;
+    let rows = statement.query_map(params![log, seq, rows_of(limit)], |row| {
+        let back = Return {
+            campaign: row.get::<_, String>(0)?.into(),
+            seat: row.get(1)?,
+            user: user(row.get(2)?, users)?,
+            nth: row.get(3)?,
+            log: log_id(&row.get::<_, String>(5)?),
+            grant: Lsn::new(unsigned(row.get(6)?)),
+            at: millis(&row.get::<_, String>(7)?),
+            seq: Lsn::new(unsigned(row.get(8)?)),
+        };
+        Ok(ReturnRow { back, granted_at: millis(&row.get::<_, String>(4)?) })
     })?;
     rows.collect()
 }
@@ -559,6 +675,16 @@ fn user_value(users: UserColumn, user: &GrantUser) -> Value {
             Ok(text) => Value::Text(text.into()),
             Err(_) => Value::Blob(bytes.to_vec()),
         },
+    }
+}
+
+/// A user as [`user_value`] wrote him.
+fn user(value: Value, users: UserColumn) -> rusqlite::Result<GrantUser> {
+    match (value, users) {
+        (Value::Integer(number), _) => Ok(GrantUser::Int(number)),
+        (Value::Text(text), UserColumn::Text) => Ok(GrantUser::Any(text.into_bytes().into())),
+        (Value::Blob(bytes), UserColumn::Text) => Ok(GrantUser::Any(bytes.into())),
+        (other, _) => Err(rusqlite::Error::InvalidColumnType(2, "user_id".into(), other.data_type())),
     }
 }
 
