@@ -10,6 +10,7 @@ mod sqlite; //         the ledger in an SQLite file
 mod sqlite_copy; //    a copy of the file while it is in use
 mod sqlite_look; //    the same file for who must not leave a trace
 mod sqlite_open; //    its connection, tables and errors
+mod sqlite_rows; //    its rows, written and read
 mod mysql; //          the ledger in MySQL or MariaDB
 mod mysql_at; //       where that is, and its connections
 mod mysql_open; //     its tables and their shape
@@ -106,10 +107,8 @@ impl LedgerSettings {
     /// `Unavailable` where it cannot be asked at the moment, `Unfit` where its tables have another shape.
     pub fn to_read(&self) -> Result<Option<Box<dyn LedgerReader>>, LedgerError> {
         match &self.at {
-            LedgerAt::Sqlite(path) => {
-                Ok(sqlite::SqliteReader::open(path, self.users)?
-                    .map(|reader| Box::new(reader) as Box<dyn LedgerReader>))
-            }
+            LedgerAt::Sqlite(path) => Ok(sqlite_rows::SqliteReader::open(path, self.users)?
+                .map(|reader| Box::new(reader) as Box<dyn LedgerReader>)),
             LedgerAt::Mysql(at) => {
                 Ok(mysql_rows::MysqlReader::open(at, self.users)?
                     .map(|reader| Box::new(reader) as Box<dyn LedgerReader>))

@@ -9,8 +9,8 @@ use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::sqlite::SqliteReader;
 use super::sqlite_open::open_to_look;
+use super::sqlite_rows::SqliteReader;
 use super::{DeadLetter, LedgerError, LedgerReader, Position, ReturnRow, UserColumn};
 use crate::grant::Grant;
 use crate::ids::{LogId, Lsn};
