@@ -14,6 +14,7 @@ pub fn ledger(at: &Ledger, users: LedgerUsers, writing: &LedgerWriting) -> Optio
         users: user_column(users),
         create: writing.create,
         also: writing.also.clone(),
+        also_return: writing.also_return.clone(),
         pause_when: writing.pause_when.clone(),
     })
 }

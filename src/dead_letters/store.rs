@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::core::Users;
-use crate::grant::{Grant, GrantUser};
+use crate::grant::{Entry, GrantUser};
 use crate::ledger::{DeadLetter, InPlace, Ledger, LedgerError, LedgerSettings};
 use crate::wire::kafka::{Parsed, parse};
 
@@ -11,9 +11,9 @@ use crate::wire::kafka::{Parsed, parse};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Its row is in, the letter is gone.
-    Stored(Grant),
+    Stored(Entry),
     /// Its row was there already; the letter is gone.
-    WasThere(Grant),
+    WasThere(Entry),
     /// The letter is gone.
     Dropped,
     /// Somebody else saw to it meanwhile.
@@ -32,8 +32,8 @@ impl Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Outcome::Stored(grant) => write!(f, "stored: {grant}"),
-            Outcome::WasThere(grant) => write!(f, "was stored already: {grant}"),
+            Outcome::Stored(entry) => write!(f, "stored: {entry}"),
+            Outcome::WasThere(entry) => write!(f, "was stored already: {entry}"),
             Outcome::Dropped => f.write_str("dropped"),
             Outcome::Gone => f.write_str("somebody else saw to it"),
             Outcome::Refused(why) => write!(f, "stays: {why}"),
@@ -63,29 +63,29 @@ impl Store {
         let headers = letter.record_headers();
         // A record's own time is not kept with it, but for the one in a JSON value.
         let at = Some(grant_time(letter).unwrap_or(letter.at));
-        let grant = match parse(letter.key.as_deref(), letter.value.as_deref(), at, &headers) {
-            Parsed::Grant(record) => record.grant,
+        let entry = match parse(letter.key.as_deref(), letter.value.as_deref(), at, &headers) {
+            Parsed::Grant(record) => Entry::Grant { grant: record.grant, after: record.after },
             Parsed::Bad(bad) => return Ok(Outcome::Refused(bad.reason)),
             Parsed::Foreign => return Ok(Outcome::Refused("it has none of our headers".into())),
         };
-        let kind = match &grant.user {
+        let kind = match entry.user() {
             GrantUser::Int(_) => Users::Int,
             GrantUser::Any(_) => Users::Any,
         };
         if !self.settings.carries(kind) {
-            return Ok(Outcome::Refused(format!("{grant}: the ledger's users are numbers (--ledger-users bigint)")));
+            return Ok(Outcome::Refused(format!("{entry}: the ledger's users are numbers (--ledger-users bigint)")));
         }
-        let rows = match self.ledger.in_place_of(&grant)? {
+        let entries = match self.ledger.in_place_of(&entry)? {
             InPlace::Same => &[][..],
-            InPlace::Nothing => std::slice::from_ref(&grant),
+            InPlace::Nothing => std::slice::from_ref(&entry),
             InPlace::Other(there) => {
-                return Ok(Outcome::Refused(format!("{grant}: there is {there}, and a row is never replaced")));
+                return Ok(Outcome::Refused(format!("{entry}: there is {there}, and a row is never replaced")));
             }
         };
-        let was_there = rows.is_empty();
-        let buried = self.ledger.bury(std::slice::from_ref(letter), rows);
+        let was_there = entries.is_empty();
+        let buried = self.ledger.bury(std::slice::from_ref(letter), entries);
         let outcome = settle(buried)?;
-        Ok(outcome.unwrap_or(if was_there { Outcome::WasThere(grant) } else { Outcome::Stored(grant) }))
+        Ok(outcome.unwrap_or(if was_there { Outcome::WasThere(entry) } else { Outcome::Stored(entry) }))
     }
 
     /// Takes the letter away.

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
-use crate::grant::{Grant, GrantUser};
+use crate::grant::{Entry, Grant, GrantUser};
 use crate::ids::{LogId, Lsn, Millis};
 use crate::ledger::{Batch, LedgerAt, Move};
 use crate::wire::kafka::{GrantRecord, Key, Value, encode};
@@ -56,7 +56,9 @@ impl Bench {
         };
         let epoch = ledger.claim("test", &[], std::slice::from_ref(&to)).unwrap()[0].epoch;
         let moves = [Move { expected: Some((1, Lsn::new(1))), next: 2, ..to }];
-        ledger.store(&Batch { epoch, owner: "test", moves: &moves, rows, dead }).unwrap();
+        let entries: Vec<Entry> =
+            rows.iter().map(|grant| Entry::Grant { grant: grant.clone(), after: Lsn::ZERO }).collect();
+        ledger.store(&Batch { epoch, owner: "test", moves: &moves, entries: &entries, dead }).unwrap();
         Bench { dir, settings }
     }
 

@@ -7,9 +7,11 @@ use super::mysql_also::Also;
 use super::mysql_at::MysqlAt;
 use super::mysql_fault::{address, fault};
 use super::mysql_open::{self, Opened};
-use super::mysql_rows::{in_place_of, log_id, put_away, read_positions, rows, user_value, utc};
+use super::mysql_rows::{
+    in_place_of_grant, in_place_of_return, is_ready, log_id, put_away, read_positions, rows, take_back, user_value, utc,
+};
 use super::{Batch, DeadLetter, InPlace, Ledger, LedgerError, Move, Position, UserColumn};
-use crate::grant::Grant;
+use crate::grant::{Entry, Kind};
 use crate::ids::LogId;
 use crate::sabotage::{Sabotage, on};
 
@@ -49,6 +51,8 @@ pub struct MysqlOptions {
     pub create: bool,
     /// The operator's statement for each grant.
     pub also: Option<String>,
+    /// The operator's statement for each return.
+    pub also_return: Option<String>,
     /// The operator's query that asks for a pause.
     pub pause_when: Option<String>,
 }
@@ -132,10 +136,20 @@ impl Ledger for MysqlLedger {
         })
     }
 
-    fn in_place_of(&mut self, grant: &Grant) -> Result<InPlace, LedgerError> {
+    fn in_place_of(&mut self, entry: &Entry) -> Result<InPlace, LedgerError> {
         self.at_work(|options, opened| {
-            let found = in_place_of(&mut opened.conn, options.users, grant);
+            let found = match entry {
+                Entry::Grant { grant, .. } => in_place_of_grant(&mut opened.conn, options.users, grant),
+                Entry::Return(back) => in_place_of_return(&mut opened.conn, back),
+            };
             found.map_err(|e| fault(&options.at, "look for a row", &e))
+        })
+    }
+
+    fn is_ready(&mut self, entry: &Entry) -> Result<bool, LedgerError> {
+        self.at_work(|options, opened| {
+            let ready = is_ready(&mut opened.conn, entry);
+            ready.map_err(|e| fault(&options.at, "look for what comes before an entry", &e))
         })
     }
 
@@ -143,8 +157,8 @@ impl Ledger for MysqlLedger {
         self.at_work(|options, opened| transact(options, opened, batch))
     }
 
-    fn bury(&mut self, letters: &[DeadLetter], rows: &[Grant]) -> Result<(), LedgerError> {
-        self.at_work(|options, opened| take_letters(options, opened, letters, rows))
+    fn bury(&mut self, letters: &[DeadLetter], entries: &[Entry]) -> Result<(), LedgerError> {
+        self.at_work(|options, opened| take_letters(options, opened, letters, entries))
     }
 
     fn others(&mut self) -> Result<Option<u64>, LedgerError> {
@@ -185,7 +199,7 @@ fn transact(options: &MysqlOptions, opened: &mut Opened, batch: &Batch<'_>) -> R
     for letter in batch.dead {
         put_away(&mut opened.conn, letter).map_err(|e| fault(at, "put a dead letter away", &e))?;
     }
-    put_rows(options, opened, batch.rows)?;
+    put_entries(options, opened, batch.entries)?;
     opened.conn.query_drop("COMMIT").map_err(|e| fault(at, "commit", &e))?;
     if on(Sabotage::PositionOutsideTransaction) {
         move_positions(&mut opened.conn, at, batch)?;
@@ -198,7 +212,7 @@ fn take_letters(
     options: &MysqlOptions,
     opened: &mut Opened,
     letters: &[DeadLetter],
-    rows: &[Grant],
+    entries: &[Entry],
 ) -> Result<(), LedgerError> {
     let at = &options.at;
     opened.conn.query_drop("START TRANSACTION").map_err(|e| fault(at, "begin a transaction", &e))?;
@@ -216,14 +230,36 @@ fn take_letters(
             )));
         }
     }
-    put_rows(options, opened, rows)?;
+    put_entries(options, opened, entries)?;
     opened.conn.query_drop("COMMIT").map_err(|e| fault(at, "commit", &e))
 }
 
-/// The rows, and the operator's statement for each of them.
-fn put_rows(options: &MysqlOptions, opened: &mut Opened, rows: &[Grant]) -> Result<(), LedgerError> {
+/// The entries in their order, and the operator's statement for each of them.
+fn put_entries(options: &MysqlOptions, opened: &mut Opened, entries: &[Entry]) -> Result<(), LedgerError> {
+    refuse_other_logs(&mut opened.conn, &options.at, entries)?;
+    for run in entries.chunk_by(|one, next| one.kind() == next.kind()) {
+        match run[0].kind() {
+            Kind::Grant => put_grants(options, opened, run)?,
+            Kind::Return => put_returns(options, opened, run)?,
+        }
+    }
+    Ok(())
+}
+
+/// The row of each one's grant becomes one of the returns.
+fn put_returns(options: &MysqlOptions, opened: &mut Opened, returns: &[Entry]) -> Result<(), LedgerError> {
+    let at = &options.at;
+    for back in returns {
+        if !take_back(&mut opened.conn, back).map_err(|e| fault(at, "take a row back", &e))? {
+            let who = address(at);
+            return Err(LedgerError::Refused(format!("{who}: {back}: the row of its grant is not in coupon_grant")));
+        }
+    }
+    Ok(())
+}
+
+fn put_grants(options: &MysqlOptions, opened: &mut Opened, rows: &[Entry]) -> Result<(), LedgerError> {
     let (at, users, conn) = (&options.at, options.users, &mut opened.conn);
-    refuse_other_logs(conn, at, rows)?;
     for chunk in rows.chunks(ROWS_PER_STATEMENT) {
         insert(conn, users, chunk).map_err(|e| fault(at, "insert rows", &e))?;
     }
@@ -273,8 +309,8 @@ fn taken_over(conn: &mut Conn, at: &MysqlAt, batch: &Batch<'_>, to: &Move, expec
 }
 
 /// Rows of one campaign never come from two journals.
-fn refuse_other_logs(conn: &mut Conn, at: &MysqlAt, grants: &[Grant]) -> Result<(), LedgerError> {
-    let mut campaigns: Vec<(&str, LogId)> = grants.iter().map(|row| (&*row.campaign, row.log)).collect();
+fn refuse_other_logs(conn: &mut Conn, at: &MysqlAt, entries: &[Entry]) -> Result<(), LedgerError> {
+    let mut campaigns: Vec<(&str, LogId)> = entries.iter().map(|entry| (&**entry.campaign(), entry.log())).collect();
     campaigns.sort_unstable();
     campaigns.dedup();
     let mixed = |campaign: &str, ours: LogId, other: LogId| {
@@ -307,23 +343,23 @@ fn refuse_other_logs(conn: &mut Conn, at: &MysqlAt, grants: &[Grant]) -> Result<
     Ok(())
 }
 
-fn insert(conn: &mut Conn, users: UserColumn, rows: &[Grant]) -> mysql::Result<()> {
+fn insert(conn: &mut Conn, users: UserColumn, rows: &[Entry]) -> mysql::Result<()> {
     let mut values = Vec::with_capacity(rows.len() * COLUMNS);
     for row in rows {
-        values.push(Value::Bytes(row.campaign.as_bytes().to_vec()));
-        values.push(Value::UInt(row.seat.into()));
-        values.push(user_value(users, &row.user));
-        values.push(Value::UInt(row.nth.into()));
-        values.push(utc(row.at));
-        values.push(Value::Bytes(row.log.0.to_vec()));
-        values.push(Value::UInt(row.seq.get()));
+        values.push(Value::Bytes(row.campaign().as_bytes().to_vec()));
+        values.push(Value::UInt(row.seat().into()));
+        values.push(user_value(users, row.user()));
+        values.push(Value::UInt(row.nth().into()));
+        values.push(utc(row.at()));
+        values.push(Value::Bytes(row.log().0.to_vec()));
+        values.push(Value::UInt(row.seq().get()));
     }
     let sql = format!("{INSERT}{}", vec!["(?,?,?,?,?,?,?)"; rows.len()].join(","));
     execute(conn, &sql, values, rows.len() == ROWS_PER_STATEMENT)
 }
 
 /// The operator's statement for each row: for many at once where that is the same.
-fn run_also(conn: &mut Conn, at: &MysqlAt, also: &Also, users: UserColumn, rows: &[Grant]) -> Result<(), LedgerError> {
+fn run_also(conn: &mut Conn, at: &MysqlAt, also: &Also, users: UserColumn, rows: &[Entry]) -> Result<(), LedgerError> {
     let doing = "run the statement of --ledger-also";
     let most = ROWS_PER_STATEMENT.min((PARAMETERS_MAX / also.parameters.len().max(1)).max(1));
     for chunk in rows.chunks(most) {
@@ -346,14 +382,14 @@ fn run_also(conn: &mut Conn, at: &MysqlAt, also: &Also, users: UserColumn, rows:
     Ok(())
 }
 
-fn also_values(also: &Also, users: UserColumn, row: &Grant) -> impl Iterator<Item = Value> {
+fn also_values(also: &Also, users: UserColumn, row: &Entry) -> impl Iterator<Item = Value> {
     also.parameters.iter().map(move |parameter| match *parameter {
-        ":user" => user_value(users, &row.user),
-        ":campaign" => Value::Bytes(row.campaign.as_bytes().to_vec()),
-        ":seat" => Value::UInt(row.seat.into()),
-        ":nth" => Value::UInt(row.nth.into()),
-        ":granted_at" => utc(row.at),
-        ":seq" => Value::UInt(row.seq.get()),
+        ":user" => user_value(users, row.user()),
+        ":campaign" => Value::Bytes(row.campaign().as_bytes().to_vec()),
+        ":seat" => Value::UInt(row.seat().into()),
+        ":nth" => Value::UInt(row.nth().into()),
+        ":granted_at" => utc(row.at()),
+        ":seq" => Value::UInt(row.seq().get()),
         other => unreachable!("{other} was refused when the ledger was opened"),
     })
 }

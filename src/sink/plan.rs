@@ -5,14 +5,14 @@ use std::collections::VecDeque;
 use super::feed::{Item, What};
 use super::lines::{Lines, Verdict};
 use crate::core::Users;
-use crate::grant::{Grant, GrantUser};
-use crate::ids::Millis;
+use crate::grant::{Entry, GrantUser};
+use crate::ids::{Lsn, Millis};
 use crate::ledger::{DeadLetter, LedgerSettings, Move};
 
 /// What a transaction does, and what the world looks like afterwards.
 #[derive(Debug)]
 pub(super) struct Plan {
-    pub(super) rows: Vec<Grant>,
+    pub(super) rows: Vec<Entry>,
     pub(super) dead: Vec<DeadLetter>,
     pub(super) moves: Vec<Move>,
     /// The partitions afterwards.
@@ -91,7 +91,7 @@ impl Plan {
                         );
                         self.dead.push(dead(reason, raw.as_deref().unwrap_or(&super::feed::Raw::default())));
                     }
-                    Verdict::Apply => self.rows.push(grant.clone()),
+                    Verdict::Apply => self.rows.push(Entry::Grant { grant: grant.clone(), after: Lsn::ZERO }),
                 }
             }
             What::Bad { reason, place, raw } => {

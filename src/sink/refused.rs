@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use super::feed::{Item, Raw, What};
-use crate::grant::Grant;
+use crate::grant::{Entry, Grant};
 use crate::ids::Lsn;
 use crate::ledger::{InPlace, Ledger, LedgerError};
 use crate::wire::kafka::{GrantRecord, Key, Value, encode};
@@ -16,16 +16,17 @@ use crate::wire::kafka::{GrantRecord, Key, Value, encode};
 pub(super) fn judge(
     ledger: &mut dyn Ledger,
     waiting: &mut VecDeque<Item>,
-    row: &Grant,
+    row: &Entry,
     line: &str,
 ) -> Result<(), LedgerError> {
-    let is_it = |item: &Item| matches!(&item.what, What::Grant { grant, .. } if grant == row);
+    let as_entry = |grant: &Grant| Entry::Grant { grant: grant.clone(), after: Lsn::ZERO };
+    let is_it = |item: &Item| matches!(&item.what, What::Grant { grant, .. } if as_entry(grant) == *row);
     match ledger.in_place_of(row)? {
         InPlace::Same => {
             // What comes behind it is likely to be there too.
             for item in waiting.iter_mut().skip_while(|item| !is_it(item)) {
                 if let What::Grant { grant, there, .. } = &mut item.what {
-                    if grant != row && ledger.in_place_of(grant)? != InPlace::Same {
+                    if as_entry(grant) != *row && ledger.in_place_of(&as_entry(grant))? != InPlace::Same {
                         break;
                     }
                     *there = true;

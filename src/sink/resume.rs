@@ -3,6 +3,7 @@
 use super::feed::FeedError;
 use super::source::GrantSource;
 use super::worker::Fault;
+use crate::grant::Entry;
 use crate::ids::Lsn;
 use crate::journal::Campaigns;
 use crate::ledger::{InPlace, Ledger, LedgerError, Position};
@@ -65,10 +66,10 @@ pub(super) fn compare(
     }
     let differs = match found {
         None => Some(format!("the journal has no grant at {last}, which the ledger stored last")),
-        Some(row) => match ledger.in_place_of(&row)? {
+        Some(grant) => match ledger.in_place_of(&Entry::Grant { grant: grant.clone(), after: Lsn::ZERO })? {
             InPlace::Same => None,
-            InPlace::Other(there) => Some(format!("the journal says {row}, there is {there}")),
-            InPlace::Nothing => Some(format!("the journal says {row}, there is no row")),
+            InPlace::Other(there) => Some(format!("the journal says {grant}, there is {there}")),
+            InPlace::Nothing => Some(format!("the journal says {grant}, there is no row")),
         },
     };
     differs.map_or(Ok(()), |differs| {

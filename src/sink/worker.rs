@@ -16,7 +16,7 @@ use super::rows::stored_elsewhere;
 use super::stop::Stop;
 use super::trouble::Trouble;
 use crate::edge::{draw, now, wall};
-use crate::grant::Grant;
+use crate::grant::Entry;
 use crate::ledger::{Batch, DeadLetter, Ledger, LedgerError, LedgerSettings, Move};
 use crate::metrics::Figures;
 use crate::watermark::Watermarks;
@@ -361,13 +361,13 @@ impl Worker {
     }
 
     /// One transaction.
-    pub(super) fn store(&mut self, rows: &[Grant], dead: &[DeadLetter], moves: &[Move]) -> Result<(), LedgerError> {
+    pub(super) fn store(&mut self, entries: &[Entry], dead: &[DeadLetter], moves: &[Move]) -> Result<(), LedgerError> {
         let began = now();
         let (epoch, owner) = (self.place.epoch(), self.owner.as_str());
-        self.ledger.store(&Batch { epoch, owner, moves, rows, dead })?;
+        self.ledger.store(&Batch { epoch, owner, moves, entries, dead })?;
         metrics::histogram!("coupon_gate_ledger_commit_seconds").record(now().duration_since(began));
         self.progress.written = now();
-        self.count(rows.len());
+        self.count(entries.len());
         self.figures.dead_letters.add(dead.len() as u64);
         Ok(())
     }

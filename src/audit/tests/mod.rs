@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::core::{Core, Event, Terms, Users};
-use crate::grant::{Grant, GrantUser};
+use crate::grant::{Entry, Grant, GrantUser};
 use crate::ids::{CampaignId, LogId, Millis, Seat, User};
 use crate::journal::memory::MemoryDisk;
 use crate::journal::{Appendfsync, Hooks, Journal, Open, Options, Room};
@@ -202,7 +202,9 @@ impl World {
         let claimed = ledger.claim("test", &[], moves).unwrap();
         let again = |to: &Move| Move { expected: Some((to.next, to.last_seq)), ..to.clone() };
         let again: Vec<Move> = moves.iter().map(again).collect();
-        let batch = Batch { epoch: claimed[0].epoch, owner: "test", moves: &again, rows: grants, dead: &[] };
+        let entries: Vec<Entry> =
+            grants.iter().map(|grant| Entry::Grant { grant: grant.clone(), after: Lsn::ZERO }).collect();
+        let batch = Batch { epoch: claimed[0].epoch, owner: "test", moves: &again, entries: &entries, dead: &[] };
         ledger.store(&batch).unwrap();
     }
 

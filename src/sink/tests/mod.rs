@@ -164,6 +164,7 @@ impl Bench {
             users: self.settings.users,
             create: self.settings.create,
             also: self.settings.also.clone(),
+            also_return: self.settings.also_return.clone(),
             pause_when: self.settings.pause_when.clone(),
         });
         let trip = ledger.trip.clone();
