@@ -3,9 +3,9 @@
 use std::fmt;
 
 use crate::core::Users;
-use crate::grant::{Grant, GrantUser};
+use crate::grant::{Entry, Grant, GrantUser, Kind};
 use crate::ledger::{DeadLetter, InPlace, Ledger, LedgerError, LedgerSettings};
-use crate::wire::kafka::{Parsed, parse};
+use crate::wire::kafka::{EntryRecord, Parsed, parse};
 
 /// What became of a letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,8 +63,9 @@ impl Store {
         let headers = letter.record_headers();
         // A record's own time is not kept with it, but for the one in a JSON value.
         let at = Some(grant_time(letter).unwrap_or(letter.at));
-        let grant = match parse(letter.key.as_deref(), letter.value.as_deref(), at, &headers) {
-            Parsed::Grant(record) => record.grant,
+        let grant = match parse(Kind::Grant, letter.key.as_deref(), letter.value.as_deref(), at, &headers) {
+            Parsed::Entry(EntryRecord { entry: Entry::Grant { grant, .. }, .. }) => grant,
+            Parsed::Entry(_) => unreachable!("what is read as a grant is none other"),
             Parsed::Bad(bad) => return Ok(Outcome::Refused(bad.reason)),
             Parsed::Foreign => return Ok(Outcome::Refused("it has none of our headers".into())),
         };
