@@ -7,6 +7,7 @@ use super::book::{Book, Layout, Seen};
 use super::findings::{Kind, Place};
 use super::page::{Entry, Page};
 use super::progress::Progress;
+use crate::grant;
 use crate::ids::{LogId, Lsn};
 use crate::ledger::{DeadLetter, LedgerError, LedgerReader, Position, journal_source};
 use crate::wire::kafka::{Key, Parsed, parse, partition_of};
@@ -112,8 +113,14 @@ pub enum ReadError {
 
 /// The grant that a dead letter claims to be.
 fn meant(letter: &DeadLetter) -> Option<(LogId, Lsn)> {
-    match parse(letter.key.as_deref(), letter.value.as_deref(), Some(letter.at), &letter.record_headers()) {
-        Parsed::Grant(record) => Some((record.grant.log, record.grant.seq)),
+    match parse(
+        grant::Kind::Grant,
+        letter.key.as_deref(),
+        letter.value.as_deref(),
+        Some(letter.at),
+        &letter.record_headers(),
+    ) {
+        Parsed::Entry(record) => Some((record.entry.log(), record.entry.seq())),
         Parsed::Bad(bad) => bad.place.map(|(log, seq, _)| (log, seq)),
         Parsed::Foreign => None,
     }

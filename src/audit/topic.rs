@@ -8,10 +8,10 @@ use super::AuditError;
 use super::book::{Book, Judged, Seen};
 use super::findings::{Kind, Place};
 use super::progress::Progress;
-use crate::grant::Grant;
+use crate::grant::{self, Entry, Grant};
 use crate::ids::{LogId, Lsn};
 use crate::kafka::{Bounds, Cluster, KafkaError, Record};
-use crate::wire::kafka::{Bad, GrantRecord, Parsed, parse};
+use crate::wire::kafka::{Bad, EntryRecord, Parsed, parse};
 
 /// Other journals in the topic that are counted each for itself.
 const OTHERS_MAX: usize = 100;
@@ -167,17 +167,18 @@ impl Line<'_> {
         if self.facts.records.is_multiple_of(SHOWN_EVERY) {
             self.progress.at(self.facts.records, self.total);
         }
-        match parse(record.key.as_deref(), record.value.as_deref(), record.at, &record.headers) {
+        match parse(grant::Kind::Grant, record.key.as_deref(), record.value.as_deref(), record.at, &record.headers) {
             Parsed::Foreign => self.facts.foreign += 1,
             Parsed::Bad(bad) => self.bad(record, &bad),
-            Parsed::Grant(found) if found.grant.log != self.book.log() => {
-                let known = self.facts.others.len() < OTHERS_MAX || self.facts.others.contains_key(&found.grant.log);
+            Parsed::Entry(found) if found.entry.log() != self.book.log() => {
+                let log = found.entry.log();
+                let known = self.facts.others.len() < OTHERS_MAX || self.facts.others.contains_key(&log);
                 match known {
-                    true => *self.facts.others.entry(found.grant.log).or_default() += 1,
+                    true => *self.facts.others.entry(log).or_default() += 1,
                     false => self.facts.further += 1,
                 }
             }
-            Parsed::Grant(found) => {
+            Parsed::Entry(found) => {
                 if let Err(error) = self.ours(record, &found) {
                     self.trouble = Some(error);
                     return ControlFlow::Break(());
@@ -203,8 +204,10 @@ impl Line<'_> {
         }
     }
 
-    fn ours(&mut self, record: &Record, found: &GrantRecord) -> Result<(), AuditError> {
-        let GrantRecord { grant, prev, .. } = found;
+    fn ours(&mut self, record: &Record, found: &EntryRecord) -> Result<(), AuditError> {
+        let EntryRecord { entry: Entry::Grant { grant, .. }, prev } = found else {
+            unreachable!("what is read as a grant is none other");
+        };
         let last = self.last_of(grant.log, *prev);
         if *prev > last {
             self.facts.early += 1;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::core::Users;
 use crate::grant::{Entry, GrantUser};
-use crate::ledger::{DeadLetter, InPlace, Ledger, LedgerError, LedgerSettings};
+use crate::ledger::{self, DeadLetter, InPlace, Ledger, LedgerError, LedgerSettings};
 use crate::wire::kafka::{Parsed, parse};
 
 /// What became of a letter.
@@ -63,16 +63,17 @@ impl Store {
         let headers = letter.record_headers();
         // A record's own time is not kept with it, but for the one in a JSON value.
         let at = Some(grant_time(letter).unwrap_or(letter.at));
-        let entry = match parse(letter.key.as_deref(), letter.value.as_deref(), at, &headers) {
-            Parsed::Grant(record) => Entry::Grant { grant: record.grant, after: record.after },
+        let kind = ledger::kind_of_source(&letter.source);
+        let entry = match parse(kind, letter.key.as_deref(), letter.value.as_deref(), at, &headers) {
+            Parsed::Entry(record) => record.entry,
             Parsed::Bad(bad) => return Ok(Outcome::Refused(bad.reason)),
             Parsed::Foreign => return Ok(Outcome::Refused("it has none of our headers".into())),
         };
-        let kind = match entry.user() {
+        let users = match entry.user() {
             GrantUser::Int(_) => Users::Int,
             GrantUser::Any(_) => Users::Any,
         };
-        if !self.settings.carries(kind) {
+        if !self.settings.carries(users) {
             return Ok(Outcome::Refused(format!("{entry}: the ledger's users are numbers (--ledger-users bigint)")));
         }
         let entries = match self.ledger.in_place_of(&entry)? {

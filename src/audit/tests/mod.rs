@@ -20,7 +20,7 @@ use crate::journal::{Appendfsync, Hooks, Journal, Open, Options, Room};
 use crate::kafka::Outgoing;
 use crate::kafka::memory::MemoryCluster;
 use crate::ledger::{Batch, LedgerAt, Move, UserColumn, journal_source};
-use crate::wire::kafka::{GrantRecord, Value, encode};
+use crate::wire::kafka::{EntryRecord, Value, encode};
 
 const NOW: Millis = Millis(1_732_259_723_123);
 const TOPIC: &str = "coupon_create";
@@ -42,6 +42,12 @@ struct World {
     /// The last one in each partition.
     last: Vec<Lsn>,
     _calm: RwLockReadGuard<'static, ()>,
+}
+
+/// The grant of a record.
+fn grant_in(record: &mut EntryRecord) -> &mut Grant {
+    let Entry::Grant { grant, .. } = &mut record.entry else { panic!("it is a return") };
+    grant
 }
 
 impl World {
@@ -152,15 +158,15 @@ impl World {
     }
 
     /// The record of a grant, in its turn.
-    fn record(&mut self, grant: &Grant) -> (u32, GrantRecord) {
-        let partition = self.key.partition(grant, self.partitions);
+    fn record(&mut self, grant: &Grant) -> (u32, EntryRecord) {
+        let partition = self.key.partition(&grant.clone().into(), self.partitions);
         let prev = std::mem::replace(&mut self.last[partition as usize], grant.seq);
-        (partition, GrantRecord { grant: grant.clone(), prev, after: Lsn::ZERO })
+        (partition, EntryRecord { entry: grant.clone().into(), prev })
     }
 
-    fn send(&self, partition: u32, record: &GrantRecord) {
+    fn send(&self, partition: u32, record: &EntryRecord) {
         let (key, value, headers) = encode(record, self.key, self.value);
-        self.cluster.add(TOPIC, Outgoing { partition, at: NOW, key, value, headers });
+        self.cluster.add(TOPIC, Outgoing { topic: 0, partition, at: NOW, key, value, headers });
     }
 
     fn publish(&mut self, grants: &[Grant]) {

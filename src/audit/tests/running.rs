@@ -157,13 +157,13 @@ fn retention_that_works_while_the_topic_is_read_is_followed() {
         }
         fn writer(
             &mut self,
-            topic: &str,
+            topics: &[&str],
             on_ack: Box<dyn Fn() + Send + Sync>,
         ) -> Result<Box<dyn crate::kafka::Writer>, KafkaError> {
-            self.0.writer(topic, on_ack)
+            self.0.writer(topics, on_ack)
         }
-        fn follower(&mut self, topic: &str, from: &[u64]) -> Result<Box<dyn crate::kafka::Follower>, KafkaError> {
-            self.0.follower(topic, from)
+        fn follower(&mut self, from: &[(&str, Vec<u64>)]) -> Result<Box<dyn crate::kafka::Follower>, KafkaError> {
+            self.0.follower(from)
         }
     }
     let mut world = World::new(1, Key::Campaign, Value::Long);
