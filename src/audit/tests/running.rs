@@ -178,6 +178,7 @@ fn retention_that_works_while_the_topic_is_read_is_followed() {
         topic: Some(TopicAt {
             cluster: Ok(Box::new(Shrinking(world.cluster.clone()))),
             name: TOPIC.into(),
+            cancel: None,
             key: world.key,
         }),
         ledger: None,
