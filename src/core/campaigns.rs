@@ -486,6 +486,12 @@ impl Core {
         roster.is_out(seat).then(|| roster.row(seat).until.is_some())
     }
 
+    /// The position by which the world knows the last return of a campaign that can be claimed from; `Lsn::ZERO` where nothing
+    /// came back.
+    pub fn last_return(&self, id: CampaignId) -> Lsn {
+        self.campaigns.get(id).roster.last_return()
+    }
+
     /// Who has a seat of a campaign that can be claimed from; somebody has it.
     pub fn user_at(&self, id: CampaignId, seat: Seat) -> User<'_> {
         self.campaigns.get(id).roster.row(seat).user

@@ -82,7 +82,15 @@ impl Copy {
         let (mut broker, mut ledger) = (outside.broker.clone(), outside.database.clone());
         let cluster = (outside.route == Route::Both).then_some(&mut broker as &mut dyn Cluster);
         let ledger = Some(&mut ledger as &mut dyn LedgerReader);
-        by_hand::run(&disk, Path::new(DATA), options, from, (cluster, TOPIC), ledger, &self.terms(now))
+        by_hand::run(
+            &disk,
+            Path::new(DATA),
+            options,
+            from,
+            (cluster, by_hand::Topics { grants: TOPIC, returns: None }),
+            ledger,
+            &self.terms(now),
+        )
     }
 
     /// What the operator knows of the campaigns that the copy has, too: of others nobody kept the terms.
