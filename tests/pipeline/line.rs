@@ -40,7 +40,17 @@ impl Line {
     /// The same, never started.
     pub fn stopped(bootstrap: &str, ledger: &Database, more: &[&str]) -> Line {
         let topic = unique("coupon_create");
-        let world = ["--kafka-brokers", bootstrap, "--kafka-topic", &topic, "--ledger", &ledger.url];
+        let returns = topic.replace("create", "cancel");
+        let world = [
+            "--kafka-brokers",
+            bootstrap,
+            "--kafka-topic",
+            &topic,
+            "--kafka-cancel-topic",
+            &returns,
+            "--ledger",
+            &ledger.url,
+        ];
         let options = [&world[..], &["--kafka-partitions", "2"], more].concat();
         let gate = Gate::stopped(&options);
         let world = world.map(str::to_owned).to_vec();
