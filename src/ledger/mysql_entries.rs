@@ -120,7 +120,7 @@ fn insert(conn: &mut Conn, users: UserColumn, rows: &[Entry]) -> mysql::Result<u
         values.push(Value::UInt(row.seq().get()));
     }
     let sql = format!("{INSERT}{}", vec!["(?,?,?,?,?,?,?)"; rows.len()].join(","));
-    execute(conn, &sql, values, rows.len() == ROWS_PER_STATEMENT)
+    execute(conn, &sql, values, matches!(rows.len(), 1 | ROWS_PER_STATEMENT))
 }
 
 /// The rows of the grants of `returns` once more, among the returns; how many there were.
@@ -131,14 +131,14 @@ fn copy_back(conn: &mut Conn, returns: &[Entry]) -> mysql::Result<u64> {
         values.extend(its_grant(back));
     }
     let sql = format!("{COPY_BACK}{}", vec![GRANT_AS_RETURN; returns.len()].join(" UNION ALL "));
-    execute(conn, &sql, values, returns.len() == RETURNS_PER_STATEMENT)
+    execute(conn, &sql, values, matches!(returns.len(), 1 | RETURNS_PER_STATEMENT))
 }
 
 /// Those rows no longer among the grants.
 fn remove(conn: &mut Conn, returns: &[Entry]) -> mysql::Result<u64> {
     let sql = format!("DELETE FROM coupon_grant WHERE {}", vec![ITS_GRANT; returns.len()].join(" OR "));
     let values = returns.iter().flat_map(its_grant).collect();
-    execute(conn, &sql, values, returns.len() == RETURNS_PER_STATEMENT)
+    execute(conn, &sql, values, matches!(returns.len(), 1 | RETURNS_PER_STATEMENT))
 }
 
 /// What [`ITS_GRANT`] asks for.
