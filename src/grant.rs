@@ -148,6 +148,13 @@ impl Entry {
     }
 }
 
+/// A grant that nothing must be applied before.
+impl From<Grant> for Entry {
+    fn from(grant: Grant) -> Entry {
+        Entry::Grant { grant, after: Lsn::ZERO }
+    }
+}
+
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -169,6 +176,14 @@ pub enum Kind {
 impl Kind {
     /// Both.
     pub const ALL: [Kind; 2] = [Kind::Grant, Kind::Return];
+
+    /// Its word in records and messages.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Grant => "grant",
+            Kind::Return => "return",
+        }
+    }
 }
 
 /// A partition of the topic of one kind. Both topics have the same number of them, and lanes are numbered so that one more

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use super::known::{Known, Says, same_user};
 use super::{CatchUpError, Differences};
-use crate::grant::{Grant, GrantUser};
+use crate::grant::{Entry, Grant, GrantUser, Kind};
 use crate::ids::{LogId, Lsn, Millis};
 use crate::kafka::{Bounds, Cluster, Record};
 use crate::ledger::{LedgerReader, Position, journal_source};
 use crate::limits;
-use crate::wire::kafka::{Parsed, parse};
+use crate::wire::kafka::{EntryRecord, Parsed, parse};
 
 /// Rows of the ledger read at a time.
 const PAGE_ROWS: usize = 5_000;
@@ -200,7 +200,8 @@ pub(super) fn read_topic(cluster: &mut dyn Cluster, topic: &str, intake: &mut In
         let Bounds { low, high } = cluster.bounds(topic, partition)?;
         cluster.read(topic, partition, low..high, &mut |record| {
             match parsed(&record) {
-                Parsed::Grant(record) => intake.take(record.grant),
+                Parsed::Entry(EntryRecord { entry: Entry::Grant { grant, .. }, .. }) => intake.take(grant),
+                Parsed::Entry(_) => unreachable!("what is read as a grant is none other"),
                 Parsed::Bad(bad) => {
                     tracing::warn!("kafka: {topic}/{partition}:{}: {}; passed over", record.offset, bad.reason);
                     intake.unreadable += 1;
@@ -214,5 +215,5 @@ pub(super) fn read_topic(cluster: &mut dyn Cluster, topic: &str, intake: &mut In
 }
 
 fn parsed(record: &Record) -> Parsed {
-    parse(record.key.as_deref(), record.value.as_deref(), record.at, &record.headers)
+    parse(Kind::Grant, record.key.as_deref(), record.value.as_deref(), record.at, &record.headers)
 }

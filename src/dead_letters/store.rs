@@ -60,23 +60,20 @@ impl Store {
     /// # Errors
     /// Only what concerns the whole ledger.
     pub fn retry(&mut self, letter: &DeadLetter) -> Result<Outcome, LedgerError> {
-        if kind_of(letter) == Kind::Return {
-            // Here the record of a return is to be read, as a grant's is below.
-            return Ok(Outcome::Refused("it is a return, and this release reads letters of grants alone".into()));
-        }
         let headers = letter.record_headers();
         // A record's own time is not kept with it, but for the one in a JSON value.
         let at = Some(grant_time(letter).unwrap_or(letter.at));
-        let entry = match parse(letter.key.as_deref(), letter.value.as_deref(), at, &headers) {
-            Parsed::Grant(record) => Entry::Grant { grant: record.grant, after: record.after },
+        let kind = kind_of(letter);
+        let entry = match parse(kind, letter.key.as_deref(), letter.value.as_deref(), at, &headers) {
+            Parsed::Entry(record) => record.entry,
             Parsed::Bad(bad) => return Ok(Outcome::Refused(bad.reason)),
             Parsed::Foreign => return Ok(Outcome::Refused("it has none of our headers".into())),
         };
-        let kind = match entry.user() {
+        let users = match entry.user() {
             GrantUser::Int(_) => Users::Int,
             GrantUser::Any(_) => Users::Any,
         };
-        if !self.settings.carries(kind) {
+        if !self.settings.carries(users) {
             return Ok(Outcome::Refused(format!("{entry}: the ledger's users are numbers (--ledger-users bigint)")));
         }
         let entries = match self.ledger.in_place_of(&entry)? {

@@ -7,7 +7,7 @@ use super::*;
 use crate::grant::{Entry, Grant, GrantUser};
 use crate::ids::{LogId, Lsn, Millis};
 use crate::ledger::{Batch, LedgerAt, Move};
-use crate::wire::kafka::{GrantRecord, Key, Value, encode};
+use crate::wire::kafka::{EntryRecord, Key, Value, encode};
 
 const LOG: LogId = LogId([7; 16]);
 const SOURCE: &str = "kafka:c:coupon_create";
@@ -18,7 +18,7 @@ fn grant(seat: u32, user: GrantUser) -> Grant {
 }
 
 fn letter(position: u64, grant: &Grant, value: Value) -> DeadLetter {
-    let record = GrantRecord { grant: grant.clone(), prev: Lsn::ZERO, after: Lsn::ZERO };
+    let record = EntryRecord { entry: grant.clone().into(), prev: Lsn::ZERO };
     let (key, value, headers) = encode(&record, Key::Campaign, value);
     let headers: serde_json::Map<String, Json> =
         headers.into_iter().map(|(name, value)| (name.to_owned(), String::from_utf8(value).unwrap().into())).collect();

@@ -1,14 +1,16 @@
-//! The reading side of a whole topic, from offsets that somebody else remembers.
+//! The reading side of whole topics, from offsets that somebody else remembers.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError as Fault, RDKafkaErrorCode as Code};
+use rdkafka::message::Message;
+use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::closing::close;
 use super::faults::{explain, gone, is_about_connections, is_absent};
-use super::librdkafka::{Reading, client, watermarks};
+use super::librdkafka::{Reading, client, number, watermarks};
 use super::properties::Role;
 use super::reader::{assignment, is_about_groups, record, until};
 use super::voice::Voice;
@@ -18,14 +20,21 @@ use super::{Follower, KafkaError, KafkaSettings, Record};
 const REQUEST: Duration = Duration::from_secs(5);
 
 pub(super) struct Following {
-    topic: Arc<str>,
+    /// In the order in which they are told.
+    topics: Vec<Topic>,
     /// There until the drop.
     client: Option<Reading>,
     voice: Voice,
+    /// Partitions that are not fetched: the place of the topic, the number.
+    held: BTreeSet<(usize, u32)>,
+    state: State,
+}
+
+/// One of the topics.
+struct Topic {
+    name: String,
     /// The offset to come, of each partition.
     next: Vec<u64>,
-    paused: bool,
-    state: State,
 }
 
 enum State {
@@ -36,15 +45,10 @@ enum State {
 }
 
 impl Following {
-    pub fn new(
-        settings: &KafkaSettings,
-        voice: &Voice,
-        topic: Arc<str>,
-        from: &[u64],
-    ) -> Result<Following, KafkaError> {
+    pub fn new(settings: &KafkaSettings, voice: &Voice, from: &[(&str, Vec<u64>)]) -> Result<Following, KafkaError> {
         let client = Some(client(settings, Role::Follower, voice)?);
-        let following =
-            Following { topic, client, voice: voice.clone(), next: from.to_vec(), paused: false, state: State::Reads };
+        let topics = from.iter().map(|(name, next)| Topic { name: (*name).to_owned(), next: next.clone() }).collect();
+        let following = Following { topics, client, voice: voice.clone(), held: BTreeSet::new(), state: State::Reads };
         following.assign()?;
         Ok(following)
     }
@@ -54,36 +58,58 @@ impl Following {
     }
 
     fn what(&self) -> String {
-        format!("reading {}", self.topic)
+        let names: Vec<&str> = self.topics.iter().map(|topic| topic.name.as_str()).collect();
+        format!("reading {}", names.join(" and "))
+    }
+
+    fn explain(&self, fault: &Fault) -> KafkaError {
+        explain(&self.voice, &self.what(), fault)
     }
 
     /// Reads on at the next offsets; what was fetched and not handed out is fetched again.
     fn assign(&self) -> Result<(), KafkaError> {
-        let from: Vec<(i32, u64)> = (0..).zip(self.next.iter().copied()).collect();
-        let list = assignment(&self.topic, &from)?;
-        let assigned = self.client().assign(&list).and_then(|()| match self.paused {
-            true => self.client().pause(&list),
-            false => Ok(()),
-        });
-        assigned.map_err(|fault| explain(&self.voice, &self.what(), &fault))
+        let partitions = self
+            .topics
+            .iter()
+            .flat_map(|topic| (0..).zip(&topic.next).map(|(partition, next)| (topic.name.as_str(), partition, *next)));
+        self.client().assign(&assignment(partitions)?).map_err(|fault| self.explain(&fault))?;
+        self.pause(&self.held)
+    }
+
+    /// What was fetched and not handed out is forgotten. When librdkafka lets the partition go again, it fetches from
+    /// behind the last record that it handed out.
+    fn pause(&self, partitions: &BTreeSet<(usize, u32)>) -> Result<(), KafkaError> {
+        let paused = self.client().pause(&self.list(partitions)?);
+        paused.map_err(|fault| self.explain(&fault))
+    }
+
+    fn list(&self, partitions: &BTreeSet<(usize, u32)>) -> Result<TopicPartitionList, KafkaError> {
+        let mut list = TopicPartitionList::new();
+        for (topic, partition) in partitions {
+            let topic = &self.topics[*topic].name;
+            list.add_partition(topic, number(topic, *partition)?);
+        }
+        Ok(list)
     }
 
     /// Which partition does not have the offset to come.
     fn search(&mut self) -> KafkaError {
-        for (partition, next) in (0..).zip(self.next.iter().copied()) {
-            match watermarks(self.client(), &self.topic, partition, REQUEST) {
-                Ok(kept) if next < kept.low || next > kept.high => {
-                    let error = gone(&self.topic, partition.unsigned_abs(), next, kept);
-                    self.state = State::Ended(error.clone());
-                    return error;
+        for topic in &self.topics {
+            for (partition, next) in (0..).zip(topic.next.iter().copied()) {
+                match watermarks(self.client(), &topic.name, partition, REQUEST) {
+                    Ok(kept) if next < kept.low || next > kept.high => {
+                        let error = gone(&topic.name, partition.unsigned_abs(), next, kept);
+                        self.state = State::Ended(error.clone());
+                        return error;
+                    }
+                    Ok(_) => {}
+                    Err(fault) => return self.explain(&fault),
                 }
-                Ok(_) => {}
-                Err(fault) => return explain(&self.voice, &self.what(), &fault),
             }
         }
         // The end went back and forward again meanwhile: what follows are other records than those that were there.
-        let line =
-            format!("{}: an offset to come is not there, or not the one that was; it is not known which", self.topic);
+        let what = self.what();
+        let line = format!("{what}: an offset to come is not there, or not the one that was; it is not known which");
         let error = KafkaError::Gone { partition: 0, line };
         self.state = State::Ended(error.clone());
         error
@@ -99,7 +125,7 @@ impl Following {
             self.state = State::Searches;
             return Some(self.search());
         }
-        let error = explain(&self.voice, &self.what(), fault);
+        let error = self.explain(fault);
         if matches!(fault, Fault::MessageConsumptionFatal(_)) {
             self.state = State::Ended(error.clone());
         } else if !is_absent(code) && matches!(error, KafkaError::Unavailable(_)) {
@@ -111,13 +137,17 @@ impl Following {
         Some(error)
     }
 
-    fn poll(&self, patience: Duration) -> Option<Result<Record, Fault>> {
-        self.client().poll(patience).map(|polled| polled.map(|message| record(&message)))
+    fn poll(&self, patience: Duration) -> Option<Result<(usize, Record), Fault>> {
+        let polled = self.client().poll(patience)?;
+        Some(polled.map(|message| {
+            let topic = self.topics.iter().position(|topic| topic.name == message.topic());
+            (topic.expect("only what was assigned comes"), record(&message))
+        }))
     }
 }
 
 impl Follower for Following {
-    fn next(&mut self, patience: Duration) -> Result<Option<Record>, KafkaError> {
+    fn next(&mut self, patience: Duration) -> Result<Option<(usize, Record)>, KafkaError> {
         match &self.state {
             State::Reads => {}
             State::Searches => return Err(self.search()),
@@ -128,11 +158,12 @@ impl Follower for Following {
         loop {
             match self.poll(until(deadline)) {
                 None => return Ok(None),
-                Some(Ok(record)) => {
-                    let next = self.next.get_mut(record.partition as usize).expect("only what was assigned comes");
+                Some(Ok((topic, record))) => {
+                    let next = self.topics[topic].next.get_mut(record.partition as usize);
+                    let next = next.expect("only what was assigned comes");
                     if record.offset >= *next {
                         *next = record.offset + 1;
-                        return Ok(Some(record));
+                        return Ok(Some((topic, record)));
                     }
                 }
                 Some(Err(fault)) => {
@@ -144,20 +175,12 @@ impl Follower for Following {
         }
     }
 
-    fn pause(&mut self) -> Result<(), KafkaError> {
-        let assigned = self.client().assignment();
-        let paused = assigned.and_then(|list| self.client().pause(&list));
-        paused.map_err(|fault| explain(&self.voice, &self.what(), &fault))?;
-        self.paused = true;
-        Ok(())
-    }
-
-    fn resume(&mut self) -> Result<(), KafkaError> {
-        let assigned = self.client().assignment();
-        let resumed = assigned.and_then(|list| self.client().resume(&list));
-        resumed.map_err(|fault| explain(&self.voice, &self.what(), &fault))?;
-        self.paused = false;
-        Ok(())
+    fn hold(&mut self, held: &[(usize, u32)]) -> Result<(), KafkaError> {
+        let held: BTreeSet<_> = held.iter().copied().collect();
+        self.pause(&held.difference(&self.held).copied().collect())?;
+        let let_go = self.list(&self.held.difference(&held).copied().collect())?;
+        self.held = held;
+        self.client().resume(&let_go).map_err(|fault| self.explain(&fault))
     }
 }
 

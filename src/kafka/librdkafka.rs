@@ -1,7 +1,6 @@
 //! The one implementation of [`Cluster`]: librdkafka.
 
 use std::ops::{ControlFlow, Range};
-use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -211,12 +210,12 @@ impl Cluster for Librdkafka {
         self.read_range(topic, partition, range, take)
     }
 
-    fn writer(&mut self, topic: &str, on_ack: Box<dyn Fn() + Send + Sync>) -> Result<Box<dyn Writer>, KafkaError> {
-        Ok(Box::new(Writing::new(&self.settings, &self.voice, topic, on_ack)?))
+    fn writer(&mut self, topics: &[&str], on_ack: Box<dyn Fn() + Send + Sync>) -> Result<Box<dyn Writer>, KafkaError> {
+        Ok(Box::new(Writing::new(&self.settings, &self.voice, topics, on_ack)?))
     }
 
-    fn follower(&mut self, topic: &str, from: &[u64]) -> Result<Box<dyn Follower>, KafkaError> {
-        Ok(Box::new(Following::new(&self.settings, &self.voice, Arc::from(topic), from)?))
+    fn follower(&mut self, from: &[(&str, Vec<u64>)]) -> Result<Box<dyn Follower>, KafkaError> {
+        Ok(Box::new(Following::new(&self.settings, &self.voice, from)?))
     }
 }
 

@@ -1,4 +1,4 @@
-//! # kafka - the topic, as the stream writes it and as sink, audit and catch-up read it
+//! # kafka - the topics, as the stream writes them and as sink, audit and catch-up read them
 //! What is needed of a Kafka cluster, as traits, and one thin adapter over librdkafka. Knows bytes, offsets and
 //! partitions; what a record means stands in `wire::kafka`.
 //! May use: `ids`.
@@ -63,7 +63,9 @@ pub struct Record {
 /// A record to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing {
-    /// To which partition.
+    /// To which topic: its place among those that the writer was made for.
+    pub topic: usize,
+    /// To which partition of it.
     pub partition: u32,
     /// Its time.
     pub at: Millis,
@@ -87,7 +89,9 @@ pub struct Bounds {
 /// What a delivered record got.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ack {
-    /// To which partition it was sent.
+    /// To which topic it was sent.
+    pub topic: usize,
+    /// To which partition of it.
     pub partition: u32,
     /// What was given with it.
     pub tag: u64,
@@ -135,16 +139,16 @@ pub trait Cluster: Send {
         take: &mut dyn FnMut(Record) -> ControlFlow<()>,
     ) -> Result<(), KafkaError>;
 
-    /// Who writes to `topic`: idempotent, gapless, without time-outs. `on_ack` is called, from another thread, when
+    /// Who writes to `topics`: idempotent, gapless, without time-outs. `on_ack` is called, from another thread, when
     /// there is something for `Writer::acks`.
-    fn writer(&mut self, topic: &str, on_ack: Box<dyn Fn() + Send + Sync>) -> Result<Box<dyn Writer>, KafkaError>;
+    fn writer(&mut self, topics: &[&str], on_ack: Box<dyn Fn() + Send + Sync>) -> Result<Box<dyn Writer>, KafkaError>;
 
-    /// Who follows partitions of a topic from the offsets `from`, one for each partition from 0 on. Of a topic that we
-    /// may not even see he hears nothing: ask for its partitions first.
-    fn follower(&mut self, topic: &str, from: &[u64]) -> Result<Box<dyn Follower>, KafkaError>;
+    /// Who follows the partitions of some topics, each from its own offsets: one for each partition from 0 on. Of a topic
+    /// that we may not even see he hears nothing: ask for its partitions first.
+    fn follower(&mut self, from: &[(&str, Vec<u64>)]) -> Result<Box<dyn Follower>, KafkaError>;
 }
 
-/// The sending side of one topic. Dropping it forgets what is not acknowledged; nothing of it is sent afterwards that
+/// The sending side of some topics: one producer, so that it ends for all of them at once. Dropping it forgets what is not acknowledged; nothing of it is sent afterwards that
 /// is not on its way already.
 pub trait Writer: Send {
     /// Sends `record`; its acknowledgement carries `tag`.
@@ -167,20 +171,18 @@ pub trait Writer: Send {
     fn in_flight(&self) -> usize;
 }
 
-/// The reading side of all partitions of one topic.
+/// The reading side of all partitions of some topics.
 pub trait Follower: Send {
-    /// The next record of any partition; `None` when none came within `patience`. Must be called again and again, also
-    /// while paused.
+    /// The next record of any partition, with the place of its topic among those that are followed; `None` when none came
+    /// within `patience`. Must be called again and again, also while all partitions are held.
     ///
     /// # Errors
     /// `Gone` where an offset is no longer (or not yet) there; this follower then ends.
-    fn next(&mut self, patience: Duration) -> Result<Option<Record>, KafkaError>;
+    fn next(&mut self, patience: Duration) -> Result<Option<(usize, Record)>, KafkaError>;
 
-    /// Fetches nothing until `resume`; records fetched before may still come.
-    fn pause(&mut self) -> Result<(), KafkaError>;
-
-    /// Ends a pause.
-    fn resume(&mut self) -> Result<(), KafkaError>;
+    /// From now on nothing is fetched from these partitions (the place of the topic, the number), and from all others.
+    /// Records fetched before may still come; none is lost or comes twice when a partition is let go again.
+    fn hold(&mut self, held: &[(usize, u32)]) -> Result<(), KafkaError>;
 }
 
 /// What can go wrong with a cluster: what, where, what to do next.

@@ -34,11 +34,13 @@ pub(super) fn record(message: &BorrowedMessage<'_>) -> Record {
 }
 
 /// From where each partition is read.
-pub(super) fn assignment(topic: &str, from: &[(i32, u64)]) -> Result<TopicPartitionList, KafkaError> {
-    let mut list = TopicPartitionList::with_capacity(from.len());
-    for (partition, offset) in from {
-        let offset = i64::try_from(*offset).map_err(|_| KafkaError::Unfit(format!("{offset} is no offset")))?;
-        let added = list.add_partition_offset(topic, *partition, Offset::Offset(offset));
+pub(super) fn assignment<'a>(
+    from: impl IntoIterator<Item = (&'a str, i32, u64)>,
+) -> Result<TopicPartitionList, KafkaError> {
+    let mut list = TopicPartitionList::new();
+    for (topic, partition, offset) in from {
+        let offset = i64::try_from(offset).map_err(|_| KafkaError::Unfit(format!("{offset} is no offset")))?;
+        let added = list.add_partition_offset(topic, partition, Offset::Offset(offset));
         added.map_err(|fault| KafkaError::Unfit(format!("{topic}:{partition}: {fault}")))?;
     }
     Ok(list)
@@ -62,7 +64,7 @@ impl Librdkafka {
         }
         let voice = self.voice.clone();
         let at = (topic, number(topic, partition)?);
-        let list = assignment(topic, &[(at.1, range.start)])?;
+        let list = assignment([(topic, at.1, range.start)])?;
         let client = self.client()?;
         let read = match client.assign(&list) {
             Ok(()) => read(client, &voice, at, &range, take),

@@ -24,7 +24,7 @@ const IN_FLIGHT_MAX: u64 = 20_000;
 const _: () = assert!(size_of::<usize>() == size_of::<u64>(), "a tag fits a pointer");
 
 pub(super) struct Writing {
-    topic: String,
+    topics: Vec<String>,
     /// There until the drop.
     producer: Option<ThreadedProducer<Deliveries>>,
     shared: Arc<Shared>,
@@ -54,7 +54,7 @@ struct State {
 /// What librdkafka tells the writer, on its own thread.
 struct Deliveries {
     voice: Voice,
-    topic: String,
+    topics: Vec<String>,
     shared: Arc<Shared>,
 }
 
@@ -94,17 +94,19 @@ impl ProducerContext for Deliveries {
                 if state.refused.is_some() {
                     return;
                 }
+                let topic = self.topics.iter().position(|topic| topic == message.topic());
+                let topic = topic.expect("a record is sent to one of the topics");
                 let partition = u32::try_from(message.partition()).expect("a record is sent to a partition");
                 // A repeated batch that the broker no longer remembers in full is acknowledged without offsets.
                 let offset = u64::try_from(message.offset()).ok();
-                state.acks.push_back(Ack { partition, tag: tag as u64, offset });
+                state.acks.push_back(Ack { topic, partition, tag: tag as u64, offset });
                 state.acks.len() == 1
             }
             Err((fault, message)) => {
                 let code = fault.rdkafka_error_code().unwrap_or(Code::Fail);
                 // What is purged is so because of another record, or because librdkafka gave up.
                 if state.refused.is_none() && !matches!(code, Code::PurgeQueue | Code::PurgeInflight) {
-                    let what = format!("writing to {}:{}", self.topic, message.partition());
+                    let what = format!("writing to {}:{}", message.topic(), message.partition());
                     state.refused = Some(explain_code(&self.voice, &what, code, &code.to_string()));
                 }
                 true
@@ -121,15 +123,15 @@ impl Writing {
     pub fn new(
         settings: &KafkaSettings,
         voice: &Voice,
-        topic: &str,
+        topics: &[&str],
         on_ack: Box<dyn Fn() + Send + Sync>,
     ) -> Result<Writing, KafkaError> {
         let shared = Arc::new(Shared { state: Mutex::default(), on_ack });
-        let deliveries = Deliveries { voice: voice.clone(), topic: topic.into(), shared: shared.clone() };
+        let topics: Vec<String> = topics.iter().map(|topic| (*topic).to_owned()).collect();
+        let deliveries = Deliveries { voice: voice.clone(), topics: topics.clone(), shared: shared.clone() };
         let config = properties::config(settings, Role::Writer);
         let producer = config.create_with_context(deliveries).map_err(|fault| unfit(settings, &fault))?;
-        let topic = topic.to_owned();
-        Ok(Writing { topic, producer: Some(producer), shared, voice: voice.clone(), sent: 0, taken: 0 })
+        Ok(Writing { topics, producer: Some(producer), shared, voice: voice.clone(), sent: 0, taken: 0 })
     }
 
     fn producer(&self) -> &ThreadedProducer<Deliveries> {
@@ -152,7 +154,7 @@ impl Writing {
         if code == Code::GaplessGuarantee && on_the_way {
             return Ok(());
         }
-        Err(explain_code(&self.voice, &format!("writing to {}", self.topic), code, &words))
+        Err(explain_code(&self.voice, &format!("writing to {}", self.topics.join(" and ")), code, &words))
     }
 }
 
@@ -162,12 +164,13 @@ impl Writer for Writing {
         if self.sent - self.taken >= IN_FLIGHT_MAX {
             return Ok(Sent::Full);
         }
+        let topic = &self.topics[record.topic];
         let headers = OwnedHeaders::new_with_capacity(record.headers.len());
         let headers = record.headers.iter().fold(headers, |headers, (name, value)| {
             headers.insert(Header { key: name, value: Some(value.as_slice()) })
         });
-        let mut outgoing = BaseRecord::<[u8], [u8], usize>::with_opaque_to(&self.topic, tag as usize)
-            .partition(number(&self.topic, record.partition)?)
+        let mut outgoing = BaseRecord::<[u8], [u8], usize>::with_opaque_to(topic, tag as usize)
+            .partition(number(topic, record.partition)?)
             .payload(&record.value)
             .timestamp(record.at.0)
             .headers(headers);
@@ -182,7 +185,7 @@ impl Writer for Writing {
                 let code = fault.rdkafka_error_code().unwrap_or(Code::Fail);
                 let fatal = self.producer().client().fatal_error();
                 let (code, words) = fatal.unwrap_or_else(|| (code, code.to_string()));
-                let what = format!("writing to {}:{}", self.topic, record.partition);
+                let what = format!("writing to {topic}:{}", record.partition);
                 let error = explain_code(&self.voice, &what, code, &words);
                 Err(self.shared.state().refused.get_or_insert(error).clone())
             }

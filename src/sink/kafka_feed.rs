@@ -10,12 +10,13 @@ use super::read_ahead::ReadAhead;
 use super::rows::Rows;
 use super::worker::Fault;
 use crate::edge::now;
+use crate::grant::{Entry, Kind};
 use crate::ids::{LogId, Lsn};
 use crate::kafka::{Bounds, Cluster, Follower, KafkaError, Record};
 use crate::ledger::{self, Ledger, Position};
 use crate::sabotage::{Sabotage, on};
 use crate::watermark::Watermarks;
-use crate::wire::kafka::{Bad, Parsed, parse};
+use crate::wire::kafka::{Bad, EntryRecord, Parsed, parse};
 
 /// How often the topic is asked whether it has more partitions.
 const COUNT_AGAIN: Duration = Duration::from_secs(30);
@@ -57,17 +58,16 @@ enum Reading {
 impl Reading {
     fn next(&mut self, patience: Duration) -> Result<Option<Item>, KafkaError> {
         match self {
-            Reading::Here(follower) => Ok(follower.next(patience)?.map(item)),
+            Reading::Here(follower) => Ok(follower.next(patience)?.map(|(_, record)| item(record))),
             Reading::Ahead(ahead) => ahead.next(patience),
         }
     }
 
-    fn pause(&mut self, pause: bool) -> Result<(), KafkaError> {
+    fn hold(&mut self, held: &[(usize, u32)]) -> Result<(), KafkaError> {
         match self {
-            Reading::Here(follower) if pause => follower.pause(),
-            Reading::Here(follower) => follower.resume(),
+            Reading::Here(follower) => follower.hold(held),
             Reading::Ahead(ahead) => {
-                ahead.pause(pause);
+                ahead.hold(held);
                 Ok(())
             }
         }
@@ -174,7 +174,7 @@ impl Feed for KafkaFeed {
 
     fn seek(&mut self, from: &[u64]) -> Result<(), FeedError> {
         let topic = self.topic.clone();
-        let (ahead, follower) = (self.ahead, self.cluster()?.follower(&topic, from)?);
+        let (ahead, follower) = (self.ahead, self.cluster()?.follower(&[(&topic, from.to_vec())])?);
         self.reading = Some(match ahead {
             true => Reading::Ahead(ReadAhead::start(follower, item)?),
             false => Reading::Here(follower),
@@ -202,7 +202,8 @@ impl Feed for KafkaFeed {
 
     fn pause(&mut self, pause: bool) -> Result<(), FeedError> {
         let reading = self.reading.as_mut().expect("a feed is paused after a seek");
-        Ok(reading.pause(pause)?)
+        let held: Vec<(usize, u32)> = (0..self.partitions).filter(|_| pause).map(|kpart| (0, kpart)).collect();
+        Ok(reading.hold(&held)?)
     }
 
     fn behind(&mut self, next: &[u64]) -> Result<u64, FeedError> {
@@ -242,7 +243,7 @@ impl Feed for KafkaFeed {
 }
 
 fn item(record: Record) -> Item {
-    let parsed = parse(record.key.as_deref(), record.value.as_deref(), record.at, &record.headers);
+    let parsed = parse(Kind::Grant, record.key.as_deref(), record.value.as_deref(), record.at, &record.headers);
     let (kpart, position) = (record.partition, record.offset);
     let raw = || Box::new(Raw { key: record.key, value: record.value, headers: record.headers });
     let parsed = match place_of_parsed(&parsed) {
@@ -253,9 +254,10 @@ fn item(record: Record) -> Item {
     };
     // What must be applied before a grant (`after`) is always a return, which is in another topic.
     let what = match parsed {
-        Parsed::Grant(parsed) => {
-            What::Grant { grant: parsed.grant, prev: Some(parsed.prev), there: false, raw: Some(raw()) }
+        Parsed::Entry(EntryRecord { entry: Entry::Grant { grant, .. }, prev }) => {
+            What::Grant { grant, prev: Some(prev), there: false, raw: Some(raw()) }
         }
+        Parsed::Entry(_) => unreachable!("what is read as a grant is none other"),
         Parsed::Foreign => What::Foreign,
         Parsed::Bad(bad) => What::Bad { reason: bad.reason, place: bad.place, raw: raw() },
     };
@@ -264,12 +266,12 @@ fn item(record: Record) -> Item {
 
 /// The journal and the `seq` of a record of ours.
 fn place_of(record: &Record) -> Option<(LogId, Lsn)> {
-    place_of_parsed(&parse(record.key.as_deref(), record.value.as_deref(), record.at, &record.headers))
+    place_of_parsed(&parse(Kind::Grant, record.key.as_deref(), record.value.as_deref(), record.at, &record.headers))
 }
 
 fn place_of_parsed(parsed: &Parsed) -> Option<(LogId, Lsn)> {
     match parsed {
-        Parsed::Grant(record) => Some((record.grant.log, record.grant.seq)),
+        Parsed::Entry(record) => Some((record.entry.log(), record.entry.seq())),
         Parsed::Bad(bad) => bad.place.map(|(log, seq, _)| (log, seq)),
         Parsed::Foreign => None,
     }

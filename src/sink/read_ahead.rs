@@ -2,9 +2,9 @@
 //! understood.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::feed::Item;
@@ -16,7 +16,7 @@ const CHUNK: usize = 500;
 /// Chunks that wait: together two transactions of the largest kind.
 const CHUNKS_MAX: usize = 16;
 
-/// How long one wait for records lasts before the words to end and to pause are looked for.
+/// How long one wait for records lasts before the words to end and to hold are looked for.
 const GLANCE: Duration = Duration::from_millis(100);
 
 type Chunk = Result<Vec<Item>, KafkaError>;
@@ -31,7 +31,7 @@ pub(super) struct ReadAhead {
 #[derive(Debug, Default)]
 struct Words {
     end: AtomicBool,
-    pause: AtomicBool,
+    held: Mutex<Vec<(usize, u32)>>,
 }
 
 impl ReadAhead {
@@ -69,9 +69,9 @@ impl ReadAhead {
         Ok(self.ready.pop_front())
     }
 
-    /// Fetches nothing more, or does so again.
-    pub(super) fn pause(&self, pause: bool) {
-        self.words.pause.store(pause, Ordering::Relaxed);
+    /// Fetches nothing more of these partitions, and of all others.
+    pub(super) fn hold(&self, held: &[(usize, u32)]) {
+        *self.words.held.lock().unwrap_or_else(PoisonError::into_inner) = held.to_vec();
     }
 }
 
@@ -83,15 +83,15 @@ impl Drop for ReadAhead {
 
 /// Reads until the end is asked for, nobody takes what was read, or the follower fails.
 fn read(mut follower: Box<dyn Follower>, words: &Words, chunks: &SyncSender<Chunk>, item: fn(Record) -> Item) {
-    let mut paused = false;
+    let mut held = Vec::new();
     while !words.end.load(Ordering::Relaxed) {
-        let pause = words.pause.load(Ordering::Relaxed);
-        if pause != paused {
-            paused = pause;
-            if let Err(error) = if pause { follower.pause() } else { follower.resume() } {
+        let wanted = words.held.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if wanted != held {
+            if let Err(error) = follower.hold(&wanted) {
                 let _nobody_listens = chunks.send(Err(error));
                 return;
             }
+            held = wanted;
         }
         let (chunk, failed) = fetch(follower.as_mut(), item);
         if !chunk.is_empty() && chunks.send(Ok(chunk)).is_err() {
@@ -110,7 +110,7 @@ fn fetch(follower: &mut dyn Follower, item: fn(Record) -> Item) -> (Vec<Item>, O
     let mut patience = GLANCE;
     while chunk.len() < CHUNK {
         match follower.next(patience) {
-            Ok(Some(record)) => chunk.push(item(record)),
+            Ok(Some((_, record))) => chunk.push(item(record)),
             Ok(None) => break,
             Err(error) => return (chunk, Some(error)),
         }
@@ -133,20 +133,16 @@ mod tests {
     }
 
     impl Follower for Finite {
-        fn next(&mut self, _patience: Duration) -> Result<Option<Record>, KafkaError> {
+        fn next(&mut self, _patience: Duration) -> Result<Option<(usize, Record)>, KafkaError> {
             if self.next == self.left {
                 return Err(KafkaError::Unavailable("the end".into()));
             }
             self.next += 1;
             let offset = self.next - 1;
-            Ok(Some(Record { partition: 0, offset, at: None, key: None, value: None, headers: Vec::new() }))
+            Ok(Some((0, Record { partition: 0, offset, at: None, key: None, value: None, headers: Vec::new() })))
         }
 
-        fn pause(&mut self) -> Result<(), KafkaError> {
-            Ok(())
-        }
-
-        fn resume(&mut self) -> Result<(), KafkaError> {
+        fn hold(&mut self, _held: &[(usize, u32)]) -> Result<(), KafkaError> {
             Ok(())
         }
     }

@@ -7,7 +7,7 @@ use super::feed::{Item, Raw, What};
 use crate::grant::{Entry, Grant};
 use crate::ids::Lsn;
 use crate::ledger::{InPlace, Ledger, LedgerError};
-use crate::wire::kafka::{GrantRecord, Key, Value, encode};
+use crate::wire::kafka::{EntryRecord, Key, Value, encode};
 
 /// Finds out which, and marks the record among those that wait. `line` is what the database said.
 ///
@@ -59,7 +59,7 @@ fn put_aside(item: &mut Item, line: &str) {
 
 /// The record that a topic would hold.
 fn as_record(grant: &Grant) -> Box<Raw> {
-    let record = GrantRecord { grant: grant.clone(), prev: Lsn::ZERO, after: Lsn::ZERO };
+    let record = EntryRecord { entry: grant.clone().into(), prev: Lsn::ZERO };
     let (key, value, headers) = encode(&record, Key::Campaign, Value::Json);
     let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), Some(value))).collect();
     Box::new(Raw { key, value: Some(value), headers })

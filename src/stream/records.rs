@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::grant::Grant;
+use crate::grant::{Entry, Kind};
 use crate::ids::Lsn;
 use crate::journal::{Batch, Campaigns, Disk, JournalError, NoSuchCampaign, Reader, kept_from};
 use crate::limits;
@@ -27,7 +27,7 @@ pub(super) struct Grants {
     reader: Reader,
     /// A batch of which not everything is in `ready`.
     batch: Option<Batch>,
-    ready: VecDeque<(Lsn, Grant)>,
+    ready: VecDeque<(Lsn, Entry)>,
     /// Everything up to here has been read: it is in `ready`, or was.
     read: Lsn,
 }
@@ -46,7 +46,7 @@ impl Grants {
 
     /// The next grant with its event's position; `pop` takes it. `None` where nothing is left up to `upto`, and after
     /// a stretch without grants: then `passed` has moved.
-    pub(super) fn front(&mut self, campaigns: &mut Campaigns, upto: Lsn) -> Result<Option<(Lsn, &Grant)>, Unreadable> {
+    pub(super) fn front(&mut self, campaigns: &mut Campaigns, upto: Lsn) -> Result<Option<(Lsn, &Entry)>, Unreadable> {
         if self.ready.is_empty() {
             if self.batch.is_none() {
                 self.batch = self.reader.next(upto).map_err(unreadable)?;
@@ -57,7 +57,7 @@ impl Grants {
     }
 
     /// Takes the next grant.
-    pub(super) fn pop(&mut self) -> Option<(Lsn, Grant)> {
+    pub(super) fn pop(&mut self) -> Option<(Lsn, Entry)> {
         self.ready.pop_front()
     }
 
@@ -74,9 +74,10 @@ impl Grants {
                 whole = false;
                 break;
             }
-            let grant = campaigns.grant(lsn, &event).map_err(|NoSuchCampaign(id)| {
+            let entry = campaigns.entry(lsn, &event).map_err(|NoSuchCampaign(id)| {
                 Unreadable(format!("journal: the grant at {lsn} names campaign {}, which nobody created", id.0))
             })?;
+            let grant = entry.filter(|entry| entry.kind() == Kind::Grant);
             self.ready.extend(grant.map(|grant| (lsn, grant)));
             self.read = lsn;
         }
@@ -93,7 +94,7 @@ impl Grants {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum At {
     /// It has this grant there.
-    Grant(Grant),
+    Grant(Entry),
     /// It has none there.
     NoGrant,
     /// It lies before what is kept.
@@ -108,7 +109,7 @@ pub(super) fn grant_at(files: &JournalFiles, campaigns: &mut Campaigns, seq: Lsn
     let mut grants = Grants::from(files, seq)?;
     loop {
         let before = grants.passed();
-        match grants.front(campaigns, upto)?.map(|(_, grant)| grant.seq) {
+        match grants.front(campaigns, upto)?.map(|(_, grant)| grant.seq()) {
             Some(there) if there < seq => drop(grants.pop()),
             Some(there) if there == seq => {
                 return Ok(grants.pop().map_or(At::NoGrant, |(_, grant)| At::Grant(grant)));

@@ -15,7 +15,7 @@ use crate::kafka::{Bounds, Cluster, KafkaError};
 use crate::sabotage::{Sabotage, on};
 use crate::stream::checkpoint::{Anchor, Checkpoint, Remembered, Rule};
 use crate::stream::scan::Scan;
-use crate::wire::kafka::{GrantRecord, Key};
+use crate::wire::kafka::{EntryRecord, Key};
 
 /// The first stretch at the end of a partition that is searched for a record of ours; ten times more each time.
 const FIRST_STRETCH: u64 = 10;
@@ -30,7 +30,7 @@ pub(super) struct Found {
     /// The highest `seq` seen, also behind a hole.
     pub highest: Lsn,
     /// That record, to be held against the journal.
-    pub newest: Option<GrantRecord>,
+    pub newest: Option<EntryRecord>,
     /// Records of ours that are there twice.
     pub duplicates: u64,
     /// The first record seen that is not ours: its offset and its journal.

@@ -1,9 +1,10 @@
 //! Records of one partition, oldest first, as evidence of what of our journal is there. Pure.
 
+use crate::grant::Kind;
 use crate::ids::{LogId, Lsn};
 use crate::kafka::Record;
 use crate::stream::checkpoint::Anchor;
-use crate::wire::kafka::{GrantRecord, Parsed, parse};
+use crate::wire::kafka::{EntryRecord, Parsed, parse};
 
 /// What a stretch of a partition says of the journal of `log`.
 #[derive(Clone, Debug)]
@@ -20,7 +21,7 @@ pub(super) struct Scan {
     /// The last of our records in the stretch.
     pub anchor: Option<Anchor>,
     /// The record with the highest `seq`, if it is a grant that can be read.
-    pub newest: Option<GrantRecord>,
+    pub newest: Option<EntryRecord>,
     /// The highest `seq`.
     pub highest: Lsn,
     /// Behind `last` a record of ours follows one that is not there: this `seq`.
@@ -51,9 +52,9 @@ impl Scan {
 
     /// Takes the next record.
     pub fn take(&mut self, record: &Record) {
-        let parsed = parse(record.key.as_deref(), record.value.as_deref(), record.at, &record.headers);
+        let parsed = parse(Kind::Grant, record.key.as_deref(), record.value.as_deref(), record.at, &record.headers);
         let (place, grant) = match parsed {
-            Parsed::Grant(grant) => (Some((grant.grant.log, grant.grant.seq, grant.prev)), Some(grant)),
+            Parsed::Entry(grant) => (Some((grant.entry.log(), grant.entry.seq(), grant.prev)), Some(grant)),
             Parsed::Bad(bad) => (bad.place, None),
             Parsed::Foreign => (None, None),
         };
@@ -65,7 +66,7 @@ impl Scan {
         }
     }
 
-    fn ours(&mut self, offset: u64, seq: Lsn, prev: Lsn, grant: Option<GrantRecord>) {
+    fn ours(&mut self, offset: u64, seq: Lsn, prev: Lsn, grant: Option<EntryRecord>) {
         self.first = self.first.or(Some((seq, prev)));
         self.lowest = Some(self.lowest.map_or(seq, |lowest| lowest.min(seq)));
         if seq > self.highest {

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, VecDeque};
 use super::checkpoint::{Anchor, Remembered, Rule};
 use super::records::{Grants, JournalFiles, Unreadable};
 use super::resume::{OldRule, Resume};
-use crate::grant::Grant;
+use crate::grant::Entry;
 use crate::ids::{Lsn, Millis};
 use crate::journal::Campaigns;
 use crate::kafka::{Ack, Cluster, KafkaError, Outgoing, Sent, Writer};
 use crate::limits;
 use crate::sabotage::{Sabotage, on};
-use crate::wire::kafka::{GrantRecord, Key, Value, encode};
+use crate::wire::kafka::{EntryRecord, Key, Value, encode};
 
 /// Why a session is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -274,18 +274,18 @@ impl Session {
         let Some((lsn, grant)) = self.grants.front(campaigns, durable)? else {
             return Ok(self.grants.passed() > before);
         };
-        if self.old_rule.is_some_and(|old| grant.seq > old.upto) {
+        if self.old_rule.is_some_and(|old| grant.seq() > old.upto) {
             return Ok(false);
         }
         let rule = self.old_rule.map_or(Rule { key: form.key, partitions: self.lanes.len() as u32 }, |old| old.rule);
         let (partition, form) = (rule.key.partition(grant, rule.partitions), Form { key: rule.key, ..form });
         let lane = &self.lanes[partition as usize];
-        if grant.seq > lane.sent {
+        if grant.seq() > lane.sent {
             let (grant, prev) = (grant.clone(), lane.sent);
             if !self.give(lsn, &grant, prev, partition, form)? {
                 return Ok(false);
             }
-            self.lanes[partition as usize].sent = grant.seq;
+            self.lanes[partition as usize].sent = grant.seq();
         }
         self.grants.pop();
         Ok(true)
@@ -297,7 +297,7 @@ impl Session {
         let before = again.grants.passed();
         let next = again.grants.front(campaigns, durable)?.map(|(_, grant)| grant.clone());
         let over = match &next {
-            Some(grant) => grant.seq > again.upto,
+            Some(grant) => grant.seq() > again.upto,
             None => again.grants.passed() == before,
         };
         if over {
@@ -305,13 +305,13 @@ impl Session {
         }
         if let Some(grant) = next {
             let partition = form.key.partition(&grant, self.lanes.len() as u32);
-            if partition == again.partition && grant.seq > again.prev {
+            if partition == again.partition && grant.seq() > again.prev {
                 let behind = self.grants.passed().next();
                 if !self.give(behind, &grant, again.prev, partition, form)? {
                     self.again.push_front(again);
                     return Ok(false);
                 }
-                again.prev = grant.seq;
+                again.prev = grant.seq();
                 if let Some(sent) = self.sent.back_mut() {
                     // It was published before: nothing waits for it since then.
                     sent.at = form.wall;
@@ -324,16 +324,16 @@ impl Session {
     }
 
     /// Gives one record to the producer, if that has room.
-    fn give(&mut self, lsn: Lsn, grant: &Grant, prev: Lsn, partition: u32, form: Form) -> Result<bool, Fault> {
-        let record = GrantRecord { grant: grant.clone(), prev, after: Lsn::ZERO };
+    fn give(&mut self, lsn: Lsn, entry: &Entry, prev: Lsn, partition: u32, form: Form) -> Result<bool, Fault> {
+        let record = EntryRecord { entry: entry.clone(), prev };
         let (key, value, headers) = encode(&record, form.key, form.value);
         let headers_bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
         let bytes = key.as_ref().map_or(0, Vec::len) + value.len() + headers_bytes;
-        let outgoing = Outgoing { partition, at: grant.at.min(form.wall), key, value, headers };
+        let outgoing = Outgoing { topic: 0, partition, at: entry.at().min(form.wall), key, value, headers };
         match self.writer.send(&outgoing, self.first_tag + self.sent.len() as u64)? {
             Sent::Queued => {
                 self.bytes += bytes;
-                self.sent.push_back(Outstanding { lsn, seq: grant.seq, at: grant.at, bytes, acked: false });
+                self.sent.push_back(Outstanding { lsn, seq: entry.seq(), at: entry.at(), bytes, acked: false });
                 Ok(true)
             }
             Sent::Full => {

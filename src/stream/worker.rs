@@ -264,7 +264,7 @@ impl Worker {
         }
         self.warn(cluster.as_mut(), &topic);
         let watermarks = Arc::clone(&self.watermarks);
-        let writer = cluster.writer(&topic, Box::new(move || watermarks.durable.nudge()))?;
+        let writer = cluster.writer(&[topic.as_str()], Box::new(move || watermarks.durable.nudge()))?;
         let next = resume.published.next();
         let next = if on(Sabotage::StreamOneLate) { next.next() } else { next };
         let next = if on(Sabotage::StreamOneEarly) { next.prev() } else { next };
@@ -314,14 +314,14 @@ impl Worker {
         durable: Lsn,
     ) -> Result<Option<String>, Fault> {
         for (partition, found) in resume.found.iter().enumerate() {
-            let Some(there) = found.newest.as_ref().map(|record| &record.grant) else { continue };
-            let ours = grant_at(&self.files, &mut self.campaigns, there.seq, durable)?;
+            let Some(there) = found.newest.as_ref().map(|record| &record.entry) else { continue };
+            let ours = grant_at(&self.files, &mut self.campaigns, there.seq(), durable)?;
             let ours = match ours {
                 At::GivenUp => continue,
                 At::NoGrant => "the journal has no grant there".to_owned(),
                 At::Grant(ours) => {
-                    let place = (&ours.campaign, ours.seat, Key::User.of(&ours));
-                    if place == (&there.campaign, there.seat, Key::User.of(there)) {
+                    let place = (ours.campaign(), ours.seat(), Key::User.of(&ours));
+                    if place == (there.campaign(), there.seat(), Key::User.of(there)) {
                         continue;
                     }
                     format!("the journal says {ours}")

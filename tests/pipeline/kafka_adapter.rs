@@ -26,6 +26,7 @@ pub fn connect(brokers: &str) -> Box<dyn Cluster> {
 
 pub fn outgoing(partition: u32, number: u64) -> Outgoing {
     Outgoing {
+        topic: 0,
         partition,
         at: Millis(now_ms() - 60_000 + number as i64 % 60_000),
         key: Some(b"spring".to_vec()),
@@ -43,11 +44,15 @@ pub struct Sender {
 
 impl Sender {
     pub fn new(cluster: &mut dyn Cluster, topic: &str) -> Sender {
+        Sender::to(cluster, &[topic])
+    }
+
+    pub fn to(cluster: &mut dyn Cluster, topics: &[&str]) -> Sender {
         let (woken, wake) = sync_channel(1);
         let on_ack = Box::new(move || {
             let _ = woken.try_send(());
         });
-        Sender { writer: cluster.writer(topic, on_ack).unwrap(), wake, acks: Vec::new() }
+        Sender { writer: cluster.writer(topics, on_ack).unwrap(), wake, acks: Vec::new() }
     }
 
     /// Sends, waiting for room.
@@ -108,7 +113,7 @@ fn offsets(records: &[Record]) -> Vec<u64> {
 
 #[track_caller]
 pub fn next(follower: &mut dyn Follower) -> Record {
-    follower.next(PATIENCE).unwrap().expect("a record comes")
+    follower.next(PATIENCE).unwrap().expect("a record comes").1
 }
 
 fn topic(name: &str, partitions: u32) -> NewTopic {
@@ -172,7 +177,7 @@ fn records_are_read_as_they_were_sent() {
     let mut sender = Sender::new(&mut *cluster, &name);
     (0..).zip(&sent).for_each(|(tag, record)| sender.send(record, u64::MAX - tag));
     sender.wait_for_all();
-    let acks = (0..3).map(|tag| Ack { partition: 1, tag: u64::MAX - tag, offset: Some(tag) });
+    let acks = (0..3).map(|tag| Ack { topic: 0, partition: 1, tag: u64::MAX - tag, offset: Some(tag) });
     assert_eq!(sender.acks, acks.collect::<Vec<_>>());
 
     let found = read(&mut *cluster, &name, 1, 0..3).unwrap();
@@ -183,7 +188,7 @@ fn records_are_read_as_they_were_sent() {
         assert_eq!(record.headers, headers.collect::<Vec<_>>());
     }
     assert_eq!(offsets(&found), [0, 1, 2]);
-    let mut follower = cluster.follower(&name, &[0, 1]).unwrap();
+    let mut follower = cluster.follower(&[(&name, vec![0, 1])]).unwrap();
     assert_eq!([next(&mut *follower), next(&mut *follower)], found[1..]);
 }
 
@@ -237,14 +242,14 @@ fn records_that_were_removed_are_gone_and_never_jumped_over() {
         );
     }
     for from in [[0, 0, 11], [0, 0, 21]] {
-        let mut follower = cluster.follower(&name, &from).unwrap();
+        let mut follower = cluster.follower(&[(&name, from.to_vec())]).unwrap();
         let Err(gone) = follower.next(PATIENCE) else { panic!("{from:?} is followed") };
         assert!(matches!(gone, KafkaError::Gone { partition: 2, .. }), "{gone:?}");
         assert_eq!(follower.next(Duration::ZERO), Err(gone), "a follower that ended stays so");
     }
     kafka.delete_records(&name, 2, 20);
     assert_eq!(cluster.bounds(&name, 2).unwrap(), Bounds { low: 20, high: 20 });
-    let mut follower = cluster.follower(&name, &[0, 0, 20]).unwrap();
+    let mut follower = cluster.follower(&[(&name, vec![0, 0, 20])]).unwrap();
     fill(&mut *cluster, &name, 2, 1);
     assert_eq!(next(&mut *follower).offset, 20);
 }
@@ -276,7 +281,7 @@ fn offsets_without_a_record_are_passed_over() {
     for (range, there) in [(0..4, vec![0, 2]), (1..2, vec![]), (3..4, vec![]), (1..3, vec![2])] {
         assert_eq!(offsets(&read(&mut *cluster, &name, 0, range).unwrap()), there);
     }
-    let mut follower = cluster.follower(&name, &[0]).unwrap();
+    let mut follower = cluster.follower(&[(&name, vec![0])]).unwrap();
     assert_eq!([next(&mut *follower).offset, next(&mut *follower).offset], [0, 2]);
 }
 
@@ -288,7 +293,7 @@ fn a_follower_begins_where_it_is_told_and_stands_while_paused() {
     kafka.create_topic(&name, 2);
     fill(&mut *cluster, &name, 0, 500);
     fill(&mut *cluster, &name, 1, 500);
-    let mut follower = cluster.follower(&name, &[10, 400]).unwrap();
+    let mut follower = cluster.follower(&[(&name, vec![10, 400])]).unwrap();
     let mut come = [10, 400];
     let mut take = |record: Record| {
         assert_eq!(record.offset, come[record.partition as usize], "in order, without a hole");
@@ -300,18 +305,101 @@ fn a_follower_begins_where_it_is_told_and_stands_while_paused() {
         for _ in 0..some {
             take(next(&mut *follower));
         }
-        follower.pause().unwrap();
-        while let Some(record) = follower.next(Duration::from_millis(300)).unwrap() {
+        follower.hold(&[(0, 0), (0, 1)]).unwrap();
+        while let Some((0, record)) = follower.next(Duration::from_millis(300)).unwrap() {
             take(record);
         }
-        follower.resume().unwrap();
+        follower.hold(&[]).unwrap();
     }
     while take(next(&mut *follower)) != [500, 500] {}
-    follower.pause().unwrap();
+    follower.hold(&[(0, 0), (0, 1)]).unwrap();
     fill(&mut *cluster, &name, 0, 1);
     assert_eq!(follower.next(Duration::from_millis(1500)), Ok(None), "paused");
-    follower.resume().unwrap();
+    follower.hold(&[]).unwrap();
     assert_eq!(next(&mut *follower).offset, 500);
+}
+
+#[test]
+fn two_topics_are_written_by_one_producer() {
+    let kafka = kafka::shared();
+    let mut cluster = connect(&kafka.bootstrap());
+    let names = [unique("adapter"), unique("adapter")];
+    names.iter().for_each(|name| kafka.create_topic(name, 2));
+    let mut sender = Sender::to(&mut *cluster, &[&names[0], &names[1]]);
+    (0..400).for_each(|number| {
+        let record = Outgoing { topic: number as usize % 2, ..outgoing((number / 2 % 2) as u32, number) };
+        sender.send(&record, number);
+    });
+    sender.wait_for_all();
+    for (topic, partition) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+        let acks = sender.acks.iter().filter(|ack| (ack.topic, ack.partition) == (topic, partition));
+        let told: Vec<_> = acks.map(|ack| (ack.tag, ack.offset)).collect();
+        let expected = (0..100).map(|place| (4 * place + 2 * u64::from(partition) + topic as u64, Some(place)));
+        assert_eq!(told, expected.collect::<Vec<_>>());
+        let found = read(&mut *cluster, &names[topic], partition, 0..100).unwrap();
+        let values = found.iter().map(|record| record.value.clone().unwrap());
+        assert_eq!(values.collect::<Vec<_>>(), told.iter().map(|(tag, _)| tag.to_be_bytes()).collect::<Vec<_>>());
+    }
+    // A topic that goes ends the writer for both.
+    kafka.delete_topic(&names[1]);
+    sender.send(&Outgoing { topic: 1, ..outgoing(0, 400) }, 400);
+    let error = sender.wait_for_fault();
+    assert!(error.to_string().contains(&names[1]), "{error}");
+    assert!(sender.writer.send(&outgoing(0, 401), 401).is_err());
+}
+
+/// The records of some partitions of two topics come, those of the others wait; each comes once and in order, whatever
+/// was held when.
+#[test]
+fn a_follower_of_two_topics_holds_any_partitions_and_loses_nothing_by_it() {
+    let kafka = kafka::shared();
+    let mut cluster = connect(&kafka.bootstrap());
+    let names = [unique("adapter"), unique("adapter")];
+    let places = [(0, 0), (0, 1), (1, 0), (1, 1)];
+    for (topic, name) in names.iter().enumerate() {
+        kafka.create_topic(name, 2);
+        (0..2).for_each(|partition| fill(&mut *cluster, name, partition, 500 + topic as u64));
+    }
+    let mut follower = cluster.follower(&[(&names[0], vec![0, 10]), (&names[1], vec![20, 30])]).unwrap();
+    let mut come = [0, 10, 20, 30];
+    let mut take = |(topic, record): (usize, Record)| {
+        let place = places.iter().position(|place| *place == (topic, record.partition)).expect("it is followed");
+        assert_eq!(record.offset, come[place], "{topic}:{}: in order, without a hole", record.partition);
+        come[place] += 1;
+        (place, come)
+    };
+    // Any two sets after each other, with some records between them: held on, let go, held anew.
+    for round in 0..64_u32 {
+        let is_held = |bit: &usize| round * 7 % 16 >> bit & 1 == 1;
+        let held: Vec<(usize, u32)> = (0..4).filter(is_held).map(|bit| places[bit]).collect();
+        follower.hold(&held).unwrap();
+        for _ in 0..round % 5 * 3 {
+            let Some(found) = follower.next(Duration::from_millis(100)).unwrap() else { break };
+            let place = (found.0, found.1.partition);
+            assert!(!held.contains(&place), "{place:?} is held by librdkafka at once");
+            take(found);
+        }
+    }
+    follower.hold(&[(0, 0), (1, 1)]).unwrap();
+    let (mut before, mut quiet) = ([0; 4], false);
+    while !quiet {
+        match follower.next(Duration::from_millis(1500)).unwrap() {
+            Some(found) => before = take(found).1,
+            None => quiet = true,
+        }
+    }
+    assert_eq!((before[1], before[2]), (500, 501), "those that are not held come to their end");
+    assert!(before[0] < 500 && before[3] < 501, "those that are held wait: {before:?}");
+    follower.hold(&[]).unwrap();
+    while take(follower.next(PATIENCE).unwrap().expect("a record comes")).1 != [500, 500, 501, 501] {}
+    follower.hold(&places).unwrap();
+    for name in &names {
+        (0..2).for_each(|partition| fill(&mut *cluster, name, partition, 1));
+    }
+    assert_eq!(follower.next(Duration::from_millis(1500)), Ok(None), "all are held");
+    follower.hold(&places[..3]).unwrap();
+    let (topic, record) = follower.next(PATIENCE).unwrap().expect("a record comes");
+    assert_eq!((topic, record.partition, record.offset), (1, 1, 501));
 }
 
 #[test]
@@ -325,7 +413,7 @@ fn who_cannot_be_reached_is_told_with_the_cause() {
         let KafkaError::Unavailable(line) = error else { panic!("{error:?}") };
         assert!(line.contains(&nobody) && line.contains("Connection refused"), "{line}");
     }
-    let mut follower = cluster.follower("spring", &[0]).unwrap();
+    let mut follower = cluster.follower(&[("spring", vec![0])]).unwrap();
     assert_eq!(follower.next(Duration::from_millis(300)), Ok(None), "it waits for the broker");
 
     let mut cluster = connect("no-such-host.invalid:9092");

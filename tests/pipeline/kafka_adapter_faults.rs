@@ -50,7 +50,7 @@ fn a_record_that_is_there_twice_or_not_at_all_is_noticed() {
     };
     assert!(is_noticed(sender.acks[1..].to_vec(), 6), "an acknowledgement is missing");
     assert!(is_noticed(sender.acks.iter().rev().cloned().collect(), 6), "the order is another one");
-    let seventh = Ack { partition: 0, tag: 6, offset: None };
+    let seventh = Ack { topic: 0, partition: 0, tag: 6, offset: None };
     assert!(is_noticed([sender.acks.clone(), vec![seventh]].concat(), 7), "it is acknowledged, but not there");
     kafka.produce(&topic, 0, Some(b"spring"), Some(&3_u64.to_be_bytes()), &[]);
     assert!(is_noticed(sender.acks.clone(), 6), "it is there twice");
@@ -78,7 +78,7 @@ fn a_broker_that_is_killed_and_comes_back_has_everything_once_and_in_order() {
     let mut cluster = connect(&kafka.bootstrap());
     let topic = unique("adapter");
     kafka.create_topic(&topic, 3);
-    let mut follower = cluster.follower(&topic, &[0, 0, 0]).unwrap();
+    let mut follower = cluster.follower(&[(&topic, vec![0, 0, 0])]).unwrap();
     let mut sender = Sender::new(&mut *cluster, &topic);
     let mut number = 0;
     let mut burst = |sender: &mut Sender, count: u64| {
@@ -170,7 +170,7 @@ fn a_topic_that_is_missing_is_told_and_not_made() {
     sender.send(&outgoing(0, 1), 1);
     let KafkaError::Unfit(line) = sender.wait_for_fault() else { panic!("it is no passing fault") };
     assert!(line.contains("spring:0") && line.contains("no such topic"), "{line}");
-    let mut follower = cluster.follower("spring", &[0]).unwrap();
+    let mut follower = cluster.follower(&[("spring", vec![0])]).unwrap();
     let KafkaError::Unfit(line) = follower.next(PATIENCE).unwrap_err() else { panic!("it is no passing fault") };
     assert!(line.contains("no such topic"), "{line}");
     drop((sender, follower));
@@ -186,7 +186,7 @@ fn a_topic_that_was_made_again_is_told_to_who_follows_it() {
     let mut sender = Sender::new(&mut *cluster, &topic);
     (0..10).for_each(|number| sender.send(&outgoing(1, number), number));
     sender.wait_for_all();
-    let mut follower = cluster.follower(&topic, &[0, 0]).unwrap();
+    let mut follower = cluster.follower(&[(&topic, vec![0, 0])]).unwrap();
     (0..10).for_each(|offset| assert_eq!(next(&mut *follower).offset, offset));
     kafka.delete_topic(&topic);
     kafka.create_topic(&topic, 2);
@@ -207,14 +207,14 @@ fn records_that_vanish_while_a_follower_stands_are_gone() {
     let mut sender = Sender::new(&mut *cluster, &topic);
     (0..10).for_each(|number| sender.send(&outgoing(0, number), number));
     sender.wait_for_all();
-    let mut follower = cluster.follower(&topic, &[0]).unwrap();
+    let mut follower = cluster.follower(&[(&topic, vec![0])]).unwrap();
     assert_eq!(next(&mut *follower).offset, 0);
-    follower.pause().unwrap();
+    follower.hold(&[(0, 0)]).unwrap();
     while follower.next(Duration::from_millis(300)).unwrap().is_some() {}
     (10..20).for_each(|number| sender.send(&outgoing(0, number), number));
     sender.wait_for_all();
     kafka.delete_records(&topic, 0, 15);
-    follower.resume().unwrap();
+    follower.hold(&[]).unwrap();
     let error = follower.next(PATIENCE).unwrap_err();
     assert!(matches!(error, KafkaError::Gone { partition: 0, .. }), "{error:?}");
 }

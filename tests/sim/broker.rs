@@ -156,7 +156,7 @@ impl Broker {
                 let partition = record.partition;
                 let offset = state.append(record);
                 let hidden = some_of(19) == 7;
-                let ack = Ack { partition, tag, offset: (!hidden).then_some(offset) };
+                let ack = Ack { topic: 0, partition, tag, offset: (!hidden).then_some(offset) };
                 state.writers[place].unacknowledged.push_back(ack);
                 moved += 1;
             }
@@ -348,7 +348,7 @@ impl State {
 
     fn append(&mut self, record: Outgoing) -> u64 {
         self.read(&record);
-        let Outgoing { partition, at, key, value, headers } = record;
+        let Outgoing { partition, at, key, value, headers, .. } = record;
         let log = &mut self.topic.as_mut().expect("there is a topic")[partition as usize];
         let offset = log.high();
         let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), Some(value))).collect();
@@ -426,7 +426,7 @@ impl Cluster for Broker {
         }
     }
 
-    fn writer(&mut self, _: &str, on_ack: Box<dyn Fn() + Send + Sync>) -> Result<Box<dyn Writer>, KafkaError> {
+    fn writer(&mut self, _: &[&str], on_ack: Box<dyn Fn() + Send + Sync>) -> Result<Box<dyn Writer>, KafkaError> {
         let mut state = self.state();
         state.answers()?;
         let number = state.writers.last().map_or(0, |last| last.number + 1);
@@ -434,9 +434,10 @@ impl Cluster for Broker {
         Ok(Box::new(SimWriter { broker: self.clone(), number }))
     }
 
-    fn follower(&mut self, _: &str, from: &[u64]) -> Result<Box<dyn Follower>, KafkaError> {
+    fn follower(&mut self, from: &[(&str, Vec<u64>)]) -> Result<Box<dyn Follower>, KafkaError> {
         self.state().answers()?;
-        Ok(Box::new(SimFollower { broker: self.clone(), next: from.to_vec(), turn: 0 }))
+        let [(_, next)] = from else { panic!("there is one topic, not {from:?}") };
+        Ok(Box::new(SimFollower { broker: self.clone(), next: next.clone(), turn: 0 }))
     }
 }
 
@@ -500,7 +501,7 @@ struct SimFollower {
 }
 
 impl Follower for SimFollower {
-    fn next(&mut self, _patience: Duration) -> Result<Option<Record>, KafkaError> {
+    fn next(&mut self, _patience: Duration) -> Result<Option<(usize, Record)>, KafkaError> {
         let mut state = self.broker.state();
         state.answers()?;
         for step in 0..self.next.len() {
@@ -513,17 +514,13 @@ impl Follower for SimFollower {
             if let Some(record) = found {
                 self.next[partition] = record.offset + 1;
                 self.turn = partition + 1;
-                return Ok(Some(record.clone()));
+                return Ok(Some((0, record.clone())));
             }
         }
         Ok(None)
     }
 
-    fn pause(&mut self) -> Result<(), KafkaError> {
-        Ok(())
-    }
-
-    fn resume(&mut self) -> Result<(), KafkaError> {
+    fn hold(&mut self, _held: &[(usize, u32)]) -> Result<(), KafkaError> {
         Ok(())
     }
 }

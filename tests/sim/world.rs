@@ -193,7 +193,7 @@ impl<'t> World<'t> {
             let headers = vec![("cg-log", vec![b'f'; 32]), ("cg-seq", b"5".to_vec()), ("cg-prev", b"0".to_vec())];
             let headers = [headers, vec![("cg-seat", b"1".to_vec())]].concat();
             let (key, value) = (Some(b"c0".to_vec()), 7_777_i64.to_be_bytes().to_vec());
-            world.outside.broker.fill_by_another(Outgoing { partition: 0, at: DAWN, key, value, headers });
+            world.outside.broker.fill_by_another(Outgoing { topic: 0, partition: 0, at: DAWN, key, value, headers });
         }
         world.start()?;
         Ok(world)

@@ -3,6 +3,7 @@
 
 mod planted;
 mod property;
+mod returns;
 mod running;
 
 use std::path::{Path, PathBuf};
@@ -19,11 +20,12 @@ use crate::journal::memory::MemoryDisk;
 use crate::journal::{Appendfsync, Hooks, Journal, Open, Options, Room};
 use crate::kafka::Outgoing;
 use crate::kafka::memory::MemoryCluster;
-use crate::ledger::{Batch, LedgerAt, Move, UserColumn, journal_source};
-use crate::wire::kafka::{GrantRecord, Value, encode};
+use crate::ledger::{Batch, LedgerAt, Move, UserColumn, journal_source, kafka_source};
+use crate::wire::kafka::{EntryRecord, Value, encode};
 
 const NOW: Millis = Millis(1_732_259_723_123);
 const TOPIC: &str = "coupon_create";
+const CANCEL: &str = "coupon_cancel";
 const OTHER_LOG: LogId = LogId([9; 16]);
 
 /// A gate's journal, a topic and a ledger.
@@ -42,6 +44,12 @@ struct World {
     /// The last one in each partition.
     last: Vec<Lsn>,
     _calm: RwLockReadGuard<'static, ()>,
+}
+
+/// The grant of a record.
+fn grant_in(record: &mut EntryRecord) -> &mut Grant {
+    let Entry::Grant { grant, .. } = &mut record.entry else { panic!("it is a return") };
+    grant
 }
 
 impl World {
@@ -152,15 +160,15 @@ impl World {
     }
 
     /// The record of a grant, in its turn.
-    fn record(&mut self, grant: &Grant) -> (u32, GrantRecord) {
-        let partition = self.key.partition(grant, self.partitions);
+    fn record(&mut self, grant: &Grant) -> (u32, EntryRecord) {
+        let partition = self.key.partition(&grant.clone().into(), self.partitions);
         let prev = std::mem::replace(&mut self.last[partition as usize], grant.seq);
-        (partition, GrantRecord { grant: grant.clone(), prev, after: Lsn::ZERO })
+        (partition, EntryRecord { entry: grant.clone().into(), prev })
     }
 
-    fn send(&self, partition: u32, record: &GrantRecord) {
+    fn send(&self, partition: u32, record: &EntryRecord) {
         let (key, value, headers) = encode(record, self.key, self.value);
-        self.cluster.add(TOPIC, Outgoing { partition, at: NOW, key, value, headers });
+        self.cluster.add(TOPIC, Outgoing { topic: 0, partition, at: NOW, key, value, headers });
     }
 
     fn publish(&mut self, grants: &[Grant]) {
@@ -214,7 +222,12 @@ impl World {
         let sources = Sources {
             disk: Arc::new(self.disk.clone()),
             data: data().to_owned(),
-            topic: Some(TopicAt { cluster: Ok(cluster), name: TOPIC.into(), key: self.key }),
+            topic: Some(TopicAt {
+                cluster: Ok(cluster),
+                name: TOPIC.into(),
+                cancel: Some(CANCEL.into()),
+                key: self.key,
+            }),
             ledger: Some(self.settings()),
             campaign: campaign.map(str::to_owned),
         };

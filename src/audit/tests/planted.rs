@@ -95,7 +95,7 @@ fn a_row_of_a_campaign_that_nobody_created_is_named_under_that_campaign() {
 }
 
 /// Ten grants of which the topic gets what `change` makes of their records.
-fn topic_with(change: impl Fn(&mut Vec<(u32, GrantRecord)>)) -> World {
+fn topic_with(change: impl Fn(&mut Vec<(u32, EntryRecord)>)) -> World {
     let mut world = World::new(1, Key::Campaign, Value::Json);
     let id = world.create("spring", 100, Users::Int, false);
     world.leave(id, "spring", 1..=10);
@@ -121,10 +121,10 @@ fn a_record_that_is_gone_is_missing_and_those_behind_it_are_out_of_order() {
 fn a_record_with_another_user_seat_or_campaign_is_wrong() {
     let changes: [fn(&mut Grant); 2] = [|grant| grant.user = GrantUser::Int(77), |grant| grant.seat = 77];
     for change in changes {
-        let mut world = topic_with(|records| change(&mut records[3].1.grant));
+        let mut world = topic_with(|records| change(grant_in(&mut records[3].1)));
         assert_eq!(world.differences(), found(Place::Kafka, Kind::Wrong, 1));
     }
-    let mut world = topic_with(|records| records[3].1.grant.campaign = "winter".into());
+    let mut world = topic_with(|records| grant_in(&mut records[3].1).campaign = "winter".into());
     assert!(world.differences().contains(&("winter".to_owned(), Place::Kafka, Kind::Orphan, 1)));
 }
 
@@ -132,8 +132,9 @@ fn a_record_with_another_user_seat_or_campaign_is_wrong() {
 fn a_record_that_the_journal_does_not_have_is_named() {
     let mut world = topic_with(|records| {
         let (partition, mut record) = records[9].clone();
-        (record.prev, record.grant.seq) = (record.grant.seq, Lsn::new(9000));
-        (record.grant.seat, record.grant.user) = (11, GrantUser::Int(5));
+        record.prev = record.entry.seq();
+        let grant = grant_in(&mut record);
+        (grant.seq, grant.seat, grant.user) = (Lsn::new(9000), 11, GrantUser::Int(5));
         records.push((partition, record));
     });
     assert_eq!(world.differences(), found(Place::Kafka, Kind::Orphan, 1));
@@ -181,14 +182,11 @@ fn a_grant_with_our_seq_that_makes_no_sense_is_missing() {
         records.pop();
     });
     let grant = world.grants[9].clone();
-    let (_, _, mut headers) = encode(
-        &GrantRecord { grant: grant.clone(), prev: world.grants[8].seq, after: Lsn::ZERO },
-        Key::Campaign,
-        Value::Long,
-    );
+    let (_, _, mut headers) =
+        encode(&EntryRecord { entry: grant.clone().into(), prev: world.grants[8].seq }, Key::Campaign, Value::Long);
     headers.retain(|(name, _)| *name != "cg-seat");
     let key = Some(b"spring".to_vec());
-    world.cluster.add(TOPIC, Outgoing { partition: 0, at: NOW, key, value: vec![0; 8], headers });
+    world.cluster.add(TOPIC, Outgoing { topic: 0, partition: 0, at: NOW, key, value: vec![0; 8], headers });
     assert_eq!(world.differences(), found(Place::Kafka, Kind::Missing, 1));
     assert_eq!(world.audit().details, ["partition 0 offset 9: cg-seat is no seat"]);
 }
@@ -196,12 +194,12 @@ fn a_grant_with_our_seq_that_makes_no_sense_is_missing() {
 #[test]
 fn what_is_not_ours_is_counted_and_no_difference() {
     let mut world = spring();
-    let foreign = Outgoing { partition: 0, at: NOW, key: None, value: vec![1], headers: vec![] };
+    let foreign = Outgoing { topic: 0, partition: 0, at: NOW, key: None, value: vec![1], headers: vec![] };
     world.cluster.add(TOPIC, foreign.clone());
     let bad = vec![("cg-log", b"x".to_vec()), ("cg-seq", b"1".to_vec())];
     world.cluster.add(TOPIC, Outgoing { headers: bad, ..foreign });
     let other = Grant { log: OTHER_LOG, seq: Lsn::new(1), ..world.grants[0].clone() };
-    world.send(1, &GrantRecord { grant: other, prev: Lsn::ZERO, after: Lsn::ZERO });
+    world.send(1, &EntryRecord { entry: other.into(), prev: Lsn::ZERO });
     world.sql(&format!(
         "INSERT INTO coupon_grant VALUES ('winter', 1, '1', 1, '2024-11-22 07:15:23.123', '{OTHER_LOG}', 1)"
     ));
@@ -335,6 +333,7 @@ fn what_retention_took_too_early_and_was_sent_again_is_in_its_place() {
             (name, value.clone().unwrap())
         });
         let again = crate::kafka::Outgoing {
+            topic: 0,
             partition: 0,
             at: record.at.unwrap(),
             key: record.key.clone(),

@@ -97,12 +97,13 @@ fn build(plan: &Plan, change: Option<Change>, at: usize) -> World {
         let (partition, mut record) = world.record(grant);
         match change.filter(|_| index == at) {
             Some(Change::NoRecord) => continue,
-            Some(Change::RecordUser) => record.grant.user = GrantUser::Int(-7),
-            Some(Change::RecordSeat) => record.grant.seat = 4000,
+            Some(Change::RecordUser) => grant_in(&mut record).user = GrantUser::Int(-7),
+            Some(Change::RecordSeat) => grant_in(&mut record).seat = 4000,
             Some(Change::NewRecord) => {
                 world.send(partition, &record);
-                record.prev = record.grant.seq;
-                (record.grant.seq, record.grant.seat) = (Lsn::new(1 << 40), 4000);
+                record.prev = record.entry.seq();
+                let grant = grant_in(&mut record);
+                (grant.seq, grant.seat) = (Lsn::new(1 << 40), 4000);
             }
             Some(
                 Change::NoRow

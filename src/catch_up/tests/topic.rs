@@ -3,15 +3,15 @@
 use super::*;
 use crate::kafka::Outgoing;
 use crate::kafka::memory::MemoryCluster;
-use crate::wire::kafka::{GrantRecord, Key, Value, encode};
+use crate::wire::kafka::{EntryRecord, Key, Value, encode};
 
 const TOPIC: &str = "coupon_create";
 
 fn send(cluster: &MemoryCluster, grant: &Grant) {
     let (key, value, headers) =
-        encode(&GrantRecord { grant: grant.clone(), prev: Lsn::ZERO, after: Lsn::ZERO }, Key::User, Value::Long);
-    let partition = Key::User.partition(grant, 3);
-    cluster.add(TOPIC, Outgoing { partition, at: grant.at, key, value, headers });
+        encode(&EntryRecord { entry: grant.clone().into(), prev: Lsn::ZERO }, Key::User, Value::Long);
+    let partition = Key::User.partition(&grant.clone().into(), 3);
+    cluster.add(TOPIC, Outgoing { topic: 0, partition, at: grant.at, key, value, headers });
 }
 
 fn intake(disk: &MemoryDisk) -> Intake {
@@ -23,7 +23,8 @@ fn grants_come_back_from_all_partitions_each_once() {
     let _calm = calm();
     let (disk, world) = set_back();
     let cluster = MemoryCluster::with_topic(TOPIC, 3);
-    let foreign = Outgoing { partition: 1, at: NOW, key: None, value: b"theirs".to_vec(), headers: Vec::new() };
+    let foreign =
+        Outgoing { topic: 0, partition: 1, at: NOW, key: None, value: b"theirs".to_vec(), headers: Vec::new() };
     cluster.add(TOPIC, foreign.clone());
     for grant in world.iter().chain(&world[5..30]) {
         send(&cluster, grant);
@@ -72,7 +73,7 @@ fn what_only_the_other_side_knows_comes_back_too() {
         Plan::make(intake.close().unwrap(), &[], NOW)
     };
     // The newest record of a partition is lost, that of another is not: the highest position would tell nothing.
-    let newest = Key::User.partition(world.last().unwrap(), 3);
+    let newest = Key::User.partition(&world.last().unwrap().clone().into(), 3);
     let partition = (newest + 1) % 3;
     let end = cluster.records(TOPIC, partition).len() as u64;
     cluster.truncate(TOPIC, partition, end - 1);

@@ -110,8 +110,14 @@ fn what_comes_again_without_all_that_was_behind_it_is_asked_for_until_it_is_all(
 #[test]
 fn records_of_strangers_are_counted_and_passed() {
     let (bench, mut topic) = (Bench::new(), Topic::new(1));
-    let stranger =
-        Outgoing { partition: 0, at: Millis(AT), key: None, value: b"hello".to_vec(), headers: vec![("x", vec![1])] };
+    let stranger = Outgoing {
+        topic: 0,
+        partition: 0,
+        at: Millis(AT),
+        key: None,
+        value: b"hello".to_vec(),
+        headers: vec![("x", vec![1])],
+    };
     topic.cluster.add(TOPIC, stranger.clone());
     topic.send(LOG, 0, [1]);
     topic.cluster.add(TOPIC, stranger.clone());

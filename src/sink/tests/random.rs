@@ -52,7 +52,7 @@ impl Story<'_> {
             }
             8 => {
                 let headers = vec![("x", vec![1])];
-                let stranger = Outgoing { partition, at: Millis(AT), key: None, value: vec![1], headers };
+                let stranger = Outgoing { topic: 0, partition, at: Millis(AT), key: None, value: vec![1], headers };
                 self.topic.cluster.add(TOPIC, stranger);
             }
             9 => {

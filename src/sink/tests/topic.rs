@@ -6,7 +6,7 @@ use super::*;
 use crate::grant::{Grant, GrantUser};
 use crate::kafka::memory::MemoryCluster;
 use crate::kafka::{Cluster, Outgoing};
-use crate::wire::kafka::{GrantRecord, Key, Value, encode};
+use crate::wire::kafka::{EntryRecord, Key, Value, encode};
 
 pub(super) const TOPIC: &str = "coupon_create";
 
@@ -54,9 +54,9 @@ impl Topic {
             nth: 1,
             at: Millis(AT),
         };
-        let record = GrantRecord { grant, prev: Lsn::new(prev), after: Lsn::ZERO };
+        let record = EntryRecord { entry: grant.into(), prev: Lsn::new(prev) };
         let (key, value, headers) = encode(&record, Key::Campaign, Value::Long);
-        Outgoing { partition, at: Millis(AT), key, value, headers }
+        Outgoing { topic: 0, partition, at: Millis(AT), key, value, headers }
     }
 
     /// A gate that hears that records are missing sends everything behind them again.

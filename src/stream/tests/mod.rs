@@ -18,13 +18,13 @@ use super::signals::Signals;
 use super::worker::{Turn, Worker};
 use super::*;
 use crate::core::{Event, Terms};
-use crate::grant::{Grant, GrantUser};
+use crate::grant::{Entry, Grant, GrantUser, Kind};
 use crate::ids::{CampaignId, Lsn, Millis, Seat, User};
 use crate::journal::memory::MemoryDisk;
 use crate::journal::{Appendfsync, Hooks, Journal, Open, Room};
 use crate::kafka::Outgoing;
 use crate::kafka::memory::MemoryCluster;
-use crate::wire::kafka::{GrantRecord, Parsed, encode, parse};
+use crate::wire::kafka::{EntryRecord, Parsed, encode, parse};
 
 const TOPIC: &str = "coupon_create";
 
@@ -230,19 +230,21 @@ impl Bench {
 
     /// `seq` and `prev` of our records in a partition.
     fn places(&self, partition: u32) -> Vec<(u64, u64)> {
-        self.ours(partition).iter().map(|record| (record.grant.seq.get(), record.prev.get())).collect()
+        self.ours(partition).iter().map(|record| (record.entry.seq().get(), record.prev.get())).collect()
     }
 
-    fn ours(&self, partition: u32) -> Vec<GrantRecord> {
+    fn ours(&self, partition: u32) -> Vec<EntryRecord> {
         let records = self.cluster.records(TOPIC, partition).into_iter();
-        let parsed = records.map(|r| parse(r.key.as_deref(), r.value.as_deref(), r.at, &r.headers));
-        let grants = parsed.filter_map(|parsed| if let Parsed::Grant(grant) = parsed { Some(grant) } else { None });
-        grants.filter(|record| record.grant.log == self.log).collect()
+        let parsed = records.map(|r| parse(Kind::Grant, r.key.as_deref(), r.value.as_deref(), r.at, &r.headers));
+        let entries = parsed.filter_map(|parsed| if let Parsed::Entry(entry) = parsed { Some(entry) } else { None });
+        entries.filter(|record| record.entry.log() == self.log).collect()
     }
 
     fn expected(&self, partition: u32, partitions: u32) -> Vec<Grant> {
         let granted = self.granted.borrow();
-        granted.iter().filter(|grant| Key::Campaign.partition(grant, partitions) == partition).cloned().collect()
+        let is_there =
+            |grant: &&Grant| Key::Campaign.partition(&Entry::from((*grant).clone()), partitions) == partition;
+        granted.iter().filter(is_there).cloned().collect()
     }
 
     /// A reader that skips what it knows and waits at a hole for what is missing ends with every grant, in order;
@@ -252,13 +254,14 @@ impl Bench {
         for partition in 0..3 {
             let (mut read, mut last) = (Vec::new(), Lsn::ZERO);
             for record in self.ours(partition) {
-                if record.grant.seq <= last || record.prev > last {
+                let Entry::Grant { grant, .. } = record.entry else { panic!("{record:?}") };
+                if grant.seq <= last || record.prev > last {
                     skipped += 1;
                     continue;
                 }
-                assert_eq!(record.prev, last, "partition {partition}: {}", record.grant);
-                last = record.grant.seq;
-                read.push(record.grant);
+                assert_eq!(record.prev, last, "partition {partition}: {grant}");
+                last = grant.seq;
+                read.push(grant);
             }
             let expected = self.expected(partition, 3);
             let seqs = |grants: &[Grant]| grants.iter().map(|grant| grant.seq.get()).collect::<Vec<_>>();
@@ -277,12 +280,12 @@ impl Bench {
     fn add_foreign(&self, partition: u32) -> u64 {
         let mut grant = self.granted.borrow().first().expect("there is a grant").clone();
         grant.log = LogId([9; 16]);
-        self.add(partition, &GrantRecord { grant, prev: Lsn::ZERO, after: Lsn::ZERO })
+        self.add(partition, &EntryRecord { entry: grant.into(), prev: Lsn::ZERO })
     }
 
-    fn add(&self, partition: u32, record: &GrantRecord) -> u64 {
+    fn add(&self, partition: u32, record: &EntryRecord) -> u64 {
         let (key, value, headers) = encode(record, Key::Campaign, Value::Long);
-        self.cluster.add(TOPIC, Outgoing { partition, at: record.grant.at, key, value, headers })
+        self.cluster.add(TOPIC, Outgoing { topic: 0, partition, at: record.entry.at(), key, value, headers })
     }
 }
 

@@ -12,7 +12,8 @@ fn stale(process: &Process) -> Option<String> {
 fn a_topic_with_records_of_somebody_else_is_refused_unless_adopted() {
     let bench = Bench::new();
     bench.grant(10);
-    let alien = Outgoing { partition: 1, at: Millis(AT), key: None, value: b"hello".to_vec(), headers: Vec::new() };
+    let alien =
+        Outgoing { topic: 0, partition: 1, at: Millis(AT), key: None, value: b"hello".to_vec(), headers: Vec::new() };
     bench.cluster.add(TOPIC, alien);
     let line = unfit(bench.process().fault(&bench));
     assert!(line.contains("partition 1") && line.contains("of somebody else at offset 0"), "{line}");
@@ -98,10 +99,10 @@ fn half_of_what_was_on_the_way(bench: &Bench) -> Lsn {
     // Of what was on the way only the requests for one partition arrived.
     let busiest = (0..3).max_by_key(|partition| bench.expected(*partition, 3).len()).expect("three");
     let there = bench.ours(busiest).len();
-    let mut prev = bench.ours(busiest).last().expect("some are there").grant.seq;
+    let mut prev = bench.ours(busiest).last().expect("some are there").entry.seq();
     for grant in bench.expected(busiest, 3).into_iter().skip(there) {
         let seq = grant.seq;
-        bench.add(busiest, &GrantRecord { grant, prev, after: Lsn::ZERO });
+        bench.add(busiest, &EntryRecord { entry: grant.into(), prev });
         prev = seq;
     }
     prev
@@ -136,10 +137,10 @@ fn what_is_missing_of_records_that_were_dealt_by_another_key_is_dealt_by_that_ke
         let granted = bench.granted.borrow();
         for partition in 0..3 {
             bench.check_chain(partition);
-            let ours: Vec<Lsn> = bench.ours(partition).iter().map(|record| record.grant.seq).collect();
+            let ours: Vec<Lsn> = bench.ours(partition).iter().map(|record| record.entry.seq()).collect();
             for grant in granted.iter() {
                 let rule = if grant.seq <= last_by_the_old_key { Key::Campaign } else { key };
-                let there = rule.partition(grant, 3) == partition;
+                let there = rule.partition(&grant.clone().into(), 3) == partition;
                 assert_eq!(ours.contains(&grant.seq), there, "{grant} in partition {partition}");
             }
         }
@@ -153,7 +154,7 @@ fn a_topic_beyond_the_journal_is_told_and_nothing_is_published() {
     bench.published_once();
     let mut ahead = bench.granted.borrow().last().unwrap().clone();
     (ahead.seq, ahead.seat) = (Lsn::new(1000), 77);
-    bench.add(0, &GrantRecord { grant: ahead, prev: bench.last.get(), after: Lsn::ZERO });
+    bench.add(0, &EntryRecord { entry: ahead.into(), prev: bench.last.get() });
     bench.grant(10);
     let mut process = bench.process();
     for _ in 0..2 {
@@ -193,11 +194,11 @@ fn set_back_and_grown_again(bench: &Bench) -> Process {
     bench.grant(10);
     bench.published_once();
     let mut other = bench.granted.borrow().last().unwrap().clone();
-    let partition = Key::Campaign.partition(&other, 3);
+    let partition = Key::Campaign.partition(&other.clone().into(), 3);
     let prev = bench.expected(partition, 3).last().unwrap().seq;
     bench.grant(5);
     (other.seq, other.seat) = (bench.last.get(), 3);
-    bench.add(partition, &GrantRecord { grant: other, prev, after: Lsn::ZERO });
+    bench.add(partition, &EntryRecord { entry: other.into(), prev });
     bench.process()
 }
 

@@ -1,12 +1,12 @@
 //! Fuzzing of the reader of Kafka records. A record is laid out in an input as
 //!
 //! ```text
-//! key, value: len u8 (255: null), bytes | time i64 | headers: name len u8, name, value len u8 (255: null), value
+//! kind u8 (odd: of the returns' topic) | key, value: len u8 (255: null), bytes | time i64 | headers: name len u8, name, value len u8 (255: null), value
 //! ```
 
 use super::*;
 use crate::fuzz::{Chance, Target, Trace, notices};
-use crate::grant::GrantUser;
+use crate::grant::{Grant, GrantUser, Kind, Return};
 use crate::ids::{LogId, Millis};
 use crate::limits;
 
@@ -32,6 +32,8 @@ const WORDS: &[&[u8]] = &[
     b"{\"user\":\"42\"}",
     b"{\"user_hex\":\"ff00\"}",
     b"\"user\"",
+    b"\"kind\":\"grant\"",
+    b"\"kind\":\"return\"",
     b"\"user_hex\"",
     b"{}",
     b"[",
@@ -44,6 +46,7 @@ const WORDS: &[&[u8]] = &[
 /// A record as a consumer gets it.
 #[derive(Clone, Debug)]
 struct Record {
+    kind: Kind,
     key: Option<Vec<u8>>,
     value: Option<Vec<u8>>,
     at: Option<Millis>,
@@ -51,7 +54,8 @@ struct Record {
 }
 
 impl Record {
-    fn read(mut bytes: &[u8]) -> Record {
+    fn read(bytes: &[u8]) -> Record {
+        let (kind, mut bytes) = bytes.split_first().unwrap_or((&0, &[]));
         let mut field = || {
             let (len, rest) = bytes.split_first()?;
             let (field, rest) = rest.split_at(if *len == NULL { 0 } else { rest.len().min(usize::from(*len)) });
@@ -66,11 +70,11 @@ impl Record {
             let name = String::from_utf8_lossy(&name.unwrap_or_default()).into_owned();
             headers.push((name, field().flatten()));
         }
-        Record { key, value, at, headers }
+        Record { kind: if kind.is_multiple_of(2) { Kind::Grant } else { Kind::Return }, key, value, at, headers }
     }
 
     fn write(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
+        let mut bytes = vec![u8::from(self.kind == Kind::Return)];
         let mut put = |field: Option<&[u8]>| match field {
             Some(field) => {
                 let field = &field[..field.len().min(254)];
@@ -89,10 +93,10 @@ impl Record {
         bytes
     }
 
-    fn of(record: &GrantRecord, key: Key, value: Value) -> Record {
+    fn of(record: &EntryRecord, key: Key, value: Value) -> Record {
         let (key, value, headers) = encode(record, key, value);
         let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), Some(value))).collect();
-        Record { key, value: Some(value), at: Some(record.grant.at), headers }
+        Record { kind: record.entry.kind(), key, value: Some(value), at: Some(record.entry.at()), headers }
     }
 
     fn header(&self, name: &str) -> Option<&[u8]> {
@@ -100,7 +104,7 @@ impl Record {
     }
 
     fn parse(&self) -> Parsed {
-        parse(self.key.as_deref(), self.value.as_deref(), self.at, &self.headers)
+        parse(self.kind, self.key.as_deref(), self.value.as_deref(), self.at, &self.headers)
     }
 }
 
@@ -111,8 +115,8 @@ fn target<'a>(check: &'a dyn Fn(&[u8]) -> Trace) -> Target<'a> {
 fn draw(chance: &mut Chance) -> Vec<u8> {
     let any = chance.one_in(2);
     let user = if any { GrantUser::Any(some(chance).into()) } else { GrantUser::Int(chance.number() as i64) };
-    let seq = chance.number().max(1);
-    let grant = crate::grant::Grant {
+    let seq = chance.number().max(2);
+    let grant = Grant {
         log: LogId([chance.any() as u8; 16]),
         seq: Lsn::new(seq),
         campaign: chance.pick(&["spring", "a", "x.y_z:{1}-2"]).to_string().into(),
@@ -121,7 +125,15 @@ fn draw(chance: &mut Chance) -> Vec<u8> {
         nth: (chance.number() as u16).max(1),
         at: Millis((chance.number() >> 1) as i64),
     };
-    let record = GrantRecord { grant, prev: Lsn::new(chance.number() % seq), after: Lsn::new(chance.number()) };
+    let after = Lsn::new(chance.number() % seq);
+    let entry = match chance.one_in(2) {
+        true => Entry::Grant { grant, after },
+        false => {
+            let Grant { log, seq, campaign, seat, user, nth, at } = grant;
+            Entry::Return(Return { log, seq, grant: after.max(Lsn::new(1)), campaign, seat, user, nth, at })
+        }
+    };
+    let record = EntryRecord { entry, prev: Lsn::new(chance.number() % seq) };
     let value = if any { Value::Json } else { *chance.pick(&[Value::Json, Value::Long]) };
     Record::of(&record, *chance.pick(&[Key::Campaign, Key::User, Key::None]), value).write()
 }
@@ -137,7 +149,7 @@ fn mend(bytes: &mut Vec<u8>) {
     *bytes = Record::read(bytes).write();
 }
 
-/// A grant is within all bounds and comes back in every form; what is not one keeps its place in the line; only what
+/// An entry is within all bounds and comes back in every form; what is not one keeps its place in the line; only what
 /// lacks our headers is somebody else's.
 fn check(bytes: &[u8], parse: &dyn Fn(&Record) -> Parsed) -> Trace {
     let record = Record::read(bytes);
@@ -157,28 +169,35 @@ fn check(bytes: &[u8], parse: &dyn Fn(&Record) -> Parsed) -> Trace {
             assert!(ours && !bad.reason.is_empty());
             Trace::default().and_text(&bad.reason).and(u64::from(bad.place.is_some()))
         }
-        Parsed::Grant(there) => grant(&record, &there, parse),
+        Parsed::Entry(there) => entry(&record, &there, parse),
     }
 }
 
-fn grant(record: &Record, there: &GrantRecord, parse: &dyn Fn(&Record) -> Parsed) -> Trace {
-    let grant = &there.grant;
+fn entry(record: &Record, there: &EntryRecord, parse: &dyn Fn(&Record) -> Parsed) -> Trace {
+    let EntryRecord { entry, prev } = there;
     let names = |name: &str, number: u64| {
         let text = number.to_string();
         record
             .header(name)
             .map_or(text == "0" || (name, text.as_str()) == ("cg-nth", "1"), |there| there == text.as_bytes())
     };
-    assert!(grant.seq > there.prev && grant.seat > 0 && grant.nth > 0 && grant.at.0 >= 0, "{there:?}");
-    assert!(
-        names("cg-seq", grant.seq.get()) && names("cg-prev", there.prev.get()) && names("cg-after", there.after.get())
-    );
-    assert!(names("cg-seat", grant.seat.into()) && names("cg-nth", grant.nth.into()), "{record:?}: {there:?}");
-    assert_eq!(Some(grant.at), record.at);
-    assert_eq!(record.header("cg-campaign").or(record.key.as_deref()), Some(grant.campaign.as_bytes()));
-    assert!((1..=64).contains(&grant.campaign.len()) && grant.campaign.is_ascii(), "{there:?}");
-    let value = record.value.as_deref().expect("a grant has a user");
-    let any = match &grant.user {
+    assert_eq!(entry.kind(), record.kind, "the topic tells the kind");
+    assert!(entry.seq() > *prev && entry.seq() > entry.after(), "{there:?}");
+    assert!(entry.kind() == Kind::Grant || entry.after() > Lsn::ZERO, "a return has a grant: {there:?}");
+    assert!(entry.seat() > 0 && entry.nth() > 0 && entry.at().0 >= 0, "{there:?}");
+    let (seq, prev, after) = (entry.seq().get(), prev.get(), entry.after().get());
+    assert!(names("cg-seq", seq) && names("cg-prev", prev) && names("cg-after", after), "{record:?}: {there:?}");
+    assert!(names("cg-seat", entry.seat().into()) && names("cg-nth", entry.nth().into()), "{record:?}: {there:?}");
+    assert_eq!(Some(entry.at()), record.at);
+    let campaign = entry.campaign();
+    assert_eq!(record.header("cg-campaign").or(record.key.as_deref()), Some(campaign.as_bytes()));
+    assert!((1..=64).contains(&campaign.len()) && campaign.is_ascii(), "{there:?}");
+    let value = record.value.as_deref().expect("an entry has a user");
+    if let Ok(json @ serde_json::Value::Object(_)) = serde_json::from_slice::<serde_json::Value>(value) {
+        let said = json.get("kind").and_then(serde_json::Value::as_str);
+        assert!(value.len() == 8 || json.get("kind").is_none() || said == Some(record.kind.word()), "{there:?}");
+    }
+    let any = match entry.user() {
         GrantUser::Any(user) => {
             assert!((1..=limits::USER_BYTES_MAX).contains(&user.len()), "{there:?}");
             true
@@ -194,10 +213,11 @@ fn grant(record: &Record, there: &GrantRecord, parse: &dyn Fn(&Record) -> Parsed
     };
     for key in [Key::Campaign, Key::User, Key::None] {
         for value in [Value::Json, Value::Long].into_iter().take(if any { 1 } else { 2 }) {
-            assert_eq!(parse(&Record::of(there, key, value)), Parsed::Grant(there.clone()), "{key:?} {value:?}");
+            assert_eq!(parse(&Record::of(there, key, value)), Parsed::Entry(there.clone()), "{key:?} {value:?}");
         }
     }
-    let parts = [any, grant.nth > 1, there.after > Lsn::ZERO, record.key.is_some(), value.len() == 8];
+    let is_return = entry.kind() == Kind::Return;
+    let parts = [any, is_return, entry.nth() > 1, after > 0, record.key.is_some(), value.len() == 8];
     parts.into_iter().fold(Trace::default().and(1), |trace, part| trace.and(u64::from(part)))
 }
 
@@ -210,7 +230,7 @@ fn fuzz_kafka_records() {
 #[test]
 fn fuzz_kafka_records_notices_planted_defects() {
     type Defect = (&'static str, fn(&Record) -> Parsed);
-    let defects: [Defect; 4] = [
+    let defects: [Defect; 6] = [
         ("the first of two headers counts", |record| {
             let mut other = record.clone();
             other.headers.reverse();
@@ -218,12 +238,14 @@ fn fuzz_kafka_records_notices_planted_defects() {
         }),
         ("the place of a bad record is lost", |record| match record.parse() {
             Parsed::Bad(bad) if bad.place.is_some() && record.headers.len() > 4 => Parsed::Foreign,
-            parsed @ (Parsed::Bad(_) | Parsed::Grant(_) | Parsed::Foreign) => parsed,
+            parsed @ (Parsed::Bad(_) | Parsed::Entry(_) | Parsed::Foreign) => parsed,
         }),
         ("the user's seat is cut to a byte", |record| match record.parse() {
-            Parsed::Grant(mut there) => {
-                there.grant.nth = (there.grant.nth as u8).max(1).into();
-                Parsed::Grant(there)
+            Parsed::Entry(mut there) => {
+                let (Entry::Grant { grant: Grant { nth, .. }, .. } | Entry::Return(Return { nth, .. })) =
+                    &mut there.entry;
+                *nth = (*nth as u8).max(1).into();
+                Parsed::Entry(there)
             }
             parsed @ (Parsed::Bad(_) | Parsed::Foreign) => parsed,
         }),
@@ -232,14 +254,34 @@ fn fuzz_kafka_records_notices_planted_defects() {
                 let mut other = record.clone();
                 other.headers.push(("cg-seat".into(), Some(b"1".to_vec())));
                 match other.parse() {
-                    Parsed::Grant(mut there) => {
-                        there.grant.seat = 0;
-                        Parsed::Grant(there)
+                    Parsed::Entry(mut there) => {
+                        let (Entry::Grant { grant: Grant { seat, .. }, .. } | Entry::Return(Return { seat, .. })) =
+                            &mut there.entry;
+                        *seat = 0;
+                        Parsed::Entry(there)
                     }
                     parsed @ (Parsed::Bad(_) | Parsed::Foreign) => parsed,
                 }
             }
-            parsed @ (Parsed::Bad(_) | Parsed::Grant(_) | Parsed::Foreign) => parsed,
+            parsed @ (Parsed::Bad(_) | Parsed::Entry(_) | Parsed::Foreign) => parsed,
+        }),
+        ("the kind is told by the headers", |record| {
+            let kind = if record.header("cg-after").is_some() { Kind::Return } else { Kind::Grant };
+            Record { kind, ..record.clone() }.parse()
+        }),
+        ("a value of another kind is taken", |record| match record.parse() {
+            Parsed::Bad(bad) if bad.reason.contains("another kind") => {
+                let kind = if record.kind == Kind::Grant { Kind::Return } else { Kind::Grant };
+                match (Record { kind, ..record.clone() }).parse() {
+                    Parsed::Entry(EntryRecord { entry: Entry::Return(back), prev }) => {
+                        let Return { log, seq, grant: after, campaign, seat, user, nth, at } = back;
+                        let grant = Grant { log, seq, campaign, seat, user, nth, at };
+                        Parsed::Entry(EntryRecord { entry: Entry::Grant { grant, after }, prev })
+                    }
+                    parsed @ (Parsed::Bad(_) | Parsed::Entry(_) | Parsed::Foreign) => parsed,
+                }
+            }
+            parsed @ (Parsed::Bad(_) | Parsed::Entry(_) | Parsed::Foreign) => parsed,
         }),
     ];
     for (name, defect) in defects {

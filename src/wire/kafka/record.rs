@@ -1,11 +1,11 @@
-//! One grant as key, value and headers, and what a record says when it is read. Pure.
+//! One entry as key, value and headers, and what a record says when it is read. Pure.
 
 use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 
-use super::GrantRecord;
-use crate::grant::{Grant, GrantUser};
+use super::EntryRecord;
+use crate::grant::{Entry, Grant, GrantUser, Kind, Return};
 use crate::ids::{LogId, Lsn, Millis};
 use crate::limits;
 use crate::wire::parse_gate::is_campaign_name;
@@ -49,11 +49,11 @@ impl Key {
         }
     }
 
-    /// The key's bytes for `grant`.
-    pub fn of(self, grant: &Grant) -> Option<Vec<u8>> {
+    /// The key's bytes for `entry`.
+    pub fn of(self, entry: &Entry) -> Option<Vec<u8>> {
         match self {
-            Key::Campaign => Some(grant.campaign.as_bytes().to_vec()),
-            Key::User => Some(match &grant.user {
+            Key::Campaign => Some(entry.campaign().as_bytes().to_vec()),
+            Key::User => Some(match entry.user() {
                 GrantUser::Int(number) => number.to_string().into_bytes(),
                 GrantUser::Any(bytes) => bytes.to_vec(),
             }),
@@ -61,12 +61,12 @@ impl Key {
         }
     }
 
-    /// The partition of `grant` among `partitions`.
-    pub fn partition(self, grant: &Grant, partitions: u32) -> u32 {
+    /// The partition of `entry` among `partitions`, in the topic of its kind.
+    pub fn partition(self, entry: &Entry, partitions: u32) -> u32 {
         match self {
-            Key::Campaign => super::partition_of(grant.campaign.as_bytes(), partitions),
-            Key::User => super::partition_of(&self.of(grant).expect("a user is a key"), partitions),
-            Key::None => (grant.seq.get() % u64::from(partitions)) as u32,
+            Key::Campaign => super::partition_of(entry.campaign().as_bytes(), partitions),
+            Key::User => super::partition_of(&self.of(entry).expect("a user is a key"), partitions),
+            Key::None => (entry.seq().get() % u64::from(partitions)) as u32,
         }
     }
 }
@@ -78,44 +78,47 @@ pub type Headers = Vec<(&'static str, Vec<u8>)>;
 ///
 /// # Panics
 /// A user that is no number in a `long`: such campaigns are refused where they are created.
-pub fn encode(record: &GrantRecord, key: Key, value: Value) -> (Option<Vec<u8>>, Vec<u8>, Headers) {
-    let grant = &record.grant;
+pub fn encode(record: &EntryRecord, key: Key, value: Value) -> (Option<Vec<u8>>, Vec<u8>, Headers) {
+    let EntryRecord { entry, prev } = record;
     let mut headers: Headers = vec![
-        ("cg-log", grant.log.hex().to_vec()),
-        ("cg-seq", decimal(grant.seq.get())),
-        ("cg-prev", decimal(record.prev.get())),
-        ("cg-seat", decimal(u64::from(grant.seat))),
+        ("cg-log", entry.log().hex().to_vec()),
+        ("cg-seq", decimal(entry.seq().get())),
+        ("cg-prev", decimal(prev.get())),
+        ("cg-seat", decimal(u64::from(entry.seat()))),
     ];
-    if grant.nth > 1 {
-        headers.push(("cg-nth", decimal(u64::from(grant.nth))));
+    if entry.nth() > 1 {
+        headers.push(("cg-nth", decimal(u64::from(entry.nth()))));
     }
-    if record.after > Lsn::ZERO {
-        headers.push(("cg-after", decimal(record.after.get())));
+    if entry.after() > Lsn::ZERO {
+        headers.push(("cg-after", decimal(entry.after().get())));
     }
     if key != Key::Campaign {
-        headers.push(("cg-campaign", grant.campaign.as_bytes().to_vec()));
+        headers.push(("cg-campaign", entry.campaign().as_bytes().to_vec()));
     }
-    let value = match (value, &grant.user) {
+    let value = match (value, entry.user()) {
         (Value::Long, GrantUser::Int(number)) => number.to_be_bytes().to_vec(),
         (Value::Long, GrantUser::Any(_)) => panic!("campaigns whose users a value cannot carry are refused"),
-        (Value::Json, _) => json_of(grant).to_string().into_bytes(),
+        (Value::Json, _) => json_of(entry).to_string().into_bytes(),
     };
-    (key.of(grant), value, headers)
+    (key.of(entry), value, headers)
 }
 
 /// Users that are no UTF-8 stand in `user_hex`.
-fn json_of(grant: &Grant) -> Json {
+fn json_of(entry: &Entry) -> Json {
     let mut object = json!({
         "v": 1,
-        "kind": "grant",
-        "campaign": &*grant.campaign,
-        "seat": grant.seat,
-        "nth": grant.nth,
-        "at": grant.at.0,
-        "seq": grant.seq.to_string(),
-        "log": grant.log.to_string(),
+        "kind": entry.kind().word(),
+        "campaign": &**entry.campaign(),
+        "seat": entry.seat(),
+        "nth": entry.nth(),
+        "at": entry.at().0,
+        "seq": entry.seq().to_string(),
+        "log": entry.log().to_string(),
     });
-    let (name, text) = match &grant.user {
+    if let Entry::Return(back) = entry {
+        object["grant"] = Json::String(back.grant.to_string());
+    }
+    let (name, text) = match entry.user() {
         GrantUser::Int(number) => ("user", number.to_string()),
         GrantUser::Any(bytes) => match std::str::from_utf8(bytes) {
             Ok(text) => ("user", text.to_owned()),
@@ -129,11 +132,11 @@ fn json_of(grant: &Grant) -> Json {
 /// What a record says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Parsed {
-    /// A grant of some gate.
-    Grant(GrantRecord),
+    /// A grant or return of some gate.
+    Entry(EntryRecord),
     /// It has none of our headers: somebody else's.
     Foreign,
-    /// It has our headers and cannot be a grant: why, and the place it claims, where it can be read.
+    /// It has our headers and cannot be an entry of its topic: why, and the place it claims, where it can be read.
     Bad(Bad),
 }
 
@@ -146,9 +149,10 @@ pub struct Bad {
     pub place: Option<(LogId, Lsn, Lsn)>,
 }
 
-/// Reads a record: `headers` by name, in order; of a name that is there twice the last one counts. Whether a value is a
+/// Reads a record of the topic of `kind`: `headers` by name, in order; of a name that is there twice the last one counts. Whether a value is a
 /// long or JSON is told by its first byte and its length.
 pub fn parse(
+    kind: Kind,
     key: Option<&[u8]>,
     value: Option<&[u8]>,
     at: Option<Millis>,
@@ -175,21 +179,29 @@ pub fn parse(
     let nth = header("cg-nth").map_or(Some(1), |nth| number(nth).and_then(|nth| u16::try_from(nth).ok()));
     let after = header("cg-after").map_or(Some(0), number);
     let (Some(nth @ 1..), Some(after)) = (nth, after) else { return bad("cg-nth or cg-after is no number".into()) };
+    let after = Lsn::new(after);
+    if after >= seq {
+        return bad("cg-after is not before cg-seq".into());
+    }
     let campaign = match header("cg-campaign") {
         Some(name) => name.as_bytes(),
         None => key.unwrap_or_default(),
     };
     let Some(campaign) = campaign_name(campaign) else { return bad("its key is no campaign's name".into()) };
     let Some(at) = at.filter(|at| at.0 >= 0) else { return bad("it has no time".into()) };
-    let user = match user_of(value) {
+    let user = match user_of(kind, value) {
         Ok(user) => user,
         Err(reason) => return bad(reason),
     };
-    let grant = Grant { log, seq, campaign, seat, user, nth, at };
-    Parsed::Grant(GrantRecord { grant, prev, after: Lsn::new(after) })
+    let entry = match kind {
+        Kind::Grant => Entry::Grant { grant: Grant { log, seq, campaign, seat, user, nth, at }, after },
+        Kind::Return if after == Lsn::ZERO => return bad("a return without cg-after names no grant".into()),
+        Kind::Return => Entry::Return(Return { log, seq, grant: after, campaign, seat, user, nth, at }),
+    };
+    Parsed::Entry(EntryRecord { entry, prev })
 }
 
-fn user_of(value: Option<&[u8]>) -> Result<GrantUser, String> {
+fn user_of(kind: Kind, value: Option<&[u8]>) -> Result<GrantUser, String> {
     let value = value.ok_or("its value is null")?;
     if let Ok(long) = <[u8; 8]>::try_from(value) {
         return Ok(GrantUser::Int(i64::from_be_bytes(long)));
@@ -200,6 +212,9 @@ fn user_of(value: Option<&[u8]>) -> Result<GrantUser, String> {
             return Err(format!("its value of {} bytes is neither a long nor a JSON object", value.len()));
         }
     };
+    if json.get("kind").is_some_and(|said| said.as_str() != Some(kind.word())) {
+        return Err(format!("its value says another kind than {}, which is that of its topic", kind.word()));
+    }
     let text = |name: &str| json.get(name).and_then(Json::as_str);
     let user = match (text("user"), text("user_hex")) {
         (Some(user), None) => match crate::core::parse_integer(user.as_bytes()) {

@@ -1,11 +1,14 @@
 //! A cluster for tests: topics in memory, and the faults of a real one on demand.
 
+mod ends; //  its writers and followers
+mod tests;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::{ControlFlow, Range};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use super::{Ack, Bounds, Cluster, Follower, KafkaError, NewTopic, Outgoing, Record, Sent, Writer};
+use super::{Ack, Bounds, Cluster, Follower, KafkaError, NewTopic, Outgoing, Record, Writer};
+use ends::{MemoryFollower, MemoryWriter};
 
 type OnAck = Arc<dyn Fn() + Send + Sync>;
 
@@ -35,8 +38,10 @@ pub(crate) struct Faults {
     pub down: bool,
     /// Every call is refused as `Unfit` with this line.
     pub refuse: Option<String>,
-    /// What writers send does not reach the topic while set.
+    /// What writers send does not reach any topic while set.
     pub hold_appends: bool,
+    /// What writers send does not reach this topic.
+    pub hold_appends_to: Option<String>,
     /// What reaches the topic is not acknowledged while set.
     pub hold_acks: bool,
     /// Acknowledgements do not tell offsets.
@@ -57,6 +62,7 @@ impl Default for Faults {
             down: false,
             refuse: None,
             hold_appends: false,
+            hold_appends_to: None,
             hold_acks: false,
             hide_offsets: false,
             room: usize::MAX,
@@ -77,7 +83,7 @@ struct Log {
 
 /// What one writer has under way; it stays here when the writer is gone.
 struct Sending {
-    topic: String,
+    topics: Vec<String>,
     on_ack: Option<OnAck>,
     /// Sent, not in the topic.
     travelling: VecDeque<(Outgoing, u64)>,
@@ -249,7 +255,7 @@ impl State {
                 && let Some((record, _)) = self.writers[number].travelling.pop_front()
             {
                 count -= 1;
-                let topic = self.writers[number].topic.clone();
+                let topic = self.writers[number].topics[record.topic].clone();
                 let _gone_partition = self.append(&topic, record);
             }
         }
@@ -262,19 +268,22 @@ impl State {
             if self.writers[number].is_over() || self.faults.down {
                 continue;
             }
-            let topic = self.writers[number].topic.clone();
-            while !self.faults.hold_appends
-                && self.topics.contains_key(&topic)
-                && let Some((record, tag)) = self.writers[number].travelling.pop_front()
-            {
-                let partition = record.partition;
-                let appended = self.append(&topic, record);
+            let travelling = std::mem::take(&mut self.writers[number].travelling);
+            for (record, tag) in travelling {
+                let (topic, partition) = (record.topic, record.partition);
+                let name = self.writers[number].topics[topic].clone();
+                let held = self.faults.hold_appends || self.faults.hold_appends_to.as_ref() == Some(&name);
+                if held || self.writers[number].failed.is_some() || !self.topics.contains_key(&name) {
+                    self.writers[number].travelling.push_back((record, tag));
+                    continue;
+                }
+                let appended = self.append(&name, record);
                 let hidden = self.faults.hide_offsets;
                 let sending = &mut self.writers[number];
                 match appended {
                     Some(offset) => {
                         let offset = (!hidden).then_some(offset);
-                        sending.unacknowledged.push_back(Ack { partition, tag, offset });
+                        sending.unacknowledged.push_back(Ack { topic, partition, tag, offset });
                     }
                     None => sending.failed = Some(KafkaError::Unavailable(format!("no partition {partition}"))),
                 }
@@ -379,11 +388,11 @@ impl Cluster for MemoryCluster {
         Ok(())
     }
 
-    fn writer(&mut self, topic: &str, on_ack: Box<dyn Fn() + Send + Sync>) -> Result<Box<dyn Writer>, KafkaError> {
+    fn writer(&mut self, topics: &[&str], on_ack: Box<dyn Fn() + Send + Sync>) -> Result<Box<dyn Writer>, KafkaError> {
         let mut state = self.state();
         state.answers()?;
         state.writers.push(Sending {
-            topic: topic.into(),
+            topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
             on_ack: Some(on_ack.into()),
             travelling: VecDeque::new(),
             unacknowledged: VecDeque::new(),
@@ -394,251 +403,8 @@ impl Cluster for MemoryCluster {
         Ok(Box::new(MemoryWriter { cluster: self.clone(), number }))
     }
 
-    fn follower(&mut self, topic: &str, from: &[u64]) -> Result<Box<dyn Follower>, KafkaError> {
+    fn follower(&mut self, from: &[(&str, Vec<u64>)]) -> Result<Box<dyn Follower>, KafkaError> {
         self.state().answers()?;
-        Ok(Box::new(MemoryFollower {
-            cluster: self.clone(),
-            topic: topic.into(),
-            next: from.to_vec(),
-            turn: 0,
-            paused: false,
-        }))
-    }
-}
-
-struct MemoryWriter {
-    cluster: MemoryCluster,
-    number: usize,
-}
-
-impl Writer for MemoryWriter {
-    fn send(&mut self, record: &Outgoing, tag: u64) -> Result<Sent, KafkaError> {
-        let number = self.number;
-        self.cluster.change(|state| {
-            let State { writers, faults, .. } = state;
-            let sending = &mut writers[number];
-            if sending.failed.is_none() && sending.in_flight() >= faults.room {
-                return Ok(Sent::Full);
-            }
-            match &mut faults.fatal_after {
-                Some(0) => {
-                    faults.fatal_after = None;
-                    sending.failed = Some(KafkaError::Unavailable("the writer has failed for good".into()));
-                }
-                Some(left) => *left -= 1,
-                None => {}
-            }
-            if let Some(failed) = &sending.failed {
-                return Err(failed.clone());
-            }
-            sending.travelling.push_back((record.clone(), tag));
-            Ok(Sent::Queued)
-        })
-    }
-
-    fn acks(&mut self, into: &mut Vec<Ack>) -> Result<(), KafkaError> {
-        let mut state = self.cluster.state();
-        let sending = &mut state.writers[self.number];
-        into.extend(sending.acknowledged.drain(..));
-        sending.failed.clone().map_or(Ok(()), Err)
-    }
-
-    fn in_flight(&self) -> usize {
-        self.cluster.state().writers[self.number].in_flight()
-    }
-}
-
-impl Drop for MemoryWriter {
-    fn drop(&mut self) {
-        self.cluster.state().writers[self.number].on_ack = None;
-    }
-}
-
-struct MemoryFollower {
-    cluster: MemoryCluster,
-    topic: String,
-    next: Vec<u64>,
-    /// The partition that is looked at first.
-    turn: usize,
-    paused: bool,
-}
-
-impl MemoryFollower {
-    fn look(next: &[u64], turn: usize, topic: &str, state: &mut State) -> Result<Option<Record>, KafkaError> {
-        state.answers()?;
-        for step in 0..next.len() {
-            let partition = (turn + step) % next.len();
-            let (wanted, log) = (next[partition], state.log(topic, partition as u32)?);
-            if wanted < log.low || wanted > log.high {
-                let line = format!("offset {wanted} of partition {partition} is not there: {}..{}", log.low, log.high);
-                return Err(KafkaError::Gone { partition: partition as u32, line });
-            }
-            if let Some((_, record)) = log.records.range(wanted..).next() {
-                return Ok(Some(record.clone()));
-            }
-        }
-        Ok(None)
-    }
-}
-
-impl Follower for MemoryFollower {
-    fn next(&mut self, patience: Duration) -> Result<Option<Record>, KafkaError> {
-        let cluster = self.cluster.clone();
-        let mut found = Ok(None);
-        let waiting = |state: &mut State| {
-            found = match self.paused {
-                true => state.answers().map(|()| None),
-                false => MemoryFollower::look(&self.next, self.turn, &self.topic, state),
-            };
-            found == Ok(None)
-        };
-        let waited = cluster.shared.moved.wait_timeout_while(cluster.state(), patience, waiting);
-        drop(waited.unwrap_or_else(PoisonError::into_inner));
-        if let Ok(Some(record)) = &found {
-            self.next[record.partition as usize] = record.offset + 1;
-            self.turn = record.partition as usize + 1;
-        }
-        found
-    }
-
-    fn pause(&mut self) -> Result<(), KafkaError> {
-        self.paused = true;
-        Ok(())
-    }
-
-    fn resume(&mut self) -> Result<(), KafkaError> {
-        self.paused = false;
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ids::Millis;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    const TOPIC: &str = "topic";
-
-    fn record(partition: u32, value: u8) -> Outgoing {
-        Outgoing { partition, at: Millis(1), key: None, value: vec![value], headers: vec![("h", vec![value])] }
-    }
-
-    fn values(cluster: &MemoryCluster, partition: u32) -> Vec<u8> {
-        cluster.records(TOPIC, partition).iter().map(|record| record.value.as_ref().unwrap()[0]).collect()
-    }
-
-    #[test]
-    fn what_is_sent_is_acknowledged_in_order_and_read_back() {
-        let mut cluster = MemoryCluster::with_topic(TOPIC, 2);
-        let told = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&told);
-        let on_ack = Box::new(move || {
-            count.fetch_add(1, Ordering::SeqCst);
-        });
-        let mut writer = cluster.writer(TOPIC, on_ack).unwrap();
-        cluster.faults(|faults| faults.hold_acks = true);
-        for value in 0..4 {
-            assert_eq!(writer.send(&record(u32::from(value) % 2, value), u64::from(value)), Ok(Sent::Queued));
-        }
-        assert_eq!((writer.in_flight(), told.load(Ordering::SeqCst)), (4, 0));
-        cluster.faults(|faults| faults.hold_acks = false);
-        assert_eq!(told.load(Ordering::SeqCst), 1);
-        let mut acks = Vec::new();
-        writer.acks(&mut acks).unwrap();
-        let acks: Vec<_> = acks.iter().map(|ack| (ack.partition, ack.tag, ack.offset.unwrap())).collect();
-        assert_eq!(acks, [(0, 0, 0), (1, 1, 0), (0, 2, 1), (1, 3, 1)]);
-        assert_eq!(writer.in_flight(), 0);
-        let mut read = Vec::new();
-        let mut take = |record: Record| {
-            read.push((record.offset, record.value.unwrap()[0]));
-            ControlFlow::Continue(())
-        };
-        cluster.read(TOPIC, 1, 0..2, &mut take).unwrap();
-        assert_eq!(read, [(0, 1), (1, 3)]);
-    }
-
-    #[test]
-    fn what_a_dead_writer_had_sent_comes_late_or_never() {
-        let mut cluster = MemoryCluster::with_topic(TOPIC, 1);
-        let mut writer = cluster.writer(TOPIC, Box::new(|| {})).unwrap();
-        cluster.faults(|faults| faults.hold_appends = true);
-        (1..=3).for_each(|value| {
-            writer.send(&record(0, value), 0).unwrap();
-        });
-        drop(writer);
-        cluster.faults(|faults| faults.hold_appends = false);
-        assert_eq!((values(&cluster, 0), cluster.travelling()), (vec![], 3));
-        cluster.append_late(2);
-        cluster.lose_travelling();
-        assert_eq!((values(&cluster, 0), cluster.travelling()), (vec![1, 2], 0));
-    }
-
-    #[test]
-    fn a_writer_has_bounds_and_ends_for_good() {
-        let mut cluster = MemoryCluster::with_topic(TOPIC, 1);
-        let mut writer = cluster.writer(TOPIC, Box::new(|| {})).unwrap();
-        cluster.faults(|faults| (faults.hold_acks, faults.room, faults.fatal_after) = (true, 2, Some(2)));
-        assert_eq!(writer.send(&record(0, 1), 0), Ok(Sent::Queued));
-        assert_eq!(writer.send(&record(0, 2), 0), Ok(Sent::Queued));
-        assert_eq!(writer.send(&record(0, 3), 0), Ok(Sent::Full));
-        cluster.faults(|faults| faults.room = 9);
-        assert!(writer.send(&record(0, 3), 0).is_err() && writer.send(&record(0, 4), 0).is_err());
-        assert!(writer.acks(&mut Vec::new()).is_err());
-        assert_eq!(values(&cluster, 0), [1, 2]);
-    }
-
-    #[test]
-    fn a_follower_is_told_what_is_not_there() {
-        let mut cluster = MemoryCluster::with_topic(TOPIC, 2);
-        let mut follower = cluster.follower(TOPIC, &[0, 0]).unwrap();
-        for (partition, value) in [(0, 1), (0, 2), (1, 3)] {
-            cluster.add(TOPIC, record(partition, value));
-        }
-        cluster.add_marker(TOPIC, 0);
-        let mut seen = Vec::new();
-        while let Some(record) = follower.next(Duration::ZERO).unwrap() {
-            seen.push(record.value.unwrap()[0]);
-        }
-        assert_eq!(seen, [1, 3, 2]);
-        follower.pause().unwrap();
-        cluster.add(TOPIC, record(0, 4));
-        assert_eq!(follower.next(Duration::ZERO), Ok(None));
-        follower.resume().unwrap();
-        assert_eq!(follower.next(Duration::ZERO).unwrap().unwrap().offset, 3);
-        cluster.add(TOPIC, record(0, 5));
-        cluster.delete_records(TOPIC, 0, 5);
-        assert!(matches!(follower.next(Duration::ZERO), Err(KafkaError::Gone { partition: 0, .. })));
-        let mut ahead = cluster.follower(TOPIC, &[9, 0]).unwrap();
-        assert!(matches!(ahead.next(Duration::ZERO), Err(KafkaError::Gone { partition: 0, .. })));
-    }
-
-    #[test]
-    fn a_topic_is_cut_grown_and_replaced_under_its_writers() {
-        let mut cluster = MemoryCluster::with_topic(TOPIC, 1);
-        cluster.set_id("another");
-        cluster.set_warnings(&["compacted"]);
-        assert_eq!(
-            (cluster.id().unwrap(), cluster.warnings(TOPIC).unwrap()),
-            ("another".into(), vec!["compacted".into()])
-        );
-        let mut writer = cluster.writer(TOPIC, Box::new(|| {})).unwrap();
-        let offset = |writer: &mut Box<dyn Writer>, record: Outgoing| {
-            writer.send(&record, 0).unwrap();
-            let mut acks = Vec::new();
-            writer.acks(&mut acks).unwrap();
-            acks.pop().and_then(|ack| ack.offset)
-        };
-        assert_eq!((0..3).map(|value| offset(&mut writer, record(0, value))).last(), Some(Some(2)));
-        cluster.truncate(TOPIC, 0, 1);
-        assert_eq!(offset(&mut writer, record(0, 7)), Some(1));
-        cluster.delete_topic(TOPIC);
-        assert_eq!(cluster.partitions(TOPIC), Ok(None));
-        assert_eq!(offset(&mut writer, record(0, 8)), None);
-        cluster.make_topic(TOPIC, 1);
-        cluster.grow_topic(TOPIC, 2);
-        assert_eq!((values(&cluster, 0), cluster.partitions(TOPIC)), (vec![8], Ok(Some(2))));
-        cluster.fail_writers("over");
-        assert!(writer.send(&record(0, 9), 0).is_err());
+        Ok(Box::new(MemoryFollower::new(self.clone(), from)))
     }
 }
