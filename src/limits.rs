@@ -57,6 +57,9 @@ pub const CATCH_UP_LINES_MAX: usize = 100;
 /// Lost grants that `check` names one by one to people; to programs it names all.
 pub const CHECK_GRANTS_SHOWN: usize = 100;
 
+/// Seats of one `GATE.SEED`: the loop is not kept for long.
+pub const SEED_SEATS_MAX: usize = 1000;
+
 /// Rows of one `GATE.SEATS` answer.
 pub const SEATS_ROWS_MAX: u32 = 10_000;
 

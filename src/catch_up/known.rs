@@ -88,7 +88,7 @@ impl Known {
                 self.add(lsn, *campaign, seat.get(), (*user).into(), *nth);
             }
             Event::Imported { campaign, seat, user, nth, seq, .. } => {
-                self.add(*seq, *campaign, seat.get(), (*user).into(), *nth);
+                self.add(seq.unwrap_or(lsn), *campaign, seat.get(), (*user).into(), *nth);
             }
             Event::Skipped { upto } => self.skipped.push((lsn, *upto)),
             Event::CampaignAltered { .. }

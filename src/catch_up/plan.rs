@@ -439,6 +439,6 @@ impl Ahead {
     /// What the journal is told.
     pub fn event(&self, campaign: CampaignId) -> Event<'_> {
         let (seat, user) = (Seat::new(self.seat), user_of(&self.user));
-        Event::Imported { campaign, seat, user, nth: self.nth, at: self.at, seq: self.seq, after: Lsn::ZERO }
+        Event::Imported { campaign, seat, user, nth: self.nth, at: self.at, seq: Some(self.seq), after: Lsn::ZERO }
     }
 }

@@ -335,7 +335,7 @@ fn which_seat<'s, 'a>(name: &[u8], seats: usize, campaign: &Campaign) -> Decisio
     refuse(Refusal::ErrText(text), campaign.lsn)
 }
 
-fn user_of(users: Users, text: &[u8]) -> Result<User<'_>, Refusal> {
+pub(super) fn user_of(users: Users, text: &[u8]) -> Result<User<'_>, Refusal> {
     match users {
         Users::Int => parse_integer(text).map(User::Int).ok_or(Refusal::Err("user is not an integer or out of range")),
         Users::Any if (1..=limits::USER_BYTES_MAX).contains(&text.len()) => Ok(User::Any(text)),

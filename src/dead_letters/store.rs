@@ -3,8 +3,8 @@
 use std::fmt;
 
 use crate::core::Users;
-use crate::grant::{Entry, GrantUser};
-use crate::ledger::{self, DeadLetter, InPlace, Ledger, LedgerError, LedgerSettings};
+use crate::grant::{Entry, GrantUser, Kind};
+use crate::ledger::{DeadLetter, InPlace, Ledger, LedgerError, LedgerSettings, kind_of_source};
 use crate::wire::kafka::{Parsed, parse};
 
 /// What became of a letter.
@@ -55,7 +55,7 @@ impl Store {
         Ok(Store { ledger, settings: settings.clone() })
     }
 
-    /// Stores the letter's row, unless something contradicts.
+    /// Stores what the letter says, unless something contradicts.
     ///
     /// # Errors
     /// Only what concerns the whole ledger.
@@ -63,7 +63,7 @@ impl Store {
         let headers = letter.record_headers();
         // A record's own time is not kept with it, but for the one in a JSON value.
         let at = Some(grant_time(letter).unwrap_or(letter.at));
-        let kind = ledger::kind_of_source(&letter.source);
+        let kind = kind_of(letter);
         let entry = match parse(kind, letter.key.as_deref(), letter.value.as_deref(), at, &headers) {
             Parsed::Entry(record) => record.entry,
             Parsed::Bad(bad) => return Ok(Outcome::Refused(bad.reason)),
@@ -109,7 +109,16 @@ fn settle(buried: Result<(), LedgerError>) -> Result<Option<Outcome>, LedgerErro
     }
 }
 
+/// What the record is: the topic tells, and what was put away from a journal, which has both kinds, is JSON that tells.
+fn kind_of(letter: &DeadLetter) -> Kind {
+    let is_return = json(letter).is_some_and(|json| json.get("kind").is_some_and(|kind| kind == "return"));
+    if is_return { Kind::Return } else { kind_of_source(&letter.source) }
+}
+
+fn json(letter: &DeadLetter) -> Option<serde_json::Value> {
+    serde_json::from_slice(letter.value.as_deref()?).ok()
+}
+
 fn grant_time(letter: &DeadLetter) -> Option<crate::ids::Millis> {
-    let json: serde_json::Value = serde_json::from_slice(letter.value.as_deref()?).ok()?;
-    json.get("at")?.as_i64().filter(|at| *at >= 0).map(crate::ids::Millis)
+    json(letter)?.get("at")?.as_i64().filter(|at| *at >= 0).map(crate::ids::Millis)
 }

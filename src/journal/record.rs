@@ -166,7 +166,7 @@ pub(super) fn encode(event: &Event<'_>, more: bool, into: &mut Vec<u8>) {
             put_u32(into, campaign.0);
             put_u32(into, seat.get());
             put_i64(into, at.0);
-            put_u64(into, seq.get());
+            put_u64(into, seq.map_or(0, Lsn::get));
             if says_more(event) {
                 put_u16(into, *nth);
             }
@@ -429,9 +429,9 @@ fn payload_of<'a>(kind: u8, cut: &mut Cut<'a>) -> Option<Event<'a>> {
         RETURNED_INT | RETURNED_ANY => {
             let (campaign, seat, at) = (CampaignId(cut.u32()?), cut.seat()?, Millis(cut.i64()?));
             let nth = cut.u16().filter(|nth| *nth > 0)?;
-            let (grant, seq) = (Lsn::new(cut.u64()?), Lsn::new(cut.u64()?));
+            let (grant, seq) = (Lsn::new(cut.u64()?), seq_of(cut)?);
             let user = user_at(cut, kind == RETURNED_INT)?;
-            Event::Returned { campaign, seat, user, nth, at, grant, seq: (seq > Lsn::ZERO).then_some(seq) }
+            Event::Returned { campaign, seat, user, nth, at, grant, seq }
         }
         HOLD_ENDED_INT | HOLD_ENDED_ANY => {
             let (campaign, seat) = (CampaignId(cut.u32()?), cut.seat()?);
@@ -443,7 +443,7 @@ fn payload_of<'a>(kind: u8, cut: &mut Cut<'a>) -> Option<Event<'a>> {
         | IMPORTED_MORE_INT..=IMPORTED_MORE_ANY
         | IMPORTED_AFTER_INT..=IMPORTED_AFTER_ANY => {
             let (campaign, seat) = (CampaignId(cut.u32()?), cut.seat()?);
-            let (at, seq) = (Millis(cut.i64()?), Lsn::new(cut.u64()?));
+            let (at, seq) = (Millis(cut.i64()?), seq_of(cut)?);
             let (nth, after) = match kind {
                 IMPORTED_INT | IMPORTED_ANY => (1, Lsn::ZERO),
                 IMPORTED_MORE_INT | IMPORTED_MORE_ANY => (cut.u16().filter(|nth| *nth > 1)?, Lsn::ZERO),
@@ -515,6 +515,11 @@ fn kind_of(event: &Event<'_>) -> u8 {
 fn says_more(event: &Event<'_>) -> bool {
     let kind = kind_of(event);
     (GRANTED_MORE_INT..=IMPORTED_MORE_ANY).contains(&kind) || (GRANTED_AFTER_INT..=IMPORTED_AFTER_ANY).contains(&kind)
+}
+
+/// Where the world knows an event by another position than its own, that one; else 0.
+fn seq_of(cut: &mut Cut<'_>) -> Option<Option<Lsn>> {
+    cut.u64().map(|seq| (seq > 0).then(|| Lsn::new(seq)))
 }
 
 /// A last return, where it is written.

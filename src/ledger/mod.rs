@@ -6,6 +6,7 @@
 
 pub mod ddl; //        the tables, as data
 pub mod ddl_mysql; //  the same in the words of MySQL
+mod both; //           what every adapter does alike
 mod sqlite; //         the ledger in an SQLite file
 mod sqlite_copy; //    a copy of the file while it is in use
 mod sqlite_look; //    the same file for who must not leave a trace
@@ -15,8 +16,11 @@ mod mysql; //          the ledger in MySQL or MariaDB
 mod mysql_at; //       where that is, and its connections
 mod mysql_open; //     its tables and their shape
 mod mysql_rows; //     its rows, written and read
-mod mysql_also; //     the operator's statement there
+mod mysql_entries; //  the entries of a batch
+mod mysql_also; //     the operator's statements there
 mod mysql_fault; //    what its errors mean
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -330,9 +334,6 @@ pub trait LedgerReader: Send {
     /// At most `limit` rows of `coupon_dead_letter` behind `after` (source, partition, position), in that order.
     fn dead_letters(&mut self, after: Option<(&str, u32, u64)>, limit: usize) -> Result<Vec<DeadLetter>, LedgerError>;
 }
-
-/// The names that `--ledger-also` may use.
-pub const ALSO_PARAMETERS: [&str; 6] = [":user", ":campaign", ":seat", ":nth", ":granted_at", ":seq"];
 
 /// Column type of users.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

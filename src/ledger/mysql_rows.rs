@@ -163,13 +163,18 @@ fn read_dead_letters(
 /// Of a grant: its seat, user, nth, journal and seq.
 type Row = (u32, Vec<u8>, u16, Vec<u8>, u64);
 
-/// What stands on the grant's seat, else what its user has as his `nth`.
+/// What stands on the grant's seat, else what its user has as his `nth`; unless it has come back, which it did as it was.
 pub(super) fn in_place_of_grant(conn: &mut Conn, users: UserColumn, grant: &Grant) -> mysql::Result<InPlace> {
     let columns = "SELECT seat, CAST(user_id AS BINARY), nth, log_id, seq FROM coupon_grant";
     let by_seat = format!("{columns} WHERE campaign = ? AND seat = ?");
     let mut there: Vec<Row> = rows(conn, &by_seat, (&*grant.campaign, grant.seat))?;
     let ours: Row = (grant.seat, text(&grant.user), grant.nth, grant.log.0.to_vec(), grant.seq.get());
     if there.first() == Some(&ours) {
+        return Ok(InPlace::Same);
+    }
+    let returned =
+        "SELECT seat, CAST(user_id AS BINARY), nth, log_id, seq FROM coupon_return WHERE campaign = ? AND seq = ?";
+    if rows(conn, returned, (&*grant.campaign, grant.seq.get()))?.first() == Some(&ours) {
         return Ok(InPlace::Same);
     }
     if there.is_empty() {
@@ -224,18 +229,11 @@ pub(super) fn is_ready(conn: &mut Conn, entry: &Entry) -> mysql::Result<bool> {
     }
 }
 
-/// Whether the row of its grant was there.
-pub(super) fn take_back(conn: &mut Conn, back: &Entry) -> mysql::Result<bool> {
-    let log = back.log();
-    let grant = (&**back.campaign(), back.seat(), &log.0[..], back.after().get());
-    let copy = "INSERT INTO coupon_return \
-         (campaign, seat, user_id, nth, granted_at, log_id, seq, returned_at, return_seq) \
-         SELECT campaign, seat, user_id, nth, granted_at, log_id, seq, ?, ? FROM coupon_grant \
-         WHERE campaign = ? AND seat = ? AND log_id = ? AND seq = ?";
-    conn.exec_drop(copy, (utc(back.at()), back.seq().get(), grant.0, grant.1, grant.2, grant.3))?;
-    let copied = conn.affected_rows();
-    conn.exec_drop("DELETE FROM coupon_grant WHERE campaign = ? AND seat = ? AND log_id = ? AND seq = ?", grant)?;
-    Ok((copied, conn.affected_rows()) == (1, 1))
+/// When the grant of a return that is stored was granted.
+pub(super) fn granted_at(conn: &mut Conn, back: &Return) -> mysql::Result<Value> {
+    let sql = "SELECT granted_at FROM coupon_return WHERE log_id = ? AND return_seq = ?";
+    let told: Vec<Value> = rows(conn, sql, (&back.log.0[..], back.seq.get()))?;
+    Ok(told.into_iter().next().unwrap_or(Value::NULL))
 }
 
 /// Puts a record away that can be no row.

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params, params_from_iter};
 
+use super::both::{Each, also_setting, campaigns, mixed, refuse_returned, stretch, without_grant};
 use super::sqlite_open::{self, Also, Opened, fault};
 use super::sqlite_rows::{
-    POSITION_COLUMNS, in_place_of_grant, in_place_of_return, int, is_ready, put_away, read_position, read_positions,
-    take_away, take_back, user_value, utc,
+    POSITION_COLUMNS, copy_back, granted_at, in_place_of_grant, in_place_of_return, int, is_ready, log_of, put_away,
+    read_position, read_positions, remove, returned, take_away, user_value, utc,
 };
 use super::{Batch, DeadLetter, InPlace, Ledger, LedgerError, Move, Position, UserColumn};
 use crate::grant::{Entry, Kind};
@@ -52,6 +53,16 @@ pub struct SqliteOptions {
     pub pause_when: Option<String>,
 }
 
+impl SqliteOptions {
+    /// The operator's statement for entries of this kind.
+    pub(super) fn also(&self, kind: Kind) -> Option<&str> {
+        match kind {
+            Kind::Grant => self.also.as_deref(),
+            Kind::Return => self.also_return.as_deref(),
+        }
+    }
+}
+
 /// A ledger in an SQLite file.
 pub struct SqliteLedger {
     options: SqliteOptions,
@@ -93,6 +104,12 @@ pub enum Step {
     Inserted,
     /// The operator's statements have run.
     Also,
+    /// A row is among the returns and the grants.
+    Copied,
+    /// The rows are among the returns alone.
+    Returned,
+    /// The operator's statements for returns have run.
+    AlsoReturn,
     /// The transaction is committed; its answer can still be lost.
     Committed,
     /// The rows are committed and the position is not: never, unless sabotaged.
@@ -138,7 +155,7 @@ impl SqliteLedger {
         for letter in batch.dead {
             put_away(&tx, letter).map_err(|e| fault(path, "put a dead letter away", &e))?;
         }
-        self.put_entries(&tx, opened.also.as_ref(), batch.entries)?;
+        self.put_entries(&tx, &opened.also, batch.entries)?;
         tx.commit().map_err(|e| fault(path, "commit", &e))?;
         if on(Sabotage::PositionOutsideTransaction) {
             self.step(Step::BetweenTwo)?;
@@ -149,47 +166,66 @@ impl SqliteLedger {
     }
 
     /// The entries in their order, and the operator's statement for each of them.
-    fn put_entries(&self, tx: &Transaction<'_>, also: Option<&Also>, entries: &[Entry]) -> Result<(), LedgerError> {
-        refuse_other_logs(tx, &self.options.path, entries)?;
+    fn put_entries(
+        &self,
+        tx: &Transaction<'_>,
+        also: &Each<Option<Also>>,
+        entries: &[Entry],
+    ) -> Result<(), LedgerError> {
+        refuse_what_was_here(tx, &self.options.path, entries)?;
         for run in entries.chunk_by(|one, next| one.kind() == next.kind()) {
-            match run[0].kind() {
-                Kind::Grant => self.put_grants(tx, also, run)?,
-                Kind::Return => self.take_back(tx, run)?,
+            let kind = run[0].kind();
+            match kind {
+                Kind::Grant => self.put_grants(tx, run)?,
+                Kind::Return => self.put_returns(tx, run)?,
             }
+            if let Some(also) = also.of(kind) {
+                self.run_also(tx, also, kind, run)?;
+            }
+            self.step(match kind {
+                Kind::Grant => Step::Also,
+                Kind::Return => Step::AlsoReturn,
+            })?;
         }
         Ok(())
     }
 
-    fn put_grants(&self, tx: &Transaction<'_>, also: Option<&Also>, rows: &[Entry]) -> Result<(), LedgerError> {
+    fn put_grants(&self, tx: &Transaction<'_>, grants: &[Entry]) -> Result<(), LedgerError> {
         let (path, users) = (&self.options.path, self.options.users);
-        for chunk in rows.chunks(ROWS_PER_STATEMENT) {
+        for chunk in grants.chunks(ROWS_PER_STATEMENT) {
             insert(tx, users, chunk).map_err(|e| fault(path, "insert rows", &e))?;
         }
-        self.step(Step::Inserted)?;
-        if let Some(also) = also {
-            run_also(tx, also, users, rows).map_err(|(row, e)| {
-                match fault(path, "run the statement of --ledger-also", &e) {
-                    LedgerError::Refused(text) => LedgerError::Refused(format!("{text}; {row}")),
-                    other @ (LedgerError::Unavailable(_)
-                    | LedgerError::Unfit(_)
-                    | LedgerError::Contradiction(_)
-                    | LedgerError::TakenOver(_)) => other,
-                }
-            })?;
-        }
-        self.step(Step::Also)
+        self.step(Step::Inserted)
     }
 
     /// The row of each one's grant becomes one of the returns.
-    fn take_back(&self, tx: &Transaction<'_>, returns: &[Entry]) -> Result<(), LedgerError> {
+    fn put_returns(&self, tx: &Transaction<'_>, returns: &[Entry]) -> Result<(), LedgerError> {
         let path = &self.options.path;
         for back in returns {
-            if !take_back(tx, back).map_err(|e| fault(path, "take a row back", &e))? {
-                return Err(LedgerError::Refused(format!(
-                    "ledger: {}: {back}: the row of its grant is not in coupon_grant",
-                    path.display()
-                )));
+            let copied = copy_back(tx, back).map_err(|e| fault(path, "move a row to the returns", &e))?;
+            self.step(Step::Copied)?;
+            let removed = remove(tx, back).map_err(|e| fault(path, "take a row out of the grants", &e))?;
+            if (copied, removed) != (1, 1) {
+                return Err(without_grant(&who(path), std::slice::from_ref(back)));
             }
+        }
+        self.step(Step::Returned)
+    }
+
+    fn run_also(&self, tx: &Transaction<'_>, also: &Also, kind: Kind, entries: &[Entry]) -> Result<(), LedgerError> {
+        let (path, users) = (&self.options.path, self.options.users);
+        for entry in entries {
+            let ran = also_values(tx, also, users, entry).and_then(|values| {
+                tx.prepare_cached(&also.sql).and_then(|mut statement| statement.execute(params_from_iter(values)))
+            });
+            let Err(error) = ran else { continue };
+            return Err(match fault(path, &format!("run the statement of {}", also_setting(kind)), &error) {
+                LedgerError::Refused(text) => LedgerError::Refused(format!("{text}; {entry}")),
+                other @ (LedgerError::Unavailable(_)
+                | LedgerError::Unfit(_)
+                | LedgerError::Contradiction(_)
+                | LedgerError::TakenOver(_)) => other,
+            });
         }
         Ok(())
     }
@@ -211,7 +247,7 @@ impl SqliteLedger {
                 )));
             }
         }
-        self.put_entries(&tx, opened.also.as_ref(), entries)?;
+        self.put_entries(&tx, &opened.also, entries)?;
         tx.commit().map_err(|e| fault(path, "commit", &e))
     }
 }
@@ -337,27 +373,21 @@ fn move_positions(conn: &Connection, path: &Path, batch: &Batch<'_>) -> Result<(
     Ok(())
 }
 
-/// Rows of one campaign never come from two journals.
-fn refuse_other_logs(tx: &Transaction<'_>, path: &Path, entries: &[Entry]) -> Result<(), LedgerError> {
-    let mut campaigns: Vec<(&str, LogId)> = entries.iter().map(|entry| (&**entry.campaign(), entry.log())).collect();
-    campaigns.sort_unstable();
-    campaigns.dedup();
-    for (campaign, ours) in campaigns {
-        let ours = ours.to_string();
-        // Any one row will do: they are all of one log, because of this very check.
-        let log: Option<String> = tx
-            .prepare_cached("SELECT log_id FROM coupon_grant WHERE campaign = ?1 LIMIT 1")
-            .and_then(|mut statement| statement.query_row([campaign], |row| row.get(0)).optional())
-            .map_err(|e| fault(path, "look for rows of another journal", &e))?;
-        if let Some(other) = log.filter(|log| *log != ours) {
-            return Err(LedgerError::Contradiction(format!(
-                "ledger: {}: campaign {campaign} is there with rows of another journal (log {other}, this gate is {ours}); \
-                 they are never mixed: give this gate a ledger of its own with --ledger, or the campaign another name",
-                path.display(),
-            )));
+/// Rows of one campaign never come from two journals, and none comes again that has come back.
+fn refuse_what_was_here(tx: &Transaction<'_>, path: &Path, entries: &[Entry]) -> Result<(), LedgerError> {
+    let failed = |e| fault(path, "look for rows of the same campaigns", &e);
+    for (campaign, ours, grants) in campaigns(&who(path), entries)? {
+        if let Some(other) = log_of(tx, campaign).map_err(failed)?.filter(|log| *log != ours) {
+            return Err(mixed(&who(path), campaign, ours, other));
         }
+        let returned = returned(tx, campaign, stretch(&grants)).map_err(failed)?;
+        refuse_returned(&who(path), &grants, &returned)?;
     }
     Ok(())
+}
+
+fn who(path: &Path) -> String {
+    format!("ledger: {}", path.display())
 }
 
 fn insert(conn: &Connection, users: UserColumn, rows: &[Entry]) -> rusqlite::Result<usize> {
@@ -372,33 +402,30 @@ fn insert(conn: &Connection, users: UserColumn, rows: &[Entry]) -> rusqlite::Res
         values.push(Value::Text(row.log().to_string()));
         values.push(Value::Integer(int(row.seq().get())));
     }
-    if rows.len() == ROWS_PER_STATEMENT {
+    if matches!(rows.len(), 1 | ROWS_PER_STATEMENT) {
         conn.prepare_cached(&sql)?.execute(params_from_iter(values))
     } else {
         conn.prepare(&sql)?.execute(params_from_iter(values))
     }
 }
 
-fn run_also<'r>(
-    tx: &Transaction<'_>,
-    also: &Also,
-    users: UserColumn,
-    rows: &'r [Entry],
-) -> Result<(), (&'r Entry, rusqlite::Error)> {
-    for row in rows {
-        let values = also.parameters.iter().map(|parameter| match *parameter {
-            ":user" => user_value(users, row.user()),
-            ":campaign" => Value::Text(row.campaign().to_string()),
-            ":seat" => Value::Integer(row.seat().into()),
-            ":nth" => Value::Integer(row.nth().into()),
-            ":granted_at" => Value::Text(utc(row.at())),
-            ":seq" => Value::Integer(int(row.seq().get())),
-            other => unreachable!("{other} was refused when the ledger was opened"),
-        });
-        let ran = tx.prepare_cached(&also.sql).and_then(|mut statement| statement.execute(params_from_iter(values)));
-        ran.map_err(|error| (row, error))?;
-    }
-    Ok(())
+fn also_values(tx: &Transaction<'_>, also: &Also, users: UserColumn, entry: &Entry) -> rusqlite::Result<Vec<Value>> {
+    let value = |parameter: &&str| {
+        Ok(match (*parameter, entry) {
+            (":user", _) => user_value(users, entry.user()),
+            (":campaign", _) => Value::Text(entry.campaign().to_string()),
+            (":seat", _) => Value::Integer(entry.seat().into()),
+            (":nth", _) => Value::Integer(entry.nth().into()),
+            (":granted_at", Entry::Grant { grant, .. }) => Value::Text(utc(grant.at)),
+            (":granted_at", Entry::Return(back)) => granted_at(tx, back)?,
+            (":seq", Entry::Grant { grant, .. }) => Value::Integer(int(grant.seq.get())),
+            (":seq", Entry::Return(back)) => Value::Integer(int(back.grant.get())),
+            (":returned_at", Entry::Return(back)) => Value::Text(utc(back.at)),
+            (":return_seq", Entry::Return(back)) => Value::Integer(int(back.seq.get())),
+            (other, _) => unreachable!("{other} was refused when the ledger was opened"),
+        })
+    };
+    also.parameters.iter().map(value).collect()
 }
 
 /// `None`: a position is not as it was seen.

@@ -1,5 +1,6 @@
 //! Rows of an SQLite ledger as they are written and read.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use rusqlite::types::Value;
@@ -91,11 +92,11 @@ pub(super) fn read_positions(
 }
 
 pub(super) fn in_place_of_grant(conn: &Connection, users: UserColumn, grant: &Grant) -> rusqlite::Result<InPlace> {
-    let sql = "SELECT count(*) FROM coupon_grant WHERE campaign = ?1 AND seat = ?2 \
-               AND user_id = ?3 AND nth = ?4 AND log_id = ?5 AND seq = ?6";
+    let same = "WHERE campaign = ?1 AND seat = ?2 AND user_id = ?3 AND nth = ?4 AND log_id = ?5 AND seq = ?6";
+    let sql = format!("SELECT 1 FROM coupon_grant {same} UNION ALL SELECT 1 FROM coupon_return {same}");
     let (user, log) = (user_value(users, &grant.user), grant.log.to_string());
     let values = params![&*grant.campaign, grant.seat, user, grant.nth, log, int(grant.seq.get())];
-    if conn.query_row(sql, values, |count| count.get::<_, i64>(0))? == 1 {
+    if conn.prepare_cached(&sql)?.exists(values)? {
         return Ok(InPlace::Same);
     }
     let sql = "SELECT seat, CAST(user_id AS TEXT), nth, log_id, seq FROM coupon_grant \
@@ -221,13 +222,39 @@ fn read_dead_letters(
     rows.collect()
 }
 
-/// Whether the row of its grant was there.
-pub(super) fn take_back(conn: &Connection, back: &Entry) -> rusqlite::Result<bool> {
-    let (campaign, log, grant) = (&**back.campaign(), back.log().to_string(), int(back.after().get()));
-    let values = params![campaign, back.seat(), log, grant, utc(back.at()), int(back.seq().get())];
-    let copied = conn.prepare_cached(COPY_BACK)?.execute(values)?;
-    let removed = conn.prepare_cached(REMOVE)?.execute(params![campaign, back.seat(), log, grant])?;
-    Ok((copied, removed) == (1, 1))
+/// The row of a return's grant once more, among the returns; how many there were.
+pub(super) fn copy_back(conn: &Connection, back: &Entry) -> rusqlite::Result<usize> {
+    let (log, grant, seq) = (back.log().to_string(), int(back.after().get()), int(back.seq().get()));
+    let values = params![&**back.campaign(), back.seat(), log, grant, utc(back.at()), seq];
+    conn.prepare_cached(COPY_BACK)?.execute(values)
+}
+
+/// That row no longer among the grants.
+pub(super) fn remove(conn: &Connection, back: &Entry) -> rusqlite::Result<usize> {
+    let (log, grant) = (back.log().to_string(), int(back.after().get()));
+    conn.prepare_cached(REMOVE)?.execute(params![&**back.campaign(), back.seat(), log, grant])
+}
+
+/// When the grant of a return that is stored was granted.
+pub(super) fn granted_at(conn: &Connection, back: &Return) -> rusqlite::Result<Value> {
+    let sql = "SELECT granted_at FROM coupon_return WHERE log_id = ?1 AND return_seq = ?2";
+    let key = params![back.log.to_string(), int(back.seq.get())];
+    conn.prepare_cached(sql)?.query_row(key, |row| row.get(0))
+}
+
+/// The journal of a campaign's rows. Any one row will do: they are all of one, because nobody else's are let in.
+pub(super) fn log_of(conn: &Connection, campaign: &str) -> rusqlite::Result<Option<LogId>> {
+    let sql = "SELECT log_id FROM coupon_grant WHERE campaign = ?1 \
+               UNION ALL SELECT log_id FROM coupon_return WHERE campaign = ?1 LIMIT 1";
+    conn.prepare_cached(sql)?.query_row([campaign], |row| Ok(log_id(&row.get::<_, String>(0)?))).optional()
+}
+
+/// Those of a campaign's grants from one `seq` to another that have come back.
+pub(super) fn returned(conn: &Connection, campaign: &str, (from, upto): (u64, u64)) -> rusqlite::Result<BTreeSet<u64>> {
+    let sql = "SELECT seq FROM coupon_return WHERE campaign = ?1 AND seq BETWEEN ?2 AND ?3";
+    let mut statement = conn.prepare_cached(sql)?;
+    let seqs = statement.query_map(params![campaign, int(from), int(upto)], |row| Ok(unsigned(row.get(0)?)))?;
+    seqs.collect()
 }
 
 pub(super) fn put_away(conn: &Connection, letter: &DeadLetter) -> rusqlite::Result<usize> {

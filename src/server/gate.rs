@@ -375,6 +375,7 @@ impl Gate {
             | Event::CampaignDropped { id, .. }
             | Event::Confirmed { campaign: id, .. }
             | Event::Returned { campaign: id, .. }
+            | Event::Imported { campaign: id, .. }
             | Event::HoldEnded { campaign: id, .. } = event
             {
                 self.tally.touch(*id);
@@ -572,6 +573,7 @@ fn tells_of_grants(command: &Command<'_>) -> bool {
             | Command::Claim { .. }
             | Command::Confirm { .. }
             | Command::Cancel { .. }
+            | Command::Seed { .. }
             | Command::Status { .. }
             | Command::CampaignInfo { .. }
             | Command::Campaigns

@@ -88,6 +88,19 @@ pub fn command() -> Command {
                 .args(secrets()),
         )
         .subcommand(
+            Command::new("seed")
+                .about("Brings the users that a Redis event has granted into a campaign that nobody has claimed from")
+                .after_help(SEED_AFTER_HELP)
+                .max_term_width(110)
+                .arg(Arg::new("campaign").value_name("CAMPAIGN").required(true).help("The campaign: create it first, with OPEN at a later time"))
+                .arg(option("from-redis", "URL").required(true).help("Where Redis is: redis://[:PASSWORD@]HOST:PORT[/DB]"))
+                .arg(option("set", "KEY").required(true).help("The set, sorted set or list of those who have won"))
+                .arg(option("counter", "KEY").help("The counter of the event: refuse unless it has counted as many"))
+                .arg(target())
+                .arg(switch("dry-run").help("Say what would be brought in, and bring in nothing"))
+                .args(secrets()),
+        )
+        .subcommand(
             Command::new("catch-up")
                 .about("Brings a journal that is older than the world up to date, or makes one anew where it is gone")
                 .after_help(CATCH_UP_AFTER_HELP)
@@ -352,6 +365,17 @@ as he made it.
 
 Exit codes: 0 all are there as the file says; 1 some differ, or with --dry-run are missing; 2 wrong usage or file; \
 4 the gate cannot be reached or refuses.";
+
+const SEED_AFTER_HELP: &str = "\
+    coupon-gate seed spring --from-redis redis://10.0.0.5:6379 --set spring:winners --counter spring:count
+
+Users of a set get seats in the order of their numbers (USERS ANY: of their bytes), those of a sorted set or a list in \
+its order, from seat 1 on: the same key gives the same seats, so a run that was cut short can be repeated. All is looked at \
+before the first seat is brought in. While more than 1000 are brought in, nobody may claim: create the campaign with OPEN at \
+a later time, or stop it with GATE.ALTER CLOSE NOW.
+
+Exit codes: 0 all users have their seats; 1 something contradicts, and nothing was brought in; 2 wrong usage; 4 Redis or \
+the gate cannot be reached or refuses.";
 
 const AUDIT_AFTER_HELP: &str = "\
 Reads the data directory (of a running gate too), the topic and the ledger; what is not set or cannot be reached is not \

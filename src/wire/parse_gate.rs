@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::core::{Alteration, AlteredTime, Command, Refusal, Terms, Users};
 use crate::ids::{Millis, Seat};
-use crate::limits::{CAMPAIGN_NAME_BYTES_MAX, REQUEST_ID_BYTES_MAX, SEATS_ROWS_MAX};
+use crate::limits::{CAMPAIGN_NAME_BYTES_MAX, REQUEST_ID_BYTES_MAX, SEATS_ROWS_MAX, SEED_SEATS_MAX};
 use crate::wire::numbers;
 use crate::wire::parse::Parsed;
 use crate::wire::refusals::quoted;
@@ -253,6 +253,21 @@ fn seat_and_flat(request: &Request<'_>, command: &str) -> Result<(Option<Seat>, 
         }
     }
     Ok((seat.map(Seat::new), flat.is_some()))
+}
+
+/// `GATE.SEED campaign user seat [user seat ...]`
+pub(super) fn seed<'a>(request: &Request<'a>) -> Parsed<'a> {
+    let campaign = known_length(request.args.get(1))?;
+    let mut words = request.args.iter().skip(2);
+    let mut seats = Vec::new();
+    while let Some(user) = words.next() {
+        let seat = words.next().ok_or_else(|| syntax(format!("user '{}' has no seat behind it", quoted(user))))?;
+        if seats.len() == SEED_SEATS_MAX {
+            return Err(Refusal::ErrText(format!("GATE.SEED takes up to {SEED_SEATS_MAX} seats at a time")));
+        }
+        seats.push((user, Seat::new(whole("seat", seat, 1, u32::MAX)?)));
+    }
+    Ok(Command::Seed { campaign, seats })
 }
 
 /// `GATE.STATUS campaign user`

@@ -2,6 +2,7 @@
 
 mod faults;
 mod proxy;
+mod returns;
 #[cfg(feature = "sabotage")]
 mod sabotaged;
 mod tables;
@@ -100,7 +101,11 @@ fn claim(ledger: &mut dyn Ledger) -> Position {
 
 /// Stores `rows` behind `position`, which it moves where that went well.
 fn store(ledger: &mut dyn Ledger, position: &mut Position, rows: &[Grant]) -> Result<(), LedgerError> {
-    let last = rows.last().expect("there are rows").seq;
+    store_entries(ledger, position, &entries(rows))
+}
+
+fn store_entries(ledger: &mut dyn Ledger, position: &mut Position, entries: &[Entry]) -> Result<(), LedgerError> {
+    let last = entries.last().expect("there are entries").seq();
     let to = Move {
         source: position.source.clone(),
         kpart: position.kpart,
@@ -111,7 +116,7 @@ fn store(ledger: &mut dyn Ledger, position: &mut Position, rows: &[Grant]) -> Re
         hole: false,
     };
     let moves = [to];
-    ledger.store(&Batch { epoch: position.epoch, owner: "me", moves: &moves, entries: &entries(rows), dead: &[] })?;
+    ledger.store(&Batch { epoch: position.epoch, owner: "me", moves: &moves, entries, dead: &[] })?;
     position.next = last.get() + 1;
     position.last_seq = last;
     Ok(())

@@ -33,5 +33,6 @@ mod operations;
 mod race;
 mod redis_tools;
 mod rot;
+mod seed;
 mod slow_readers;
 mod stale;

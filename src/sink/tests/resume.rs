@@ -122,7 +122,7 @@ fn a_grant_that_the_journal_got_back_is_found_behind_its_seq_and_not_stored_agai
             user,
             nth: 1,
             at: Millis(AT),
-            seq,
+            seq: Some(seq),
             after: Lsn::ZERO,
         });
     }
