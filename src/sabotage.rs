@@ -61,6 +61,8 @@ pub enum Sabotage {
     SinkOneLate,
     /// The stream publishes into a topic that another gate has filled.
     AcceptForeignLog,
+    /// The sink stores a return before its grant, and a grant before the return that freed its seat, as they come.
+    ReturnsUnordered,
     /// A hold stays when its time is over, until its user asks.
     KeepHolds,
     /// A hold ends before its time is over.
@@ -100,6 +102,7 @@ impl Sabotage {
         Sabotage::StreamOneEarly,
         Sabotage::SinkOneLate,
         Sabotage::AcceptForeignLog,
+        Sabotage::ReturnsUnordered,
         Sabotage::KeepHolds,
         Sabotage::HoldsEndEarly,
         Sabotage::ForgetHolds,

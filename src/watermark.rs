@@ -1,6 +1,6 @@
 //! # watermark - how far each part has come
 //! Five numbers that move along one line of positions, each with one owner; every lag is a subtraction.
-//! The joints between threads: one writes, any number read or wait. May use: `snapshots`, `stories`, `edge`, `ids`.
+//! The joints between threads: one writes, any number read or wait. May use: `snapshots`, `stories`, `edge`, `grant`, `ids`.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -8,6 +8,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::edge;
+use crate::grant::Lane;
 use crate::ids::Lsn;
 use crate::snapshots::Snapshots;
 use crate::stories::Stories;
@@ -81,29 +82,29 @@ impl Watermark {
 #[derive(Debug, Default)]
 pub struct Partitions {
     published: Mutex<Vec<Lsn>>,
-    missing: Mutex<BTreeMap<u32, Lsn>>,
+    missing: Mutex<BTreeMap<Lane, Lsn>>,
 }
 
 impl Partitions {
-    /// The stream: the last `seq` published in each partition. Told before `published` moves.
+    /// The stream: the last `seq` published in each lane, in their order. Told before `published` moves.
     pub fn set_published(&self, last: &[Lsn]) {
         let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
         published.clear();
         published.extend_from_slice(last);
     }
 
-    /// The last `seq` published in each partition.
+    /// The last `seq` published in each lane.
     pub fn published(&self) -> Vec<Lsn> {
         self.published.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The sink: records behind `after` are missing in `partition`; they are to be sent again.
-    pub fn miss(&self, partition: u32, after: Lsn) {
-        self.missing.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, after);
+    /// The sink: records behind `after` are missing in `lane`; they are to be sent again.
+    pub fn miss(&self, lane: Lane, after: Lsn) {
+        self.missing.lock().unwrap_or_else(PoisonError::into_inner).insert(lane, after);
     }
 
-    /// The stream: what is to be sent again, by partition; told once.
-    pub fn take_missing(&self) -> BTreeMap<u32, Lsn> {
+    /// The stream: what is to be sent again, by lane; told once.
+    pub fn take_missing(&self) -> BTreeMap<Lane, Lsn> {
         std::mem::take(&mut *self.missing.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -130,8 +131,8 @@ pub struct Watermarks {
 }
 
 impl Watermarks {
-    /// How far the ledger is when the last `seq` stored of each partition is `stored`: everything published up to there
-    /// is in it. A partition with nothing on the way holds nothing back.
+    /// How far the ledger is when the last `seq` stored of each lane is `stored`: everything published up to there
+    /// is in it. A lane with nothing on the way holds nothing back.
     pub fn stored_by(&self, stored: &[Lsn]) -> Lsn {
         let upto = self.published.get();
         let published = self.partitions.published.lock().unwrap_or_else(PoisonError::into_inner);

@@ -16,6 +16,7 @@ mod mysql; //          the ledger in MySQL or MariaDB
 mod mysql_at; //       where that is, and its connections
 mod mysql_open; //     its tables and their shape
 mod mysql_rows; //     its rows, written and read
+mod mysql_entries; //  the entries of a batch
 mod mysql_also; //     the operator's statements there
 mod mysql_fault; //    what its errors mean
 #[cfg(test)]

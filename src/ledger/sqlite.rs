@@ -402,7 +402,7 @@ fn insert(conn: &Connection, users: UserColumn, rows: &[Entry]) -> rusqlite::Res
         values.push(Value::Text(row.log().to_string()));
         values.push(Value::Integer(int(row.seq().get())));
     }
-    if rows.len() == ROWS_PER_STATEMENT {
+    if matches!(rows.len(), 1 | ROWS_PER_STATEMENT) {
         conn.prepare_cached(&sql)?.execute(params_from_iter(values))
     } else {
         conn.prepare(&sql)?.execute(params_from_iter(values))

@@ -1,5 +1,6 @@
 //! The stream's thread: finds its place in the topic, publishes what is durable, keeps its place through every failure.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -207,6 +208,7 @@ impl Worker {
         }
         taken?;
         let missing = self.watermarks.partitions.take_missing();
+        let missing: BTreeMap<u32, Lsn> = missing.into_iter().map(|(lane, after)| (lane.partition(), after)).collect();
         let session = self.session.as_mut().expect("a turn begins with its place");
         if !missing.is_empty() {
             session.send_again(missing, &self.files)?;
@@ -421,7 +423,8 @@ impl Worker {
         let oldest = session.oldest().map_or(0, |at| u64::try_from(at.0).unwrap_or(0));
         self.figures.oldest_unpublished_at.set(oldest);
         self.figures.kafka_in_flight.set(session.in_flight() as u64);
-        self.watermarks.partitions.set_published(&self.told);
+        let by_lane: Vec<Lsn> = self.told.iter().flat_map(|told| [*told, Lsn::ZERO]).collect();
+        self.watermarks.partitions.set_published(&by_lane);
         let published = session.published();
         if published > self.watermarks.published.get() {
             self.watermarks.published.advance(published);

@@ -15,7 +15,7 @@ use crate::kafka::{Cluster, NewTopic};
 use crate::ledger::{LedgerAt, LedgerReader, LedgerSettings};
 use crate::metrics::Figures;
 use crate::server::Wake;
-use crate::sink::{self, Feed, JournalFeed, JournalSource, KafkaFeed};
+use crate::sink::{self, Feed, JournalFeed, JournalSource, KafkaFeed, Topics};
 use crate::stream::{self, JournalFiles};
 use crate::watermark::Watermarks;
 use crate::wire::kafka::{Key, Value};
@@ -83,7 +83,10 @@ impl Line {
         let (kafka, marks) = (outside.broker.clone(), Arc::clone(watermarks));
         let connect = move || Ok(Box::new(kafka.clone()) as Box<dyn Cluster>);
         let feed: Box<dyn Feed> = match outside.route {
-            Route::Both => Box::new(KafkaFeed::new(Box::new(connect.clone()), TOPIC.to_owned(), Some((log, marks)))),
+            Route::Both => {
+                let topics = Topics { grants: TOPIC.to_owned(), returns: None };
+                Box::new(KafkaFeed::new(Box::new(connect.clone()), topics, Some((log, marks))))
+            }
             Route::Ledger | Route::Nowhere => {
                 let events = Box::new(JournalSource::new(Arc::new(disk.clone()), &data));
                 Box::new(JournalFeed::new(log, events, campaigns(), marks))

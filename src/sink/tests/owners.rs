@@ -132,7 +132,7 @@ fn a_sink_that_wakes_after_its_time_is_fenced_and_stands_by() {
     drain(&mut heir).unwrap();
     bench.grant(16..=20);
     taken_over(zombie.turn());
-    assert!(zombie.progress.waiting.is_empty(), "what it held is dropped");
+    assert!(zombie.progress.waiting.len() == 0, "what it held is dropped");
     taken_over(zombie.turn());
     assert!(matches!(zombie.place.hold, Hold::StandBy { .. }));
     drain(&mut heir).unwrap();

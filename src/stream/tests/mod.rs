@@ -18,7 +18,7 @@ use super::signals::Signals;
 use super::worker::{Turn, Worker};
 use super::*;
 use crate::core::{Event, Terms};
-use crate::grant::{Entry, Grant, GrantUser, Kind};
+use crate::grant::{Entry, Grant, GrantUser, Kind, Lane};
 use crate::ids::{CampaignId, Lsn, Millis, Seat, User};
 use crate::journal::memory::MemoryDisk;
 use crate::journal::{Appendfsync, Hooks, Journal, Open, Room};
