@@ -5,13 +5,14 @@
 pub mod ask;
 mod ear;
 pub mod model;
+mod reply;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::AddAssign;
 
 use ask::{Ask, CAMPAIGNS, KEYS};
 use ear::Ear;
-use model::{Campaign, Model, Promise};
+use model::{Campaign, Effect, Model, Promise};
 
 /// Why an answer was no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,12 +113,12 @@ impl Oracle {
                 Refused::NoRoom => b"MISCONF ",
                 Refused::Stale => b"STALE ",
             };
-            return ear.expect(|out| model::error(out, prefix), 0, None);
+            return ear.expect(|out| reply::error(out, prefix), 0, None);
         }
         let change = self.before + self.changes.len() as u64 + 1;
         let model = &mut self.model;
         let ends = if let Ask::Drop { campaign } = ask { held(model, campaign) } else { Vec::new() };
-        let mut effect = model::Effect::default();
+        let mut effect = Effect::default();
         ear.expect_after(|out| {
             effect = model.execute(ask, now, change, out);
             (effect.depends, effect.seat)

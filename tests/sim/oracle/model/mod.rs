@@ -1,13 +1,15 @@
 //! What the gate should be, in the plainest words: a few campaigns, a few keys. Shares no code with what it judges.
 
+mod keys;
+mod seats;
+
 use std::collections::BTreeMap;
 
-use super::ask::{Ask, CAMPAIGNS, KEYS, Terms, Text, number_to, user_to};
+use super::ask::{Ask, CAMPAIGNS, KEYS, Terms};
+use super::reply::{ANYTHING, error};
 
 /// No deadline.
 const NEVER: i64 = i64::MAX;
-/// In an expected reply: whatever stands here up to the end of the line.
-pub const ANYTHING: u8 = 0;
 
 /// The state after some changes.
 #[derive(Clone, Debug, Default)]
@@ -225,10 +227,6 @@ impl Model {
         Ok(user)
     }
 
-    fn key(&self, key: u8, now: i64) -> Option<&Value> {
-        self.keys[usize::from(key)].as_ref().filter(|value| value.deadline > now)
-    }
-
     /// Does what `ask` asks at `now`, as change number `change`; writes the reply to `out`.
     pub fn execute(&mut self, ask: Ask, now: i64, change: u64, out: &mut Vec<u8>) -> Effect {
         match ask {
@@ -281,137 +279,6 @@ impl Model {
             | Ask::Persist { key }
             | Ask::Exists { key } => self.on_keys(ask, [key, key], now, change, out),
         }
-    }
-
-    fn on_keys(&mut self, ask: Ask, keys: [u8; 2], now: i64, change: u64, out: &mut Vec<u8>) -> Effect {
-        let before = keys.map(|key| self.keys_at[usize::from(key)]);
-        let changed = match ask {
-            Ask::SetTwo { keys, values } => {
-                keys.into_iter().zip(values).for_each(|(key, value)| self.set(key, value, NEVER));
-                out.extend_from_slice(b"+OK\r\n");
-                true
-            }
-            Ask::GetTwo { keys } => {
-                out.extend_from_slice(b"*2\r\n");
-                keys.into_iter().for_each(|key| self.get(key, now, out));
-                false
-            }
-            Ask::Rename { from, to } => self.rename(from, to, now, out),
-            _ => self.on_key(ask, keys[0], now, out),
-        };
-        if changed {
-            keys.into_iter().for_each(|key| self.keys_at[usize::from(key)] = change);
-        }
-        let told = if matches!(ask, Ask::Rename { .. }) { before[0] } else { before[0].max(before[1]) };
-        Effect { changed, depends: if changed { change } else { told }, seat: None }
-    }
-
-    fn on_key(&mut self, ask: Ask, key: u8, now: i64, out: &mut Vec<u8>) -> bool {
-        let is_there = self.key(key, now).is_some();
-        match ask {
-            Ask::Get { .. } => {
-                self.get(key, now, out);
-                false
-            }
-            Ask::Set { value, px, .. } => {
-                self.set(key, value, px.map_or(NEVER, |px| now + px));
-                out.extend_from_slice(b"+OK\r\n");
-                true
-            }
-            Ask::SetIfNone { value, .. } => {
-                if !is_there {
-                    self.set(key, value, NEVER);
-                }
-                integer(out, i64::from(!is_there));
-                !is_there
-            }
-            Ask::Add { step, .. } => self.add(key, step, now, out),
-            Ask::Append { value, .. } => {
-                let (mut bytes, deadline) =
-                    self.key(key, now).map_or((Vec::new(), NEVER), |value| (value.bytes.clone(), value.deadline));
-                value.write(&mut bytes);
-                integer(out, bytes.len() as i64);
-                self.keys[usize::from(key)] = Some(Value { bytes, deadline });
-                true
-            }
-            Ask::Delete { .. } => {
-                if is_there {
-                    self.keys[usize::from(key)] = None;
-                }
-                integer(out, i64::from(is_there));
-                is_there
-            }
-            Ask::Expire { ms, .. } => {
-                integer(out, i64::from(is_there));
-                let Some(value) = self.keys[usize::from(key)].as_mut().filter(|_| is_there) else { return false };
-                let before = std::mem::replace(&mut value.deadline, now + ms);
-                if ms <= 0 {
-                    self.keys[usize::from(key)] = None;
-                }
-                before != now + ms
-            }
-            Ask::TimeToLive { .. } => {
-                let left = self.key(key, now).map_or(-2, |value| match value.deadline {
-                    NEVER => -1,
-                    deadline => deadline - now,
-                });
-                integer(out, left);
-                false
-            }
-            Ask::Persist { .. } => {
-                let value = self.keys[usize::from(key)].as_mut().filter(|value| is_there && value.deadline != NEVER);
-                let changed = value.map(|value| value.deadline = NEVER).is_some();
-                integer(out, i64::from(changed));
-                changed
-            }
-            _ => {
-                integer(out, i64::from(is_there));
-                false
-            }
-        }
-    }
-
-    fn set(&mut self, key: u8, text: Text, deadline: i64) {
-        let mut bytes = Vec::new();
-        text.write(&mut bytes);
-        self.keys[usize::from(key)] = Some(Value { bytes, deadline });
-    }
-
-    fn get(&self, key: u8, now: i64, out: &mut Vec<u8>) {
-        match self.key(key, now) {
-            Some(value) => bulk(out, &value.bytes),
-            None => out.extend_from_slice(b"$-1\r\n"),
-        }
-    }
-
-    fn add(&mut self, key: u8, step: i64, now: i64, out: &mut Vec<u8>) -> bool {
-        let (before, deadline) = match self.key(key, now) {
-            None => (Some(0), NEVER),
-            Some(value) => (number_of(&value.bytes), value.deadline),
-        };
-        let Some(after) = before.and_then(|before| before.checked_add(step)) else {
-            error(out, b"ERR ");
-            return false;
-        };
-        let mut bytes = Vec::new();
-        number_to(&mut bytes, after);
-        self.keys[usize::from(key)] = Some(Value { bytes, deadline });
-        integer(out, after);
-        true
-    }
-
-    fn rename(&mut self, from: u8, to: u8, now: i64, out: &mut Vec<u8>) -> bool {
-        if self.key(from, now).is_none() {
-            error(out, b"ERR no such key");
-            return false;
-        }
-        out.extend_from_slice(b"+OK\r\n");
-        if from == to {
-            return false;
-        }
-        let value = self.keys[usize::from(from)].take();
-        self.keys[usize::from(to)] = value;
-        true
     }
 
     fn create(&mut self, name: u8, terms: Terms, out: &mut Vec<u8>) -> bool {
@@ -488,148 +355,4 @@ impl Model {
     fn live(&mut self, name: u8) -> Option<&mut Campaign> {
         self.campaigns[usize::from(name)].as_mut().filter(|campaign| !campaign.dropped)
     }
-
-    fn claim(
-        &mut self,
-        name: u8,
-        (user, request): (u32, u8),
-        flat: bool,
-        now: i64,
-        out: &mut Vec<u8>,
-    ) -> (bool, Option<Promise>) {
-        let Some(campaign) = self.live(name) else {
-            error(out, b"NOCAMPAIGN ");
-            return (false, None);
-        };
-        let Terms { per_user, no_id, open, close, hold, .. } = campaign.terms;
-        if per_user > 1 && request == 0 && !no_id {
-            error(out, b"ERR a user may have ");
-            return (false, None);
-        }
-        let mine = campaign.of(user);
-        let same = mine.iter().find(|(_, there)| request > 0 && there.request == request);
-        let all = mine.last().filter(|_| mine.len() >= usize::from(per_user));
-        let refused = |campaign: &Campaign, out: &mut Vec<u8>, word: &[u8], number: i64| {
-            outcome(out, flat, word, &[number, campaign.remaining()]);
-            (false, None)
-        };
-        let (changed, (seat, there)) = match (same.or(all), open, close) {
-            (Some(has), ..) => (false, *has),
-            (None, Some(open), _) if now < open => return refused(campaign, out, b"NOTOPEN", open - now),
-            (None, _, Some(close)) if now >= close => return refused(campaign, out, b"CLOSED", 0),
-            _ if campaign.remaining() == 0 => return refused(campaign, out, b"SOLDOUT", 0),
-            _ => {
-                let free = (1..).find(|seat| !campaign.seats.contains_key(seat)).unwrap_or(0);
-                let nth = (1..).find(|nth| mine.iter().all(|(_, there)| there.nth != *nth)).unwrap_or(0);
-                let until = (hold > 0).then(|| now + i64::from(hold));
-                let seated = Seated { user, at: now, nth, request, until };
-                campaign.seats.insert(free, seated);
-                (true, (free, seated))
-            }
-        };
-        let left = campaign.remaining();
-        match there.until {
-            Some(until) => outcome(out, flat, b"HELD", &[seat.into(), left, until]),
-            None if changed => outcome(out, flat, b"GRANTED", &[seat.into(), left]),
-            None => outcome(out, flat, b"ALREADY", &[seat.into(), left]),
-        }
-        (changed, Some(Promise { campaign: name, user, seat, until: there.until }))
-    }
-
-    fn confirm(
-        &mut self,
-        name: u8,
-        (user, seat): (u32, Option<u32>),
-        flat: bool,
-        now: i64,
-        out: &mut Vec<u8>,
-    ) -> (bool, Option<Promise>) {
-        let Some(campaign) = self.live(name) else {
-            error(out, b"NOCAMPAIGN ");
-            return (false, None);
-        };
-        let mine = campaign.of(user).into_iter();
-        // What is granted is granted again where there is no doubt which seat is meant.
-        let again = seat.is_some() || campaign.terms.per_user == 1;
-        let mut fits = mine.filter(|(there, _)| seat.is_none_or(|seat| seat == *there));
-        let found = fits.find(|(_, there)| there.until.map_or(again, |until| until > now));
-        let left = campaign.remaining();
-        let Some((seat, there)) = found else {
-            outcome(out, flat, b"NONE", &[0, left]);
-            return (false, None);
-        };
-        if there.until.is_some() {
-            campaign.seats.insert(seat, Seated { at: now, until: None, ..there });
-        }
-        outcome(out, flat, b"GRANTED", &[seat.into(), left]);
-        (there.until.is_some(), Some(Promise { campaign: name, user, seat, until: None }))
-    }
-
-    fn seats(&mut self, name: u8, out: &mut Vec<u8>) {
-        let Some(campaign) = self.live(name) else { return error(out, b"NOCAMPAIGN ") };
-        out.push(b'*');
-        number_to(out, campaign.seats.len() as i64);
-        out.extend_from_slice(b"\r\n");
-        for (seat, there) in &campaign.seats {
-            out.extend_from_slice(b"*4\r\n");
-            integer(out, i64::from(*seat));
-            if campaign.any() {
-                let mut name = Vec::new();
-                user_to(&mut name, there.user, true);
-                bulk(out, &name);
-            } else {
-                integer(out, i64::from(there.user));
-            }
-            integer(out, there.at);
-            out.extend_from_slice(if there.until.is_some() { b"+HELD\r\n" } else { b"+GRANTED\r\n" });
-        }
-    }
-}
-
-/// What becomes of a claim or a confirmation: a word and numbers.
-fn outcome(out: &mut Vec<u8>, flat: bool, word: &[u8], numbers: &[i64]) {
-    if flat {
-        let mut text = word.to_vec();
-        for number in numbers {
-            text.push(b' ');
-            number_to(&mut text, *number);
-        }
-        return bulk(out, &text);
-    }
-    out.push(b'*');
-    number_to(out, 1 + numbers.len() as i64);
-    out.extend_from_slice(b"\r\n+");
-    out.extend_from_slice(word);
-    out.extend_from_slice(b"\r\n");
-    numbers.iter().for_each(|number| integer(out, *number));
-}
-
-/// Bytes as a counter takes them.
-fn number_of(bytes: &[u8]) -> Option<i64> {
-    let number = std::str::from_utf8(bytes).ok()?.parse().ok()?;
-    let mut written = Vec::new();
-    number_to(&mut written, number);
-    (written == bytes).then_some(number)
-}
-
-fn integer(out: &mut Vec<u8>, number: i64) {
-    out.push(b':');
-    number_to(out, number);
-    out.extend_from_slice(b"\r\n");
-}
-
-fn bulk(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.push(b'$');
-    number_to(out, bytes.len() as i64);
-    out.extend_from_slice(b"\r\n");
-    out.extend_from_slice(bytes);
-    out.extend_from_slice(b"\r\n");
-}
-
-/// An error line that begins so.
-pub fn error(out: &mut Vec<u8>, begins: &[u8]) {
-    out.push(b'-');
-    out.extend_from_slice(begins);
-    out.push(ANYTHING);
-    out.extend_from_slice(b"\r\n");
 }
