@@ -316,7 +316,9 @@ impl Gate {
                 if self.is_streamed(campaign)
                     && let Some(why) = self.facts.return_not_carried() =>
             {
-                return refuse(Refusal::Err(why), protocol, out);
+                // That the user has the seat is told, too.
+                wire::encode(&Reply::Refused(Refusal::Err(why)), protocol, out);
+                (None, self.core.applied())
             }
             Decision::Record { group, mut reply } => {
                 let bytes = group.events().iter().map(journal::record_bytes_max).sum();
