@@ -133,7 +133,7 @@ impl World<'_> {
             crashes: self.crashes,
             answers: self.oracle.heard,
             changes: self.oracle.count(),
-            holds: self.oracle.holds,
+            seats: self.oracle.counts,
         })
     }
 }

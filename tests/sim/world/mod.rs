@@ -9,6 +9,7 @@ use crate::edge::simulated;
 use crate::ids::Lsn;
 use crate::journal::{Appendfsync, Compaction, Options};
 use crate::kafka::Outgoing;
+use crate::sim::book;
 use crate::sim::broker::Broker;
 use crate::sim::chance::Chance;
 use crate::sim::clients::Clients;
@@ -18,7 +19,7 @@ use crate::sim::disk::SimDisk;
 use crate::sim::line::{Outside, Route};
 use crate::sim::oracle::ask::{Ask, KEYS};
 use crate::sim::oracle::model::Campaign;
-use crate::sim::oracle::{HoldCounts, Oracle};
+use crate::sim::oracle::{Oracle, SeatCounts};
 use crate::sim::process::{DAWN, Process, Setting};
 use crate::sim::trace::Trace;
 
@@ -40,8 +41,8 @@ pub struct Told {
     pub answers: u64,
     /// Changes that recovery kept.
     pub changes: u64,
-    /// What became of claims that were held.
-    pub holds: HoldCounts,
+    /// What became of seats.
+    pub seats: SeatCounts,
 }
 
 /// What is likely in this world: each seed has its own.
@@ -60,7 +61,12 @@ pub struct Habits {
     pub users: u64,
     /// Some campaigns have `HOLD`.
     pub holds: bool,
+    /// Some users give their seats back.
+    pub cancels: bool,
 }
+
+/// Stream and sink bring returns to where they belong.
+const RETURNS_LEAVE: bool = false;
 
 /// A world and what was noticed in it.
 pub struct World<'t> {
@@ -79,6 +85,8 @@ pub struct World<'t> {
     /// Cluster and database are well again then.
     well_at: u64,
     oracle: Oracle,
+    /// The last seat that somebody gave back: who gets no answer asks again.
+    cancelled: Option<Ask>,
     setting: Setting,
     habits: Habits,
     process: Option<Process>,
@@ -130,6 +138,7 @@ impl<'t> World<'t> {
             journal,
             connections: chance.range(1, 4) as usize,
             route,
+            takes_returns: RETURNS_LEAVE || route == Route::Nowhere,
             compaction: Compaction {
                 // Who forgets does so soon, while the line behind is slow: so what is forgotten too early is missed.
                 when_journal_exceeds: match forgets {
@@ -161,9 +170,10 @@ impl<'t> World<'t> {
             keys: chance.range(1, u64::from(KEYS)),
             users: chance.range(3, 30),
             holds: chance.percent(60),
+            cancels: chance.percent(70),
         };
         let crash_at = chance.range(20, 200);
-        let oracle = Oracle::new(setting.connections);
+        let oracle = Oracle::new(setting.connections, setting.takes_returns);
         let mut world = World {
             chance,
             trace,
@@ -175,6 +185,7 @@ impl<'t> World<'t> {
             copy: None,
             well_at: u64::MAX,
             oracle,
+            cancelled: None,
             setting,
             habits,
             process: None,
@@ -337,7 +348,8 @@ impl<'t> World<'t> {
 
     fn next_ask(&mut self) -> Ask {
         let now = self.process().now().max(DAWN.0);
-        Clients { chance: &mut self.chance, habits: self.habits, model: self.oracle.model(), now }.any_ask()
+        let World { chance, habits, oracle, cancelled, .. } = self;
+        Clients { chance, habits: *habits, model: oracle.model(), now, cancelled }.any_ask()
     }
 
     fn poll(&mut self, number: usize) -> Result<(), String> {
@@ -415,6 +427,8 @@ impl<'t> World<'t> {
         }
         self.oracle.recovered(last.get(), &ended, &told, process.now(), self.all_answered)?;
         self.all_answered = true;
+        let (from, told) = book::read(&self.disk, &process.gate.borrow().core, process.log, last)?;
+        self.oracle.check_entries(from, &told)?;
         self.compare(false)?;
         self.durable = last;
         if self.setting.route != Route::Nowhere && !self.foreign && self.chance.one_in(8) {

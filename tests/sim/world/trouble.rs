@@ -161,12 +161,12 @@ impl World<'_> {
                 Err(error) => return Err(format!("catching up fails: {error}")),
             }
         }
-        let Some(model) = copy.caught_up(&self.outside, from, self.oracle.model()) else {
+        let Some((model, entries)) = copy.caught_up(&self.outside, from, self.oracle.model()) else {
             return Err("what contradicts was brought in".to_owned());
         };
         self.disk = disk;
         self.kept = None;
-        self.oracle.brought_back(model);
+        self.oracle.brought_back(model, entries);
         let model = self.oracle.model();
         self.outside.broker.forget(|grant| {
             let campaign = grant.campaign.get(1).and_then(|digit| model.campaign(digit.wrapping_sub(b'0')));

@@ -29,7 +29,7 @@ impl Model {
             keys.into_iter().for_each(|key| self.keys_at[usize::from(key)] = change);
         }
         let told = if matches!(ask, Ask::Rename { .. }) { before[0] } else { before[0].max(before[1]) };
-        Effect { changed, depends: if changed { change } else { told }, seat: None }
+        Effect { changed, depends: if changed { change } else { told }, ..Effect::default() }
     }
 
     fn on_key(&mut self, ask: Ask, key: u8, now: i64, out: &mut Vec<u8>) -> bool {

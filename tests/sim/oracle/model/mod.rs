@@ -19,6 +19,8 @@ pub struct Model {
     /// The last change of each campaign and of each key.
     campaigns_at: [u64; CAMPAIGNS as usize],
     keys_at: [u64; KEYS as usize],
+    /// What comes back can leave the gate; where it cannot, granted seats stay but for those of rehearsals.
+    takes_returns: bool,
 }
 
 /// A campaign that exists, or existed and granted seats.
@@ -28,8 +30,14 @@ pub struct Campaign {
     /// Those it was created with.
     first: Terms,
     dropped: bool,
+    /// When it was; nobody knows of one whose terms were lost.
+    created: Option<i64>,
     /// Those that somebody has.
     pub seats: BTreeMap<u32, Seated>,
+    /// When the first grant was and when the last, also of those that came back.
+    grants: Option<(i64, i64)>,
+    /// The position of the last grant that came back; 0 where none did.
+    last_return: u64,
 }
 
 /// Who has a seat.
@@ -43,9 +51,40 @@ pub struct Seated {
     pub request: u8,
     /// It is held until then, and not granted.
     pub until: Option<i64>,
+    /// The position at which it was granted, by which the world knows it; or held.
+    pub lsn: u64,
+    /// The change that this was.
+    pub change: u64,
+}
+
+/// What leaves the gate: a seat that was granted, or one that came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub seq: u64,
+    pub is_return: bool,
+    pub campaign: u8,
+    pub seat: u32,
+    pub user: u32,
+    pub nth: u16,
+    pub at: i64,
+    /// Of a return: its grant's position. Of a grant: that of the campaign's last return, 0 where there is none.
+    pub after: u64,
+}
+
+/// When something happens: by the gate's time, as which change, and at which position of the journal.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    pub now: i64,
+    pub change: u64,
+    pub lsn: u64,
 }
 
 impl Campaign {
+    fn new(terms: Terms, created: Option<i64>) -> Campaign {
+        let seats = BTreeMap::new();
+        Campaign { terms, first: terms, dropped: false, created, seats, grants: None, last_return: 0 }
+    }
+
     /// Whether its users have names.
     pub fn any(&self) -> bool {
         self.terms.any
@@ -88,6 +127,24 @@ impl Campaign {
         seats
     }
 
+    /// A seat is granted: what is told of that.
+    fn grant(&mut self, name: u8, seat: u32, seated: Seated) -> Entry {
+        let Seated { user, at, nth, lsn, .. } = seated;
+        self.seats.insert(seat, seated);
+        self.grants = Some((self.grants.map_or(at, |(first, _)| first.min(at)), at));
+        Entry { seq: lsn, is_return: false, campaign: name, seat, user, nth, at, after: self.last_return }
+    }
+
+    /// Whether all of it has arrived where everything up to position `mark` has.
+    pub fn has_arrived(&self, mark: u64) -> bool {
+        self.last_return <= mark && self.granted().all(|(_, there)| there.lsn <= mark)
+    }
+
+    /// Whether a seat of it was ever granted.
+    pub fn has_granted(&self) -> bool {
+        self.grants.is_some()
+    }
+
     /// Whether a seat can be brought in: nobody has it, and its user may have it beside his others.
     fn takes(&self, seat: u32, seated: Seated) -> bool {
         let others = self.of(seated.user);
@@ -123,27 +180,35 @@ pub struct Effect {
     pub depends: u64,
     /// A seat that the answer says is the user's.
     pub seat: Option<Promise>,
+    /// A seat that is nobody's any more.
+    pub freed: Option<Promise>,
+    /// What leaves the gate because of it.
+    pub entry: Option<Entry>,
 }
 
-/// A seat that an answer says is a user's: for good, or as long as his hold lasts.
+/// A seat that an answer says is a user's: until it comes back, or as long as his hold lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Promise {
     pub campaign: u8,
-    pub user: u32,
     pub seat: u32,
-    /// It is held until then.
-    pub until: Option<i64>,
+    pub there: Seated,
 }
 
 impl Model {
+    /// Nothing yet; whether what comes back can leave the gate.
+    pub fn new(takes_returns: bool) -> Model {
+        Model { takes_returns, ..Model::default() }
+    }
+
     /// The campaign's state.
     pub fn campaign(&self, campaign: u8) -> Option<&Campaign> {
         self.campaigns[usize::from(campaign)].as_ref()
     }
 
-    /// A grant that the world knows and this state does not, for which holds give way; false where it contradicts.
-    pub fn bring_back(&mut self, name: u8, seat: u32, seated: Seated) -> bool {
-        let Some(slot) = self.campaigns.get_mut(usize::from(name)) else { return false };
+    /// A grant that the world knows and this state does not, for which holds give way: what leaves the gate by it; none where it
+    /// contradicts.
+    pub fn bring_back(&mut self, name: u8, seat: u32, seated: Seated) -> Option<Entry> {
+        let slot = self.campaigns.get_mut(usize::from(name))?;
         let terms = Terms {
             limit: u32::MAX,
             per_user: u16::MAX,
@@ -154,8 +219,7 @@ impl Model {
             any: false,
             shadow: false,
         };
-        let lost = || Campaign { terms, first: terms, dropped: false, seats: BTreeMap::new() };
-        let campaign = slot.get_or_insert_with(lost);
+        let campaign = slot.get_or_insert_with(|| Campaign::new(terms, None));
         campaign.end_holds(|held, _| held == seat);
         if !campaign.takes(seat, seated) {
             campaign.end_holds(|_, there| there.user == seated.user);
@@ -163,10 +227,7 @@ impl Model {
         // Holds leave seats between grants that nobody has.
         let is_next = campaign.terms.hold > 0 || seat == campaign.seats.len() as u32 + 1;
         let fits = is_next && !campaign.dropped && campaign.takes(seat, seated);
-        if fits {
-            campaign.seats.insert(seat, seated);
-        }
-        fits
+        fits.then(|| campaign.grant(name, seat, seated))
     }
 
     /// What `--campaigns` tells: the limit that `now` has, where the world has a seat `highest` beyond the one here; and
@@ -227,8 +288,19 @@ impl Model {
         Ok(user)
     }
 
-    /// Does what `ask` asks at `now`, as change number `change`; writes the reply to `out`.
-    pub fn execute(&mut self, ask: Ask, now: i64, change: u64, out: &mut Vec<u8>) -> Effect {
+    /// The campaign that can be claimed from.
+    pub fn claimable(&self, name: u8) -> Option<&Campaign> {
+        self.campaign(name).filter(|campaign| !campaign.dropped)
+    }
+
+    /// The last change of a campaign.
+    pub fn changed_at(&self, name: u8) -> u64 {
+        self.campaigns_at[usize::from(name)]
+    }
+
+    /// Does what `ask` asks; writes the reply to `out`.
+    pub fn execute(&mut self, ask: Ask, when: Moment, out: &mut Vec<u8>) -> Effect {
+        let Moment { now, change, .. } = when;
         match ask {
             Ask::Ping => {
                 out.extend_from_slice(b"+PONG\r\n");
@@ -244,27 +316,39 @@ impl Model {
             | Ask::Alter { campaign, .. }
             | Ask::Claim { campaign, .. }
             | Ask::Confirm { campaign, .. }
-            | Ask::Drop { campaign }
+            | Ask::Cancel { campaign, .. }
+            | Ask::Drop { campaign, .. }
+            | Ask::Status { campaign, .. }
+            | Ask::Info { campaign }
             | Ask::Seats { campaign } => {
-                let before = self.campaigns_at[usize::from(campaign)];
-                let (changed, seat) = match ask {
-                    Ask::Create { terms, .. } => (self.create(campaign, terms, out), None),
+                let mut effect = Effect { depends: self.changed_at(campaign), ..Effect::default() };
+                match ask {
+                    Ask::Create { terms, .. } => effect.changed = self.create(campaign, terms, now, out),
                     Ask::Alter { limit, per_user, open, close, .. } => {
-                        (self.alter(campaign, limit, per_user, [open, close], now, out), None)
+                        effect.changed = self.alter(campaign, limit, per_user, [open, close], now, out);
                     }
-                    Ask::Claim { user, request, flat, .. } => self.claim(campaign, (user, request), flat, now, out),
-                    Ask::Confirm { user, seat, flat, .. } => self.confirm(campaign, (user, seat), flat, now, out),
-                    Ask::Drop { .. } => (self.drop(campaign, out), None),
-                    _ => {
-                        self.seats(campaign, out);
-                        (false, None)
+                    Ask::Claim { user, request, flat, .. } => {
+                        self.claim(campaign, (user, request), flat, when, &mut effect, out);
                     }
-                };
-                if changed {
+                    Ask::Confirm { user, seat, flat, .. } => {
+                        self.confirm(campaign, (user, seat), flat, when, &mut effect, out);
+                    }
+                    Ask::Cancel { user, seat, flat, .. } => {
+                        self.cancel(campaign, (user, seat), flat, when, &mut effect, out);
+                    }
+                    Ask::Drop { .. } => effect.changed = self.drop(campaign, out),
+                    Ask::Status { user, .. } => effect.depends = self.status(campaign, user, out),
+                    Ask::Info { .. } => self.info(campaign, now, out),
+                    _ => self.seats(campaign, out),
+                }
+                if effect.changed {
+                    effect.depends = change;
+                    effect.entry =
+                        effect.entry.filter(|_| self.campaign(campaign).is_some_and(|there| !there.shadow()));
                     self.campaigns_at[usize::from(campaign)] = change;
                     self.live(campaign).iter().for_each(|campaign| campaign.assert_adds_up());
                 }
-                Effect { changed, depends: if changed { change } else { before }, seat }
+                effect
             }
             Ask::SetTwo { keys, .. } | Ask::GetTwo { keys } => self.on_keys(ask, keys, now, change, out),
             Ask::Rename { from, to } => self.on_keys(ask, [from, to], now, change, out),
@@ -281,11 +365,11 @@ impl Model {
         }
     }
 
-    fn create(&mut self, name: u8, terms: Terms, out: &mut Vec<u8>) -> bool {
+    fn create(&mut self, name: u8, terms: Terms, now: i64, out: &mut Vec<u8>) -> bool {
         let slot = &mut self.campaigns[usize::from(name)];
         match slot {
             None => {
-                *slot = Some(Campaign { terms, first: terms, dropped: false, seats: BTreeMap::new() });
+                *slot = Some(Campaign::new(terms, Some(now)));
                 out.extend_from_slice(b"+CREATED\r\n");
                 true
             }
@@ -345,7 +429,7 @@ impl Model {
         };
         campaign.dropped = true;
         campaign.end_holds(|_, _| true);
-        if campaign.seats.is_empty() {
+        if !campaign.has_granted() {
             *slot = None;
         }
         out.extend_from_slice(b"+OK\r\n");
