@@ -188,7 +188,9 @@ struct Pen<'a> {
 
 impl Pen<'_> {
     fn piece(&mut self, piece: &Piece<'_>) -> Result<(), JournalError> {
-        if matches!(piece, Piece::Altered { .. }) && on(Sabotage::ForgetAltered) {
+        if matches!(piece, Piece::Altered { .. }) && on(Sabotage::ForgetAltered)
+            || matches!(piece, Piece::Returns { .. }) && on(Sabotage::ForgetReturns)
+        {
             return Ok(());
         }
         if let Piece::Seat { user, nth, request, at, lsn, until } = *piece

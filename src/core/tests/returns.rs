@@ -45,6 +45,18 @@ fn a_seat_goes_back_to_stock_once_and_the_next_claim_gets_the_lowest() {
 }
 
 #[test]
+fn a_status_depends_on_the_return_that_it_tells_of_by_leaving_a_seat_out() {
+    let mut gate = spring(Terms { limit: 3, per_user: 2, ..TERMS });
+    for (user, request) in [("1", "a"), ("1", "b"), ("2", "a")] {
+        gate.ask(with_id(user, request));
+    }
+    let status = || Command::Status { campaign: b"spring", user: b"1" };
+    assert_eq!(gate.ask_fully(status()).1, Lsn::new(3), "not on what others have got since");
+    gate.ask(cancel("1", Some(1)));
+    assert_eq!(gate.ask_fully(status()).1, Lsn::new(5));
+}
+
+#[test]
 fn what_is_granted_from_then_on_says_which_return_it_may_depend_on() {
     let mut gate = spring(Terms { limit: 3, ..TERMS });
     gate.ask(claim("spring", "1"));
