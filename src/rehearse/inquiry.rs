@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use redis_protocol::resp2::types::BytesFrame;
 use tokio::time::MissedTickBehavior;
 
+use crate::rehearse::checks::Check;
 use crate::rehearse::client::Client;
 use crate::rehearse::fire::now;
-use crate::rehearse::truth::{Check, SeatRow, Truth};
+use crate::rehearse::judge::{InfoRow, Judge, SeatRow};
 use crate::rehearse::{RehearseError, RehearseOptions, Stored, Target};
 
 /// Rows asked for in one `GATE.SEATS`.
@@ -77,10 +78,10 @@ async fn campaign_info(
 pub async fn wait_until_stored(
     control: &mut Client,
     campaign: &str,
-    truth: &mut Truth,
+    truth: &mut dyn Judge,
     started: Instant,
 ) -> Result<Option<Stored>, RehearseError> {
-    let granted = truth.counts().granted;
+    let granted = truth.granted();
     let mut looks = tokio::time::interval(STORED_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut best, mut moved) = (-1, now());
@@ -100,19 +101,24 @@ pub async fn wait_until_stored(
 }
 
 /// Holds `GATE.INFO` against the answers.
-pub async fn judge_info(control: &mut Client, campaign: &str, truth: &mut Truth) -> Result<(), RehearseError> {
+pub async fn judge_info(control: &mut Client, campaign: &str, truth: &mut dyn Judge) -> Result<(), RehearseError> {
     let field = campaign_info(control, campaign).await?;
     let figure = |name| field(name).as_ref().and_then(number);
-    truth.judge_info(figure("granted"), figure("remaining"), field("state").as_ref().and_then(text).as_deref());
+    truth.judge_info(&InfoRow {
+        granted: figure("granted"),
+        held: figure("held"),
+        remaining: figure("remaining"),
+        state: field("state").as_ref().and_then(text),
+    });
     Ok(())
 }
 
 /// Holds every page of `GATE.SEATS` against the answers.
-pub async fn judge_seats(control: &mut Client, campaign: &str, truth: &mut Truth) -> Result<(), RehearseError> {
+pub async fn judge_seats(control: &mut Client, campaign: &str, truth: &mut dyn Judge) -> Result<(), RehearseError> {
     let page = SEATS_PAGE.to_string();
-    // One page more than the winners fill: a list without an end must not keep us.
+    // One page more than the seats fill: a list without an end must not keep us.
     let mut first = 1;
-    while first <= u64::from(truth.winners()) + u64::from(SEATS_PAGE) {
+    while first <= u64::from(truth.seats_max()) + u64::from(SEATS_PAGE) {
         let from = first.to_string();
         let args: [&[u8]; 4] = [b"GATE.SEATS", campaign.as_bytes(), from.as_bytes(), page.as_bytes()];
         let BytesFrame::Array(rows) = control.call(&args).await? else {
@@ -138,7 +144,7 @@ pub async fn judge_seats(control: &mut Client, campaign: &str, truth: &mut Truth
 pub async fn judge_status(
     control: &mut Client,
     campaign: &str,
-    truth: &mut Truth,
+    truth: &mut dyn Judge,
     users: u32,
 ) -> Result<(), RehearseError> {
     let sample = users.min(STATUS_SAMPLE);

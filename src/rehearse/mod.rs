@@ -5,11 +5,13 @@
 //! Promises: a gate that lies is found out; a rehearsal touches no campaign but its own and, unless asked with `through`,
 //! leaves nothing in Kafka or the ledger; memory of 5 bytes a user and 4 a winner.
 
+mod checks;
 mod client;
 mod crowd;
 mod error;
 mod fire;
 mod inquiry;
+mod judge;
 mod report;
 mod truth;
 
@@ -20,9 +22,10 @@ mod tests;
 
 use tokio::task::{JoinSet, LocalSet};
 
+pub use checks::Verdict;
 pub use error::RehearseError;
 pub use report::{Latency, Report, Stored};
-pub use truth::{Counts, Verdict};
+pub use truth::Counts;
 
 pub use crate::remote::Target;
 

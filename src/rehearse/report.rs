@@ -5,7 +5,8 @@ use std::fmt;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::rehearse::truth::{Counts, Verdict};
+use crate::rehearse::checks::Verdict;
+use crate::rehearse::truth::Counts;
 
 /// What came of a rehearsal. `Display` is the table.
 #[derive(Clone, Debug, Serialize)]

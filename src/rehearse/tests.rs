@@ -4,8 +4,8 @@
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
+use super::checks::Check;
 use super::fake::{self, Fake, Lie};
-use super::truth::Check;
 use super::{RehearseError, RehearseOptions, Report, Target, run};
 
 const REAL_GATE: &str = "TEST_REHEARSE_TARGET";
