@@ -28,6 +28,24 @@ pub enum Check {
     Status,
     /// The ledger has every grant (`--through`).
     Stored,
+    /// Whoever got a seat got it after the one before him had lost it.
+    OneUser,
+    /// No seat above a free one.
+    Lowest,
+    /// Seats left, within what all others know.
+    Possible,
+    /// Nobody is sent away while a seat must be free.
+    SoldOut,
+    /// A hold's deadline is `HOLD` after its claim, by the gate's own time.
+    Deadline,
+    /// `GATE.CONFIRM` answers `GRANTED` before the deadline and `NONE` after it.
+    Confirm,
+    /// `GATE.CANCEL` answers `CANCELLED` once, then `NONE`.
+    Cancel,
+    /// Every claim, confirmation and cancellation was answered, and by a decision.
+    AllAnswered,
+    /// The ledger has the seats that are granted in the end, and no others (`--through`).
+    StoredInTheEnd,
 }
 
 impl Check {
@@ -45,6 +63,24 @@ impl Check {
         Check::Stored,
     ];
 
+    /// The checks of a crowd whose seats come back, in the order of the report.
+    pub const OF_RETURNS: &[Check] = &[
+        Check::OneUser,
+        Check::OneSeat,
+        Check::Repeat,
+        Check::Lowest,
+        Check::Possible,
+        Check::SoldOut,
+        Check::Deadline,
+        Check::Confirm,
+        Check::Cancel,
+        Check::AllAnswered,
+        Check::Info,
+        Check::SeatList,
+        Check::Status,
+        Check::StoredInTheEnd,
+    ];
+
     /// The promise in words.
     pub const fn title(self) -> &'static str {
         match self {
@@ -58,11 +94,20 @@ impl Check {
             Check::SeatList => "GATE.SEATS agrees",
             Check::Status => "GATE.STATUS agrees",
             Check::Stored => "every grant is in the ledger",
+            Check::OneUser => "no seat is two users' at a time",
+            Check::Lowest => "each seat given is the lowest free one",
+            Check::Possible => "each answer's remaining can be",
+            Check::SoldOut => "nobody hears SOLDOUT beside a free seat",
+            Check::Deadline => "each hold ends HOLD after its claim",
+            Check::Confirm => "holds are confirmed in time, never later",
+            Check::Cancel => "a cancel takes its seat back, once",
+            Check::AllAnswered => "every request got an answer",
+            Check::StoredInTheEnd => "exactly what is granted is in the ledger",
         }
     }
 
     fn is_of_ledger(self) -> bool {
-        self == Check::Stored
+        matches!(self, Check::Stored | Check::StoredInTheEnd)
     }
 }
 

@@ -1,6 +1,8 @@
 //! What the gate itself tells of the campaign in the end, and who holds it against what the users heard. Pure.
 
-use crate::rehearse::checks::Check;
+use crate::rehearse::checks::{Check, Verdict};
+use crate::rehearse::truth::Counts;
+use crate::rehearse::turnover::Moves;
 
 /// What is looked at in `GATE.INFO`; what is missing there or has not the right form is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +53,17 @@ pub trait Judge {
 
     /// A reply that cannot be judged, because it has not the form that it must have.
     fn judge_form(&mut self, check: Check, what: &str);
+
+    /// How many claims were answered how.
+    fn counts(&self) -> Counts;
+
+    /// What became of seats, where they come back.
+    fn moves(&self) -> Option<Moves>;
+
+    /// What became of the checks; those of the ledger only where one was looked at.
+    fn verdicts(self, with_ledger: bool) -> Vec<Verdict>
+    where
+        Self: Sized;
 }
 
 /// For an example: the value, or that there was none.

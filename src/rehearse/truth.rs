@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::rehearse::checks::{Check, Checks, Verdict};
 use crate::rehearse::judge::{InfoRow, Judge, SeatRow, told};
+use crate::rehearse::turnover::Moves;
 
 const HEARD_GRANTED: u8 = 1;
 const HEARD_ALREADY: u8 = 2;
@@ -97,11 +98,6 @@ impl Truth {
         self.users.min(self.seats)
     }
 
-    /// How many claims were answered how.
-    pub fn counts(&self) -> Counts {
-        self.counts
-    }
-
     /// The seat that `user` heard of.
     pub fn seat_of(&self, user: u32) -> Option<u32> {
         Some(self.seat_of[user as usize - 1]).filter(|seat| *seat != 0)
@@ -180,11 +176,6 @@ impl Truth {
                 self.differ(Check::OneSeat, || format!("user {user} has a seat and heard SOLDOUT too"));
             }
         }
-    }
-
-    /// What became of the checks; `Stored` only where a ledger was looked at.
-    pub fn verdicts(self, with_stored: bool) -> Vec<Verdict> {
-        self.checks.verdicts(with_stored)
     }
 
     fn hear_granted(&mut self, user: u32, seat: u32) {
@@ -292,6 +283,18 @@ impl Judge for Truth {
 
     fn judge_form(&mut self, check: Check, what: &str) {
         self.differ(check, || what.to_string());
+    }
+
+    fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    fn moves(&self) -> Option<Moves> {
+        None
+    }
+
+    fn verdicts(self, with_ledger: bool) -> Vec<Verdict> {
+        self.checks.verdicts(with_ledger)
     }
 }
 
