@@ -112,6 +112,7 @@ impl Standing<'_> {
     }
 
     /// Which one the next seat would be.
+    #[inline]
     pub(super) fn next_nth(self) -> u16 {
         match self {
             Standing::None => 1,

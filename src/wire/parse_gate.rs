@@ -206,12 +206,15 @@ pub(super) fn claim<'a>(request: &Request<'a>) -> Parsed<'a> {
 /// `[ID request] [FLAT]`, in any order.
 fn claim_options<'a>(request: &Request<'a>) -> Result<(&'a [u8], bool), Refusal> {
     let (mut id, mut flat) = (None, None);
-    let mut words = request.args.iter().skip(3);
-    while let Some(word) = words.next() {
+    let (args, mut at) = (request.args, 3);
+    while at < args.len() {
+        let word = args.get(at);
+        at += 1;
         if word.eq_ignore_ascii_case(b"FLAT") {
             once("FLAT", &mut flat, ())?;
         } else if word.eq_ignore_ascii_case(b"ID") {
-            let given = words.next().ok_or_else(|| syntax("ID needs a value".into()))?;
+            let given = (at < args.len()).then(|| args.get(at)).ok_or_else(|| syntax("ID needs a value".into()))?;
+            at += 1;
             if !(1..=REQUEST_ID_BYTES_MAX).contains(&given.len()) {
                 let text = format!("ID must be 1 to {REQUEST_ID_BYTES_MAX} bytes long; this one has {}", given.len());
                 return Err(Refusal::ErrText(text));
