@@ -50,6 +50,7 @@ const IMPORTED_AFTER_INT: u8 = 22;
 const IMPORTED_AFTER_ANY: u8 = 23;
 const RETURNED_INT: u8 = 24;
 const RETURNED_ANY: u8 = 25;
+const PURGED: u8 = 26;
 /// Positions up to one whose events history leaves out: no event of its own.
 const LEFT_OUT: u8 = 8;
 const KEY_SET: u8 = 32;
@@ -121,7 +122,7 @@ fn encode_at_length(event: &Event<'_>, more: bool, into: &mut Vec<u8>) {
             put_i64(into, at.0);
             into.extend_from_slice(by);
         }
-        Event::CampaignDropped { id, at } => {
+        Event::CampaignDropped { id, at, purged: _ } => {
             put_u32(into, id.0);
             put_i64(into, at.0);
         }
@@ -372,7 +373,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(Event<'_>, bool, usize), BadRecord
     let [kind, version, flags, zero, a, b, c, d, rest @ ..] = bytes else { return Err(BadRecord::Count) };
     let (kind, version) = (*kind, *version);
     let known = (CREATED..=SKIPPED).contains(&kind)
-        || (ALTERED..=RETURNED_ANY).contains(&kind)
+        || (ALTERED..=PURGED).contains(&kind)
         || (KEY_SET..=FLUSHED).contains(&kind);
     if !known || version != VERSION || flags & !MORE != 0 || *zero != 0 {
         return Err(BadRecord::Newer { kind, version });
@@ -396,7 +397,9 @@ fn payload_of<'a>(kind: u8, cut: &mut Cut<'a>) -> Option<Event<'a>> {
             at: Millis(cut.i64()?),
             by: Cow::Borrowed(cut.rest()),
         },
-        DROPPED => Event::CampaignDropped { id: CampaignId(cut.u32()?), at: Millis(cut.i64()?) },
+        DROPPED | PURGED => {
+            Event::CampaignDropped { id: CampaignId(cut.u32()?), at: Millis(cut.i64()?), purged: kind == PURGED }
+        }
         GRANTED_INT => Event::Granted {
             campaign: CampaignId(cut.u32()?),
             seat: cut.seat()?,
@@ -486,7 +489,8 @@ fn kind_of(event: &Event<'_>) -> u8 {
     match event {
         Event::CampaignCreated { .. } => CREATED,
         Event::CampaignAltered { .. } => ALTERED,
-        Event::CampaignDropped { .. } => DROPPED,
+        Event::CampaignDropped { purged: false, .. } => DROPPED,
+        Event::CampaignDropped { purged: true, .. } => PURGED,
         Event::Granted { user: User::Int(_), nth: 1, request: b"", after: Lsn::ZERO, .. } => GRANTED_INT,
         Event::Granted { user: User::Any(_), nth: 1, request: b"", after: Lsn::ZERO, .. } => GRANTED_ANY,
         Event::Granted { user: User::Int(_), after: Lsn::ZERO, .. } => GRANTED_MORE_INT,

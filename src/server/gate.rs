@@ -1,13 +1,15 @@
 //! All state of the loop: the core, the open side of the journal, the clock, who waits. One thread, no locks. While the
 //! data is being loaded there is no journal, and nothing is asked of the core.
 
+mod reset;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::Duration;
 
 use crate::core::{
-    self, Claim, Command, Core, Decision, Event, Group, Outcome, Refusal, Reply, Settlement, Users, View,
+    self, Claim, Command, Core, Decision, Dropping, Event, Group, Outcome, Refusal, Reply, Settlement, Users, View,
 };
 use crate::ids::{CampaignId, Lsn, Millis, Seat, User};
 use crate::journal::{self, Answerable, Journal, Open, Room};
@@ -285,6 +287,11 @@ impl Gate {
     /// Decides `command`, writes its events to the open batch and its answer to `out`.
     pub fn run(&mut self, command: Command<'_>, protocol: Protocol, out: &mut Vec<u8>) -> Ran {
         let told_of = if let Command::CampaignInfo { campaign } = command { Some(campaign) } else { None };
+        if let Command::Drop { how: Dropping::Purged, .. } | Command::Flush { .. } = &command
+            && let Some(ran) = self.reset(&command, protocol, out)
+        {
+            return ran;
+        }
         if let Command::Create { terms, .. } = &command
             && terms.users == Users::Any
             && !terms.shadow

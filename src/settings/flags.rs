@@ -244,6 +244,9 @@ pub fn settings() -> Vec<Arg> {
         setting("log-format", "FORMAT")
             .default_value("text")
             .help("The form of log lines: text or json"),
+        setting("allow-reset", "YES|NO")
+            .default_value("no")
+            .help("For test systems: GATE.DROP PURGE frees a campaign's name, FLUSHALL purges all campaigns"),
         setting("shutdown-timeout", "SECONDS")
             .default_value("10")
             .help("How long SIGTERM and SIGINT leave the ledger to catch up; nothing depends on it"),

@@ -85,7 +85,7 @@ fn a_campaign_that_the_journal_dropped_gets_no_later_grants() {
     let _calm = calm();
     let (disk, world) = set_back();
     let mut gate = Gate::open(&disk);
-    gate.run(Command::Drop { campaign: b"spring", force: true });
+    gate.run(Command::Drop { campaign: b"spring", how: crate::core::Dropping::Forced });
     gate.stop();
     let told = catch_up(&disk, &world, &[]).err().expect("dropped").to_string();
     assert!(told.contains("campaign spring was dropped in the journal"), "{told}");

@@ -144,7 +144,7 @@ impl Owned {
             Event::CampaignAltered { id, to, at, ref by } => {
                 keep(by, none, Event::CampaignAltered { id, to, at, by: Cow::Borrowed(none) })
             }
-            Event::CampaignDropped { id, at } => keep(none, none, Event::CampaignDropped { id, at }),
+            Event::CampaignDropped { id, at, purged } => keep(none, none, Event::CampaignDropped { id, at, purged }),
             Event::Granted { campaign, seat, user, nth, request, at, after } => {
                 let (user, bytes) = apart(user);
                 keep(bytes, request, Event::Granted { campaign, seat, user, nth, request: none, at, after })

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use super::campaigns::TERMS;
 use super::{Gate, told};
 use crate::core::{
-    Alteration, AlteredTime, Command, Core, Deadline, Decision, ExpireIf, Set, SetAnswer, SetIf, Terms, TtlForm, Users,
-    View,
+    Alteration, AlteredTime, Command, Core, Deadline, Decision, Dropping, ExpireIf, Set, SetAnswer, SetIf, Terms,
+    TtlForm, Users, View,
 };
 use crate::ids::{Db, Seat};
 
@@ -56,7 +56,7 @@ fn command((action, first, second, number): Step) -> Command<'static> {
             let change = Alteration { limit, per_user, close, ..Alteration::default() };
             Command::Alter { campaign: key, change, by: bytes.into() }
         }
-        13 if number == 5 => Command::Drop { campaign: key, force: true },
+        13 if number == 5 => Command::Drop { campaign: key, how: Dropping::Forced },
         14 if number == 3 => {
             let user = |index: usize| VALUES[index % 5].as_bytes();
             let seats = vec![(user(second), Seat::new(1 + first as u32)), (user(second + 1), Seat::new(2))];

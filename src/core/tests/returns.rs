@@ -2,7 +2,7 @@
 
 use super::campaigns::{TERMS, claim};
 use super::{Gate, NOW};
-use crate::core::{Alteration, AlteredTime, Command, Core, Event, Terms, View};
+use crate::core::{Alteration, AlteredTime, Command, Core, Dropping, Event, Terms, View};
 use crate::ids::{CampaignId, Lsn, Millis, Seat, User};
 
 const SPRING: CampaignId = CampaignId(0);
@@ -135,7 +135,7 @@ fn a_name_is_kept_although_all_its_grants_came_back() {
     let mut gate = spring(Terms { limit: 3, ..TERMS });
     gate.ask(claim("spring", "1"));
     gate.ask(cancel("1", None));
-    assert_eq!(gate.ask(Command::Drop { campaign: b"spring", force: false }), "OK");
+    assert_eq!(gate.ask(Command::Drop { campaign: b"spring", how: Dropping::Safely }), "OK");
     let told = gate.ask(Command::Create { campaign: b"spring", terms: TERMS });
     assert!(told.starts_with("CONFLICT"), "{told}");
     let facts = gate.core.campaign(SPRING).unwrap();
@@ -148,7 +148,7 @@ fn a_campaign_is_not_dropped_before_its_last_return_has_arrived() {
     gate.ask(claim("spring", "1"));
     gate.ask(cancel("1", None));
     gate.view = View { published: Some(Lsn::new(2)), stored: Some(Lsn::new(2)), ..gate.view };
-    let drop = || Command::Drop { campaign: b"spring", force: false };
+    let drop = || Command::Drop { campaign: b"spring", how: Dropping::Safely };
     let told = "CONFLICT the last return of campaign 'spring' is not yet published; wait, or FORCE";
     assert_eq!(gate.ask(drop()), told);
     gate.view.published = Some(Lsn::new(3));
