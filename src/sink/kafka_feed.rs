@@ -293,7 +293,7 @@ fn item((place, record): (usize, Record)) -> Item {
     let raw = || Box::new(Raw { key: record.key, value: record.value, headers: record.headers });
     let what = match parsed {
         Parsed::Entry(parsed) => {
-            What::Entry { entry: parsed.entry, prev: Some(parsed.prev), there: None, raw: Some(raw()) }
+            What::Entry { entry: parsed.entry, prev: Some(parsed.prev), there: false, raw: Some(raw()) }
         }
         Parsed::Foreign => What::Foreign,
         Parsed::Bad(bad) => What::Bad { reason: bad.reason, place: bad.place, raw: raw() },
