@@ -1,6 +1,6 @@
 //! # watermark - how far each part has come
 //! Five numbers that move along one line of positions, each with one owner; every lag is a subtraction.
-//! The joints between threads: one writes, any number read or wait. May use: `snapshots`, `stories`, `edge`, `ids`.
+//! The joints between threads: one writes, any number read or wait. May use: `snapshots`, `stories`, `edge`, `grant`, `ids`.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -8,6 +8,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::edge;
+use crate::grant::Lane;
 use crate::ids::Lsn;
 use crate::snapshots::Snapshots;
 use crate::stories::Stories;
@@ -77,33 +78,34 @@ impl Watermark {
     }
 }
 
-/// What the stream and the sink tell each other of single partitions.
+/// What the stream and the sink tell each other of single lanes.
 #[derive(Debug, Default)]
-pub struct Partitions {
+pub struct Lanes {
     published: Mutex<Vec<Lsn>>,
-    missing: Mutex<BTreeMap<u32, Lsn>>,
+    missing: Mutex<BTreeMap<Lane, Lsn>>,
 }
 
-impl Partitions {
-    /// The stream: the last `seq` published in each partition. Told before `published` moves.
+impl Lanes {
+    /// The stream: the last `seq` published in each lane, in order; `Lsn::ZERO` where there is none. Told before `published`
+    /// moves.
     pub fn set_published(&self, last: &[Lsn]) {
         let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
         published.clear();
         published.extend_from_slice(last);
     }
 
-    /// The last `seq` published in each partition.
+    /// The last `seq` published in each lane.
     pub fn published(&self) -> Vec<Lsn> {
         self.published.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The sink: records behind `after` are missing in `partition`; they are to be sent again.
-    pub fn miss(&self, partition: u32, after: Lsn) {
-        self.missing.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, after);
+    /// The sink: records behind `after` are missing in `lane`; they are to be sent again.
+    pub fn miss(&self, lane: Lane, after: Lsn) {
+        self.missing.lock().unwrap_or_else(PoisonError::into_inner).insert(lane, after);
     }
 
-    /// The stream: what is to be sent again, by partition; told once.
-    pub fn take_missing(&self) -> BTreeMap<u32, Lsn> {
+    /// The stream: what is to be sent again, by lane; told once.
+    pub fn take_missing(&self) -> BTreeMap<Lane, Lsn> {
         std::mem::take(&mut *self.missing.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -112,7 +114,7 @@ impl Partitions {
 #[derive(Debug, Default)]
 pub struct Watermarks {
     /// Between the stream and the sink.
-    pub partitions: Partitions,
+    pub lanes: Lanes,
     /// Between the loop and the compactor.
     pub snapshots: Snapshots,
     /// Who wants to know what happened to a user.
@@ -130,13 +132,13 @@ pub struct Watermarks {
 }
 
 impl Watermarks {
-    /// How far the ledger is when the last `seq` stored of each partition is `stored`: everything published up to there
-    /// is in it. A partition with nothing on the way holds nothing back.
+    /// How far the ledger is when the last `seq` stored of each lane is `stored`: everything published up to there is in
+    /// it. A lane with nothing on the way holds nothing back.
     pub fn stored_by(&self, stored: &[Lsn]) -> Lsn {
         let upto = self.published.get();
-        let published = self.partitions.published.lock().unwrap_or_else(PoisonError::into_inner);
-        let behind = published.iter().enumerate().filter_map(|(partition, last)| {
-            let stored = stored.get(partition).copied().unwrap_or(Lsn::ZERO);
+        let published = self.lanes.published.lock().unwrap_or_else(PoisonError::into_inner);
+        let behind = published.iter().enumerate().filter_map(|(lane, last)| {
+            let stored = stored.get(lane).copied().unwrap_or(Lsn::ZERO);
             (stored < *last).then_some(stored)
         });
         behind.min().map_or(upto, |behind| behind.min(upto))
@@ -162,11 +164,11 @@ mod tests {
     }
 
     #[test]
-    fn the_ledger_is_as_far_as_its_slowest_partition_with_work() {
+    fn the_ledger_is_as_far_as_its_slowest_lane_with_work() {
         let marks = Watermarks::default();
         assert_eq!(marks.stored_by(&[]), Lsn::ZERO);
         let lsns = |numbers: [u64; 3]| numbers.map(Lsn::new);
-        marks.partitions.set_published(&lsns([7, 0, 9]));
+        marks.lanes.set_published(&lsns([7, 0, 9]));
         marks.published.advance(Lsn::new(12));
         for (stored, upto) in [([7, 0, 9], 12), ([7, 0, 4], 4), ([3, 0, 4], 3), ([0, 0, 9], 0), ([8, 1, 10], 12)] {
             assert_eq!(marks.stored_by(&lsns(stored)), Lsn::new(upto), "{stored:?}");

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::SinkError;
-use super::kafka_feed::Connect;
+use super::kafka_feed::{Connect, by_lane};
 use super::place::SILENCE;
 use super::rows::Rows;
 use super::stop::Stop;
 use crate::edge::{now, wall};
+use crate::grant::{Kind, Lane};
 use crate::ids::{LogId, Lsn};
 use crate::ledger::{self, LedgerReader, LedgerSettings};
 use crate::metrics::Figures;
@@ -153,7 +154,7 @@ impl Follower {
         let partitions = rows.all.iter().map(|row| row.kpart + 1).max().unwrap_or(0);
         let last = |kpart| rows.last(kpart, self.options.log).unwrap_or(Lsn::ZERO);
         let last: Vec<Lsn> = (0..partitions).map(last).collect();
-        let stored = self.watermarks.stored_by(&last);
+        let stored = self.watermarks.stored_by(&by_lane(last));
         if !rows.all.is_empty() && stored > self.watermarks.stored.get() {
             self.watermarks.stored.advance(stored);
         }
@@ -170,7 +171,7 @@ impl Follower {
                     "ledger: records behind seq {after} are missing in partition {kpart}: they are sent again"
                 );
                 self.missing.insert(kpart, (after, now));
-                self.watermarks.partitions.miss(kpart, after);
+                self.watermarks.lanes.miss(Lane::new(Kind::Grant, kpart), after);
             }
         }
     }

@@ -10,7 +10,7 @@ use super::read_ahead::ReadAhead;
 use super::rows::Rows;
 use super::worker::Fault;
 use crate::edge::now;
-use crate::grant::{Entry, Kind};
+use crate::grant::{Entry, Kind, Lane};
 use crate::ids::{LogId, Lsn};
 use crate::kafka::{Bounds, Cluster, Follower, KafkaError, Record};
 use crate::ledger::{self, Ledger, Position};
@@ -215,7 +215,7 @@ impl Feed for KafkaFeed {
     }
 
     fn stored(&self, lines: &Lines) -> Lsn {
-        self.gate.as_ref().map_or(Lsn::ZERO, |(log, watermarks)| watermarks.stored_by(&lines.last(*log)))
+        self.gate.as_ref().map_or(Lsn::ZERO, |(log, watermarks)| watermarks.stored_by(&by_lane(lines.last(*log))))
     }
 
     fn is_all(&self, lines: &Lines) -> bool {
@@ -225,7 +225,7 @@ impl Feed for KafkaFeed {
     fn awaits(&self, lines: &Lines) -> Vec<Hole> {
         let Some((log, watermarks)) = &self.gate else { return Vec::new() };
         let stored = lines.last(*log);
-        let published = (0..).zip(watermarks.partitions.published());
+        let published = (0..).zip(watermarks.lanes.published().into_iter().step_by(2));
         let behind = published.filter_map(|(kpart, upto)| {
             let after = stored.get(kpart as usize).copied()?;
             (after < upto).then_some(Hole { kpart, log: *log, after, upto })
@@ -237,9 +237,14 @@ impl Feed for KafkaFeed {
         if let Some((ours, watermarks)) = &self.gate
             && *ours == log
         {
-            watermarks.partitions.miss(kpart, after);
+            watermarks.lanes.miss(Lane::new(Kind::Grant, kpart), after);
         }
     }
+}
+
+/// What is stored of the grants' partitions, in the order of lanes.
+pub(super) fn by_lane(grants: Vec<Lsn>) -> Vec<Lsn> {
+    grants.into_iter().flat_map(|last| [last, Lsn::ZERO]).collect()
 }
 
 fn item(record: Record) -> Item {

@@ -61,10 +61,10 @@ impl Topic {
 
     /// A gate that hears that records are missing sends everything behind them again.
     pub(super) fn heal(&self, bench: &Bench) -> usize {
-        let missing = bench.watermarks.partitions.take_missing();
-        for (partition, after) in &missing {
-            let line = self.sent.get(&(LOG, *partition)).into_iter().flatten();
-            self.send_again(LOG, *partition, line.copied().filter(|seq| *seq > after.get()));
+        let missing = bench.watermarks.lanes.take_missing();
+        for (lane, after) in &missing {
+            let line = self.sent.get(&(LOG, lane.partition())).into_iter().flatten();
+            self.send_again(LOG, lane.partition(), line.copied().filter(|seq| *seq > after.get()));
         }
         missing.len()
     }
