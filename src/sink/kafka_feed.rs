@@ -268,7 +268,7 @@ impl Feed for KafkaFeed {
     fn awaits(&self, lines: &Lines) -> Vec<Hole> {
         let Some((log, watermarks)) = &self.gate else { return Vec::new() };
         let stored = lines.last(*log);
-        let published = watermarks.partitions.published().into_iter().enumerate();
+        let published = watermarks.lanes.published().into_iter().enumerate();
         let behind = published.filter_map(|(index, upto)| {
             let after = stored.get(index).copied()?;
             (after < upto).then_some(Hole { lane: Lane::at(index), log: *log, after, upto })
@@ -280,7 +280,7 @@ impl Feed for KafkaFeed {
         if let Some((ours, watermarks)) = &self.gate
             && *ours == log
         {
-            watermarks.partitions.miss(lane, after);
+            watermarks.lanes.miss(lane, after);
         }
     }
 }
