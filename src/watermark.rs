@@ -78,15 +78,16 @@ impl Watermark {
     }
 }
 
-/// What the stream and the sink tell each other of single partitions.
+/// What the stream and the sink tell each other of single lanes.
 #[derive(Debug, Default)]
-pub struct Partitions {
+pub struct Lanes {
     published: Mutex<Vec<Lsn>>,
     missing: Mutex<BTreeMap<Lane, Lsn>>,
 }
 
-impl Partitions {
-    /// The stream: the last `seq` published in each lane, in their order. Told before `published` moves.
+impl Lanes {
+    /// The stream: the last `seq` published in each lane, in order; `Lsn::ZERO` where there is none. Told before `published`
+    /// moves.
     pub fn set_published(&self, last: &[Lsn]) {
         let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
         published.clear();
@@ -113,7 +114,7 @@ impl Partitions {
 #[derive(Debug, Default)]
 pub struct Watermarks {
     /// Between the stream and the sink.
-    pub partitions: Partitions,
+    pub lanes: Lanes,
     /// Between the loop and the compactor.
     pub snapshots: Snapshots,
     /// Who wants to know what happened to a user.
@@ -131,13 +132,13 @@ pub struct Watermarks {
 }
 
 impl Watermarks {
-    /// How far the ledger is when the last `seq` stored of each lane is `stored`: everything published up to there
-    /// is in it. A lane with nothing on the way holds nothing back.
+    /// How far the ledger is when the last `seq` stored of each lane is `stored`: everything published up to there is in
+    /// it. A lane with nothing on the way holds nothing back.
     pub fn stored_by(&self, stored: &[Lsn]) -> Lsn {
         let upto = self.published.get();
-        let published = self.partitions.published.lock().unwrap_or_else(PoisonError::into_inner);
-        let behind = published.iter().enumerate().filter_map(|(partition, last)| {
-            let stored = stored.get(partition).copied().unwrap_or(Lsn::ZERO);
+        let published = self.lanes.published.lock().unwrap_or_else(PoisonError::into_inner);
+        let behind = published.iter().enumerate().filter_map(|(lane, last)| {
+            let stored = stored.get(lane).copied().unwrap_or(Lsn::ZERO);
             (stored < *last).then_some(stored)
         });
         behind.min().map_or(upto, |behind| behind.min(upto))
@@ -163,11 +164,11 @@ mod tests {
     }
 
     #[test]
-    fn the_ledger_is_as_far_as_its_slowest_partition_with_work() {
+    fn the_ledger_is_as_far_as_its_slowest_lane_with_work() {
         let marks = Watermarks::default();
         assert_eq!(marks.stored_by(&[]), Lsn::ZERO);
         let lsns = |numbers: [u64; 3]| numbers.map(Lsn::new);
-        marks.partitions.set_published(&lsns([7, 0, 9]));
+        marks.lanes.set_published(&lsns([7, 0, 9]));
         marks.published.advance(Lsn::new(12));
         for (stored, upto) in [([7, 0, 9], 12), ([7, 0, 4], 4), ([3, 0, 4], 3), ([0, 0, 9], 0), ([8, 1, 10], 12)] {
             assert_eq!(marks.stored_by(&lsns(stored)), Lsn::new(upto), "{stored:?}");

@@ -154,7 +154,7 @@ const ROOMS: &[Room] = &[
     room("wire", &["core", "grant", "limits", "ids", "fuzz"]),
     room("core", &["limits", "ids"]),
     room("metrics", &["limits", "ids"]),
-    room("watermark", &["snapshots", "stories", "edge", "ids"]),
+    room("watermark", &["snapshots", "stories", "edge", "grant", "ids"]),
     room("snapshots", &["edge", "ids"]),
     room("stories", &["grant", "limits", "ids"]),
     room("edge", &["ids"]),

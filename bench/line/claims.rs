@@ -68,7 +68,8 @@ pub fn measure(bench: &Bench) -> Outcome {
         let ledger = world.mariadb.database();
         let data = bench.journal_home.path().join("claims");
         let bootstrap = world.kafka.bootstrap();
-        let options = ["--kafka-brokers", &bootstrap, "--kafka-topic", &topic.name, "--ledger", &ledger.url];
+        let topics = ["--kafka-topic", &topic.name, "--kafka-cancel-topic", "none"];
+        let options = [&topics[..], &["--kafka-brokers", &bootstrap, "--ledger", &ledger.url]].concat();
         let gate = Process::gate(bench, bench.cores.first(), &data, &options);
         let rate = *rate.get_or_insert_with(|| world.saturation(&gate) * LOAD);
         for turn in 0..STATES.len() {

@@ -61,6 +61,7 @@ pub fn measure(bench: &Bench) -> Outcome {
 pub fn start(bench: &Bench, nice: u32, kafka: &Kafka, topic: &Topic, ledger: &Database, pace: &[&str]) -> Process {
     let bootstrap = kafka.bootstrap();
     let mut options = vec!["--kafka-brokers", &bootstrap, "--kafka-topic", &topic.name, "--ledger", &ledger.url];
+    options.extend(["--kafka-cancel-topic", "none"]);
     options.extend(pace);
     Process::sink(bench, bench.cores.second(), nice, &options)
 }

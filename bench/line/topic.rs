@@ -108,6 +108,8 @@ pub fn filled(bench: &Bench, kafka: &Kafka, journal: &Path) -> Topic {
 }
 
 /// What makes a gate stream and nothing else.
-pub fn streaming(kafka: &Kafka, topic: &str) -> [String; 6] {
-    ["--kafka-brokers", &kafka.bootstrap(), "--kafka-topic", topic, "--ledger", "none"].map(str::to_owned)
+pub fn streaming(kafka: &Kafka, topic: &str) -> [String; 8] {
+    let brokers = kafka.bootstrap();
+    ["--kafka-brokers", &brokers, "--kafka-topic", topic, "--kafka-cancel-topic", "none", "--ledger", "none"]
+        .map(str::to_owned)
 }

@@ -79,7 +79,7 @@ impl Store {
         let entries = match self.ledger.in_place_of(&entry)? {
             InPlace::Same => &[][..],
             InPlace::Nothing => std::slice::from_ref(&entry),
-            InPlace::Other(there) => {
+            InPlace::Earlier(there) | InPlace::Other(there) => {
                 return Ok(Outcome::Refused(format!("{entry}: there is {there}, and a row is never replaced")));
             }
         };

@@ -256,6 +256,8 @@ impl DeadLetter {
 pub enum InPlace {
     /// That very entry.
     Same,
+    /// A grant of the same journal that came before it, on its seat or of its user, and is still there: in words.
+    Earlier(String),
     /// Another row on its seat, or of its user: in words.
     Other(String),
     /// Nothing.

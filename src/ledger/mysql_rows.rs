@@ -185,12 +185,15 @@ pub(super) fn in_place_of_grant(conn: &mut Conn, users: UserColumn, grant: &Gran
             there = rows(conn, &by_user, (user, &*grant.campaign, grant.nth))?;
         }
     }
-    Ok(there.pop().map_or(InPlace::Nothing, other))
+    Ok(there.pop().map_or(InPlace::Nothing, |there| other(there, grant.log, grant.seq)))
 }
 
-fn other((seat, user, nth, log, seq): Row) -> InPlace {
-    let (user, log) = (user.escape_ascii(), log_id(&log));
-    InPlace::Other(format!("seat {seat} user {user} nth {nth} (log {log}, seq {seq})"))
+/// Another row where the grant of `log` at `seq` belongs.
+fn other((seat, user, nth, other_log, other_seq): Row, log: LogId, seq: Lsn) -> InPlace {
+    let (user, other_log) = (user.escape_ascii(), log_id(&other_log));
+    let told = format!("seat {seat} user {user} nth {nth} (log {other_log}, seq {other_seq})");
+    let is_earlier = other_log == log && other_seq < seq.get();
+    if is_earlier { InPlace::Earlier(told) } else { InPlace::Other(told) }
 }
 
 /// The return of that journal and seq, else another grant on its seat.
@@ -207,7 +210,8 @@ pub(super) fn in_place_of_return(conn: &mut Conn, back: &Return) -> mysql::Resul
     let sql = "SELECT seat, CAST(user_id AS BINARY), nth, log_id, seq FROM coupon_grant \
                WHERE campaign = ? AND seat = ? AND NOT (log_id = ? AND seq = ?)";
     let there: Vec<Row> = rows(conn, sql, (&*back.campaign, back.seat, log, back.grant.get()))?;
-    Ok(there.into_iter().next().map_or(InPlace::Nothing, other))
+    let there = there.into_iter().next();
+    Ok(there.map_or(InPlace::Nothing, |there| other(there, back.log, back.grant)))
 }
 
 /// Whether what `entry` must come after is there.

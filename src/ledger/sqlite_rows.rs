@@ -104,11 +104,9 @@ pub(super) fn in_place_of_grant(conn: &Connection, users: UserColumn, grant: &Gr
                ORDER BY seat <> ?2 LIMIT 1";
     let user = user_value(users, &grant.user);
     let there = conn.query_row(sql, params![&*grant.campaign, grant.seat, user, grant.nth], |there| {
-        let (seat, nth, seq): (i64, i64, i64) = (there.get(0)?, there.get(2)?, there.get(4)?);
-        let (user, log): (String, String) = (there.get(1)?, there.get(3)?);
-        Ok(format!("seat {seat} user {user} nth {nth} (log {log}, seq {seq})"))
+        other(there, grant.log, grant.seq)
     });
-    Ok(there.optional()?.map_or(InPlace::Nothing, InPlace::Other))
+    Ok(there.optional()?.unwrap_or(InPlace::Nothing))
 }
 
 pub(super) fn in_place_of_return(conn: &Connection, back: &Return) -> rusqlite::Result<InPlace> {
@@ -123,14 +121,21 @@ pub(super) fn in_place_of_return(conn: &Connection, back: &Return) -> rusqlite::
         let told = format!("the return of campaign {campaign} seat {seat} (log {log}, its grant's seq {seq})");
         return Ok(if is_same { InPlace::Same } else { InPlace::Other(told) });
     }
-    let sql = "SELECT CAST(user_id AS TEXT), nth, log_id, seq FROM coupon_grant \
+    let sql = "SELECT seat, CAST(user_id AS TEXT), nth, log_id, seq FROM coupon_grant \
                WHERE campaign = ?1 AND seat = ?2 AND NOT (log_id = ?3 AND seq = ?4)";
     let there = conn.query_row(sql, params![&*back.campaign, back.seat, log, int(back.grant.get())], |there| {
-        let (user, nth, log, seq): (String, i64, String, i64) =
-            (there.get(0)?, there.get(1)?, there.get(2)?, there.get(3)?);
-        Ok(format!("seat {} user {user} nth {nth} (log {log}, seq {seq})", back.seat))
+        other(there, back.log, back.grant)
     });
-    Ok(there.optional()?.map_or(InPlace::Nothing, InPlace::Other))
+    Ok(there.optional()?.unwrap_or(InPlace::Nothing))
+}
+
+/// Another row (seat, user, nth, log and seq) where the grant of `log` at `seq` belongs.
+fn other(there: &rusqlite::Row<'_>, log: LogId, seq: Lsn) -> rusqlite::Result<InPlace> {
+    let (seat, nth, other_seq): (i64, i64, i64) = (there.get(0)?, there.get(2)?, there.get(4)?);
+    let (user, other_log): (String, String) = (there.get(1)?, there.get(3)?);
+    let told = format!("seat {seat} user {user} nth {nth} (log {other_log}, seq {other_seq})");
+    let is_earlier = other_log == log.to_string() && unsigned(other_seq) < seq.get();
+    Ok(if is_earlier { InPlace::Earlier(told) } else { InPlace::Other(told) })
 }
 
 pub(super) fn is_ready(conn: &Connection, entry: &Entry) -> rusqlite::Result<bool> {

@@ -300,6 +300,7 @@ fn start_stream(
             partitions: streaming.partitions,
             replication: streaming.replication,
         },
+        cancel_topic: kafka.cancel_topic.clone(),
         create: streaming.create,
         key: match kafka.key {
             KafkaKey::Campaign => Key::Campaign,

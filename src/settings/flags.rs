@@ -185,17 +185,17 @@ pub fn settings() -> Vec<Arg> {
         setting("kafka-key", "WHAT")
             .default_value("campaign")
             .help("A record's key: campaign (order holds per campaign), user or none (order holds per partition)"),
-        setting("kafka-create", "YES|NO").default_value("yes").help("Create the topic when it is missing"),
-        setting("kafka-partitions", "NUMBER").default_value("4").help("The partitions of a topic that is created"),
+        setting("kafka-create", "YES|NO").default_value("yes").help("Create the topics when they are missing"),
+        setting("kafka-partitions", "NUMBER").default_value("4").help("The partitions of the topics that are created"),
         setting("kafka-replication", "NUMBER")
             .default_value("0")
-            .help("The replicas of a topic that is created; 0 leaves it to the brokers"),
+            .help("The replicas of the topics that are created; 0 leaves it to the brokers"),
         setting("kafka-accept-partitions", "NUMBER")
             .default_value("0")
-            .help("Go on in a topic whose partitions were changed to this number; 0 accepts no change: then nothing is published"),
+            .help("Go on in topics whose partitions were changed to this number; 0 accepts no change: then nothing is published"),
         setting("kafka-adopt", "YES|NO")
             .default_value("no")
-            .help("Publish into a topic that already holds records of somebody else"),
+            .help("Publish into topics that already hold records of somebody else"),
         setting("kafka-config", "NAME=VALUE")
             .action(ArgAction::Append)
             .help("Any property of librdkafka: security.protocol=SASL_SSL. May be given several times"),

@@ -89,8 +89,8 @@ pub enum What {
         /// The `seq` of the record of that gate before it in its lane; `None` where the source has no holes and entries of
         /// both kinds are in one order.
         prev: Option<Lsn>,
-        /// Whether it was found in the ledger; `None` where nobody looked.
-        there: Option<bool>,
+        /// It was found in the ledger.
+        there: bool,
         /// The record as it lies in the topic.
         raw: Option<Box<Raw>>,
     },

@@ -171,7 +171,7 @@ impl Follower {
                 let place = trouble::name(lane);
                 tracing::warn!("ledger: records behind seq {after} are missing in {place}: they are sent again");
                 self.missing.insert(lane, (after, now));
-                self.watermarks.partitions.miss(lane, after);
+                self.watermarks.lanes.miss(lane, after);
             }
         }
     }

@@ -66,7 +66,7 @@ impl Feed for JournalFeed {
             resume::compare(ledger, events, campaigns, (&source, there, durable))?;
         }
         let [grants, returns] = stored_elsewhere(ledger, &rows.sources, self.log)?;
-        let elsewhere = grants.upto.min(returns.upto);
+        let elsewhere = grants.min(returns);
         let next = there.map_or(1, |there| there.next);
         let late = u64::from(on(Sabotage::SinkOneLate) && next > 1);
         Ok(Positions::from([(JournalFeed::lane(), next.max(elsewhere.next().get()) + late)]))
@@ -90,7 +90,7 @@ impl Feed for JournalFeed {
         let campaigns = &mut self.campaigns;
         let read = self.events.read(durable, &mut |lsn, event| match campaigns.entry(lsn, event) {
             Ok(Some(entry)) => {
-                let what = What::Entry { entry, prev: None, there: None, raw: None };
+                let what = What::Entry { entry, prev: None, there: false, raw: None };
                 take(Item { lane: JournalFeed::lane(), position: lsn.get(), next: lsn.next().get(), what });
                 last = lsn;
             }

@@ -268,7 +268,7 @@ impl Feed for KafkaFeed {
     fn awaits(&self, lines: &Lines) -> Vec<Hole> {
         let Some((log, watermarks)) = &self.gate else { return Vec::new() };
         let stored = lines.last(*log);
-        let published = watermarks.partitions.published().into_iter().enumerate();
+        let published = watermarks.lanes.published().into_iter().enumerate();
         let behind = published.filter_map(|(index, upto)| {
             let after = stored.get(index).copied()?;
             (after < upto).then_some(Hole { lane: Lane::at(index), log: *log, after, upto })
@@ -280,7 +280,7 @@ impl Feed for KafkaFeed {
         if let Some((ours, watermarks)) = &self.gate
             && *ours == log
         {
-            watermarks.partitions.miss(lane, after);
+            watermarks.lanes.miss(lane, after);
         }
     }
 }
@@ -293,7 +293,7 @@ fn item((place, record): (usize, Record)) -> Item {
     let raw = || Box::new(Raw { key: record.key, value: record.value, headers: record.headers });
     let what = match parsed {
         Parsed::Entry(parsed) => {
-            What::Entry { entry: parsed.entry, prev: Some(parsed.prev), there: None, raw: Some(raw()) }
+            What::Entry { entry: parsed.entry, prev: Some(parsed.prev), there: false, raw: Some(raw()) }
         }
         Parsed::Foreign => What::Foreign,
         Parsed::Bad(bad) => What::Bad { reason: bad.reason, place: bad.place, raw: raw() },

@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 
 use super::feed::Positions;
-use super::rows::{Known, Rows, Sources, row_of_log};
+use super::rows::{Rows, Sources, row_of_log};
 use crate::grant::{Kind, Lane};
 use crate::ids::{LogId, Lsn};
 use crate::ledger::Move;
@@ -45,10 +45,8 @@ pub struct Hole {
 pub struct Lines {
     sources: Sources,
     lines: BTreeMap<Lane, Line>,
-    /// Journals that were asked for in other sources, with what is stored from there: grants and returns.
-    elsewhere: BTreeMap<LogId, [Known; 2]>,
-    /// The highest `seq` of each kind that the table named at first, from any lane.
-    highest: BTreeMap<(Kind, LogId), Lsn>,
+    /// Journals that were asked for in other sources: up to where all grants, and all returns, are stored from there.
+    elsewhere: BTreeMap<LogId, [Lsn; 2]>,
 }
 
 #[derive(Clone, Debug)]
@@ -67,8 +65,6 @@ struct Line {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Seen {
     last: Lsn,
-    /// Up to here, entries may be in the ledger from another lane: the table had no row of the journal in this one.
-    highest: Lsn,
     /// Up to where records are missing.
     hole: Option<Lsn>,
     /// As the table has it: last, hole, and the position of its own row where it has one.
@@ -92,16 +88,11 @@ impl Lines {
             for row in rows.in_lane(lane).filter(|row| row.log != LogId::NONE) {
                 let written = Some((row.last_seq, row.hole, row.next));
                 let hole = row.hole.then_some(row.last_seq);
-                line.logs.insert(row.log, Seen { last: row.last_seq, highest: Lsn::ZERO, hole, written });
+                line.logs.insert(row.log, Seen { last: row.last_seq, hole, written });
             }
             lines.insert(lane, line);
         }
-        let mut highest = BTreeMap::<_, Lsn>::new();
-        for (lane, row) in rows.by_lane() {
-            let highest = highest.entry((lane.kind(), row.log)).or_default();
-            *highest = row.last_seq.max(*highest);
-        }
-        Lines { sources: rows.sources.clone(), lines, elsewhere: BTreeMap::new(), highest }
+        Lines { sources: rows.sources.clone(), lines, elsewhere: BTreeMap::new() }
     }
 
     /// What the ledger calls the source of a lane.
@@ -114,8 +105,8 @@ impl Lines {
         self.elsewhere.contains_key(&log)
     }
 
-    /// What is in the ledger of `log` from other sources.
-    pub(super) fn learn(&mut self, log: LogId, stored: [Known; 2]) {
+    /// All grants, and all returns, of `log` up to `stored` are in the ledger from other sources.
+    pub(super) fn learn(&mut self, log: LogId, stored: [Lsn; 2]) {
         self.elsewhere.insert(log, stored);
         for lane in self.lines.keys().copied().collect::<Vec<_>>() {
             let stored = self.certain(lane, log);
@@ -127,16 +118,16 @@ impl Lines {
         }
     }
 
-    fn elsewhere(&self, kind: Kind, log: LogId) -> Known {
-        self.elsewhere.get(&log).map_or(Known::default(), |known| known[kind as usize])
+    fn elsewhere(&self, kind: Kind, log: LogId) -> Lsn {
+        self.elsewhere.get(&log).map_or(Lsn::ZERO, |stored| stored[kind as usize])
     }
 
     /// Everything that a lane could bring of `log` up to here is in the ledger from other sources.
     fn certain(&self, lane: Lane, log: LogId) -> Lsn {
-        let upto = |kind| self.elsewhere(kind, log).upto;
+        let stored = |kind| self.elsewhere(kind, log);
         match self.sources {
-            Sources::Journal(_) => upto(Kind::Grant).min(upto(Kind::Return)),
-            Sources::Topics { .. } => upto(lane.kind()),
+            Sources::Journal(_) => stored(Kind::Grant).min(stored(Kind::Return)),
+            Sources::Topics { .. } => stored(lane.kind()),
         }
     }
 
@@ -147,18 +138,17 @@ impl Lines {
     /// A record of `log` is to be judged.
     pub(super) fn see(&mut self, lane: Lane, log: LogId) {
         let last = self.certain(lane, log);
-        let highest = self.highest.get(&(lane.kind(), log)).copied().unwrap_or_default();
         let line = self.line(lane);
         if line.own == LogId::NONE {
             line.own = log;
         }
-        line.logs.entry(log).or_insert(Seen { last, highest, hole: None, written: None });
+        line.logs.entry(log).or_insert(Seen { last, hole: None, written: None });
     }
 
     /// What becomes of a record of `log`, whose journal is known; `prev` is the one before it in its lane.
     pub(super) fn judge(&self, lane: Lane, kind: Kind, (log, seq): (LogId, Lsn), prev: Option<Lsn>) -> Verdict {
         let last = self.last_in(lane, log).unwrap_or_else(|| self.certain(lane, log));
-        if seq <= last || seq <= self.elsewhere(kind, log).upto {
+        if seq <= last || seq <= self.elsewhere(kind, log) {
             return Verdict::Duplicate;
         }
         match prev {
@@ -167,21 +157,9 @@ impl Lines {
         }
     }
 
-    /// Whether an entry that is not applied may be in the ledger all the same: from another source, or from another lane
-    /// of a topic that had other partitions.
-    pub(super) fn may_be_there(&self, lane: Lane, kind: Kind, log: LogId, seq: Lsn) -> bool {
-        let seen = self.lines.get(&lane).and_then(|line| line.logs.get(&log));
-        let highest = match seen {
-            Some(seen) if seq <= seen.last => return false,
-            Some(seen) => seen.highest,
-            None => self.highest.get(&(lane.kind(), log)).copied().unwrap_or_default(),
-        };
-        seq <= highest.max(self.elsewhere(kind, log).highest)
-    }
-
     /// Whether everything of `log` up to `seq` that belongs into a lane is in the ledger, or put aside.
     pub(super) fn has(&self, lane: Lane, log: LogId, seq: Lsn) -> bool {
-        self.last_in(lane, log).is_some_and(|last| seq <= last) || seq <= self.elsewhere(lane.kind(), log).upto
+        self.last_in(lane, log).is_some_and(|last| seq <= last) || seq <= self.elsewhere(lane.kind(), log)
     }
 
     fn last_in(&self, lane: Lane, log: LogId) -> Option<Lsn> {

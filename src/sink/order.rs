@@ -3,45 +3,21 @@
 
 use std::time::Duration;
 
-use super::feed::{Positions, What};
+use super::feed::{Item, Positions, What};
 use super::lines::Lines;
 use super::refused::{self, Cause};
-use super::rows::{Sources, stored_elsewhere};
 use super::waiting::{Line, Waiting};
 use super::worker::{Fault, Worker};
 use crate::edge::now;
 use crate::grant::{Entry, Lane};
 use crate::ids::Lsn;
-use crate::ledger::{InPlace, Ledger, LedgerError};
+use crate::ledger::LedgerError;
 
 /// How often the ledger is asked about one line.
 pub(super) const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Entries that the ledger is asked for at a time: as many as a transaction has at least.
 const ASK_MAX: usize = 50;
-
-/// Learns how much of each journal that waits is in the ledger from elsewhere, and looks for what may be: a grant that came
-/// back since would find its seat free, and be a row again.
-pub(super) fn look_for_what_is_there(
-    ledger: &mut dyn Ledger,
-    sources: &Sources,
-    lines: &mut Lines,
-    waiting: &mut Waiting,
-) -> Result<(), LedgerError> {
-    let mut last = None;
-    for item in waiting.queue_mut() {
-        let Some((log, seq)) = item.place() else { continue };
-        if last != Some(log) && !lines.knows(log) {
-            lines.learn(log, stored_elsewhere(ledger, sources, log)?);
-        }
-        last = Some(log);
-        if let What::Entry { entry, there: there @ None, .. } = &mut item.what {
-            let may_be = lines.may_be_there(item.lane, entry.kind(), log, seq);
-            *there = Some(may_be && ledger.in_place_of(entry)? == InPlace::Same);
-        }
-    }
-    Ok(())
-}
 
 impl Worker {
     /// Asks the ledger whether what is parked may go, each line now and then; whether something may.
@@ -110,7 +86,7 @@ fn has_come_to(lines: &Lines, waiting: &Waiting, (lane, entry): (Lane, &Entry), 
     let (log, after, next) = (entry.log(), entry.after(), lines.next());
     let mut others = ends.iter().filter(|(other, _)| other.kind() != lane.kind() && **other != lane.other());
     others.all(|(other, end)| {
-        let is_behind = |head: &super::feed::Item| head.place().is_some_and(|(_, seq)| seq > after);
+        let is_behind = |head: &Item| head.place().is_some_and(|(_, seq)| seq > after);
         lines.has(*other, log, after)
             || next.get(other).is_none_or(|next| next >= end)
             || waiting.head((*other, log)).is_some_and(is_behind)

@@ -114,14 +114,14 @@ impl Plan {
     fn may_go(&self, waiting: &Waiting, item: &Item) -> bool {
         let What::Entry { entry, prev: Some(prev), there, .. } = &item.what else { return true };
         let (after, place) = (entry.after(), (entry.log(), entry.seq()));
-        if after == Lsn::ZERO || *there == Some(true) || on(Sabotage::ReturnsUnordered) {
+        if after == Lsn::ZERO || *there {
             return true;
         }
         if self.lines.judge(item.lane, entry.kind(), place, Some(*prev)) != Verdict::Apply {
             return true;
         }
         let word = waiting.word((item.lane, entry.log()), entry.seq());
-        word.unwrap_or_else(|| self.lines.has(item.lane.other(), entry.log(), after))
+        word.unwrap_or_else(|| on(Sabotage::ReturnsUnordered) || self.lines.has(item.lane.other(), entry.log(), after))
     }
 
     fn add(&mut self, waiting: &Waiting, item: Item, terms: &Terms<'_>) {
@@ -130,7 +130,7 @@ impl Plan {
             What::Foreign => self.foreign += 1,
             What::Entry { entry, prev, there, raw } => {
                 if self.applies(waiting, &item, *prev) {
-                    if *there == Some(true) {
+                    if *there {
                         self.duplicates += 1;
                     } else if carried(terms.ledger, entry.user()) {
                         self.entries.push(entry.clone());

@@ -31,7 +31,14 @@ pub(super) fn judge(ledger: &mut dyn Ledger, entry: &Entry, line: &str) -> Resul
             Ok(Cause::Order(format!("its grant (seq {}) is no row of the ledger", back.grant)))
         }
         (InPlace::Nothing, _) => Ok(Cause::Itself),
-        (InPlace::Other(there), _) => Err(LedgerError::Contradiction(format!(
+        (InPlace::Earlier(there), Entry::Return(back)) => Ok(Cause::Order(format!(
+            "its grant (seq {}) is no row of the ledger, there is {there}, whose return is not stored",
+            back.grant
+        ))),
+        (InPlace::Earlier(there), Entry::Grant { after, .. }) if *after > Lsn::ZERO => {
+            Ok(Cause::Order(format!("there is {there}, whose return is not stored")))
+        }
+        (InPlace::Earlier(there) | InPlace::Other(there), _) => Err(LedgerError::Contradiction(format!(
             "ledger: {entry} is not stored, there is {there}: nothing is overwritten, and nothing behind it is stored until one \
              of them is gone; {line}"
         ))),
@@ -45,7 +52,7 @@ pub(super) fn mark_there(ledger: &mut dyn Ledger, waiting: &mut Waiting, entry: 
             if other != entry && ledger.in_place_of(other)? != InPlace::Same {
                 break;
             }
-            *there = Some(true);
+            *there = true;
         }
     }
     Ok(())

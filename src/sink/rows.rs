@@ -130,24 +130,15 @@ pub(super) fn row_of_log(source: &str, log: LogId) -> String {
     format!("{source}:{log}")
 }
 
-/// What of one kind and one journal is in the ledger from other sources.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Known {
-    /// Everything up to here.
-    pub(super) upto: Lsn,
-    /// Nothing behind here: what is between may be there.
-    pub(super) highest: Lsn,
-}
-
-/// What of `log` is in the ledger from sources other than `sources`, grants and returns: from its journal, or from topics,
-/// where the slowest partition tells what is certain.
+/// Up to where all grants, and all returns, of `log` are in the ledger from sources other than `sources`: from its journal,
+/// or from topics, where the slowest partition tells.
 pub(super) fn stored_elsewhere(
     ledger: &mut dyn Ledger,
     sources: &Sources,
     log: LogId,
-) -> Result<[Known; 2], LedgerError> {
+) -> Result<[Lsn; 2], LedgerError> {
     let journal = ledger::journal_source(log);
-    let mut known = [Known::default(); 2];
+    let mut stored = [Lsn::ZERO; 2];
     let mut looked_at: BTreeSet<String> = sources.names().map(|name| name.to_string()).collect();
     for row in ledger.positions_of_log(log)? {
         let source = row.source.strip_suffix(&format!(":{log}")).filter(|_| row.source != journal);
@@ -159,15 +150,12 @@ pub(super) fn stored_elsewhere(
         let one = Sources::Topics { grants: source.as_str().into(), returns: None };
         let rows = Rows::read(&one, ledger)?;
         // A partition without a record of this journal may still get an old one.
-        let last = |lane: &Lane| rows.last(*lane, log).unwrap_or(Lsn::ZERO);
-        let lanes = rows.own();
-        let slowest = lanes.keys().map(last).min().unwrap_or(Lsn::ZERO);
-        let fastest = lanes.keys().map(last).max().unwrap_or(Lsn::ZERO);
+        let last = |lane: Lane| rows.last(lane, log).unwrap_or(Lsn::ZERO);
+        let slowest = rows.own().into_keys().map(last).min().unwrap_or(Lsn::ZERO);
         for kind in kinds {
-            let known = &mut known[*kind as usize];
-            known.upto = known.upto.max(slowest);
-            known.highest = known.highest.max(fastest);
+            let stored = &mut stored[*kind as usize];
+            *stored = slowest.max(*stored);
         }
     }
-    Ok(known)
+    Ok(stored)
 }

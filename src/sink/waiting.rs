@@ -79,9 +79,9 @@ impl Waiting {
         *self = Waiting::default();
     }
 
-    /// The queue, for who looks at all that is new.
-    pub(super) fn queue_mut(&mut self) -> impl Iterator<Item = &mut Item> {
-        self.queue.iter_mut()
+    /// The queue, in order.
+    pub(super) fn queue(&self) -> impl Iterator<Item = &Item> {
+        self.queue.iter()
     }
 
     /// The first of the queue.
@@ -224,5 +224,70 @@ impl Waiting {
     pub(super) fn from_entry(&mut self, entry: &Entry) -> impl Iterator<Item = &mut Item> {
         let parked = self.parked.values_mut().flat_map(|parked| &mut parked.items);
         parked.chain(&mut self.queue).skip_while(move |item| item.entry() != Some(entry))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::edge::now;
+    use crate::grant::{GrantUser, Kind, Return};
+    use crate::ids::Millis;
+    use crate::sink::feed::What;
+
+    const LOG: LogId = LogId([7; 16]);
+
+    fn lane() -> Lane {
+        Lane::new(Kind::Return, 3)
+    }
+
+    fn item(lane: Lane, seq: u64) -> Item {
+        let (seq, grant, user) = (Lsn::new(seq), Lsn::new(seq - 1), GrantUser::Int(1));
+        let back = Return { log: LOG, seq, grant, campaign: "spring".into(), seat: 1, user, nth: 1, at: Millis(1) };
+        let what = What::Entry { entry: Entry::Return(back), prev: Some(Lsn::ZERO), there: false, raw: None };
+        Item { lane, position: seq.get() * 10, next: seq.get() * 10 + 1, what }
+    }
+
+    #[test]
+    fn what_is_taken_and_put_back_stands_where_it_was() {
+        let (mut waiting, now) = (Waiting::default(), now());
+        (2..=4).for_each(|seq| waiting.park((lane(), LOG), item(lane(), seq), now));
+        (5..=6).for_each(|seq| waiting.push(item(lane().other(), seq)));
+        let mut taken = vec![waiting.pop().unwrap()];
+        taken.extend((2..=3).map(|_| waiting.pop_parked((lane(), LOG), now).unwrap()));
+        assert_eq!((waiting.stop(lane()), waiting.parked(), waiting.len()), (Some(40), 1, 1));
+        waiting.put_back(taken);
+        assert_eq!((waiting.stop(lane()), waiting.parked(), waiting.len()), (Some(20), 3, 2));
+        let seqs: Vec<u64> = waiting.entries((lane(), LOG)).map(|entry| entry.seq().get()).collect();
+        assert_eq!((seqs, waiting.front().unwrap().position), (vec![2, 3, 4], 50));
+        (2..=4).for_each(|_| drop(waiting.pop_parked((lane(), LOG), now)));
+        assert!(!waiting.is_parked((lane(), LOG)));
+    }
+
+    #[test]
+    fn a_lane_is_held_while_much_is_parked_and_never_both_of_a_partition() {
+        let (mut waiting, now) = (Waiting::default(), now());
+        (2..).take(PARKED_MAX).for_each(|seq| waiting.park((lane(), LOG), item(lane(), seq), now));
+        assert_eq!(waiting.overfull(&[]), [lane()]);
+        (2..).take(PARKED_MAX).for_each(|seq| waiting.park((lane().other(), LOG), item(lane().other(), seq), now));
+        assert_eq!(waiting.overfull(&[lane()]), [lane().other()]);
+        (0..PARKED_MAX).for_each(|_| drop(waiting.pop_parked((lane().other(), LOG), now)));
+        waiting.pop_parked((lane(), LOG), now);
+        assert_eq!(
+            (waiting.overfull(&[lane()]), waiting.overfull(&[])),
+            (vec![lane()], vec![]),
+            "until half of it is gone"
+        );
+    }
+
+    #[test]
+    fn what_waits_long_is_told_and_asked_for_now_and_then() {
+        let (mut waiting, began) = (Waiting::default(), now());
+        waiting.park((lane(), LOG), item(lane(), 9), began);
+        assert_eq!((waiting.due(began), waiting.due(began)), (vec![(lane(), LOG)], vec![]));
+        assert_eq!(waiting.due(began + ASK_AGAIN), [(lane(), LOG)]);
+        assert_eq!(waiting.blocked_for_long(began + WORTH_TELLING / 2), None);
+        let blocked = Blocked { line: (lane(), LOG), seq: Lsn::new(9), after: Lsn::new(8) };
+        assert_eq!(waiting.blocked_for_long(began + WORTH_TELLING), Some(blocked));
     }
 }

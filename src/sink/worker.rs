@@ -5,14 +5,13 @@ use std::time::{Duration, Instant};
 
 use super::awaited::Awaited;
 use super::backlog::Backlog;
-use super::feed::{Feed, FeedError};
+use super::feed::{Feed, FeedError, Item};
 use super::lines::Lines;
-use super::order::look_for_what_is_there;
 use super::pace::{Backoff, ROWS_PER_TRANSACTION, Throttle, UNTIL_MENDED};
 use super::place::{Place, STAND_BY_GLANCE};
 use super::plan::{Plan, Terms};
 use super::refused::{self, Cause};
-use super::rows::Sources;
+use super::rows::{Sources, stored_elsewhere};
 use super::stop::Stop;
 use super::trouble::Trouble;
 use super::waiting::Waiting;
@@ -218,10 +217,9 @@ impl Worker {
         if now().duration_since(self.progress.written) >= LAZY {
             self.give_a_sign()?;
         }
+        self.hold_back()?;
         self.fill(Duration::ZERO)?;
-        let is_paused = self.is_paused()?;
-        self.hold_back(is_paused)?;
-        if is_paused {
+        if self.is_paused()? {
             return Ok(Turn::Paused);
         }
         let oldest = self.progress.waiting.oldest();
@@ -301,16 +299,28 @@ impl Worker {
         Ok(())
     }
 
-    /// Learns how much of each journal that waits is in the ledger from elsewhere, and looks for what may be.
+    /// Learns how much of each journal that waits is in the ledger from elsewhere.
     fn know_journals(&mut self) -> Result<(), Fault> {
         let Worker { ledger, progress, .. } = self;
         let lines = progress.lines.as_mut().expect("a turn begins with its place");
         let sources = progress.sources.as_ref().expect("a turn begins with its place");
-        let looked = look_for_what_is_there(ledger.as_mut(), sources, lines, &mut progress.waiting);
-        looked.map_err(|error| {
+        let (mut last, mut known) = (None, Ok(()));
+        for (log, _) in progress.waiting.queue().filter_map(Item::place) {
+            if last != Some(log) && !lines.knows(log) {
+                match stored_elsewhere(ledger.as_mut(), sources, log) {
+                    Ok(stored) => lines.learn(log, stored),
+                    Err(error) => {
+                        known = Err(error.into());
+                        break;
+                    }
+                }
+            }
+            last = Some(log);
+        }
+        if known.is_err() {
             self.doubt(None);
-            error.into()
-        })
+        }
+        known
     }
 
     /// Reads until one transaction is full or nothing is left; waits for the first record as long as `patience`.
@@ -483,8 +493,8 @@ impl Worker {
     }
 
     /// What is not to be fetched for now: anything in a pause, and more of a lane of which much is parked.
-    fn hold_back(&mut self, is_paused: bool) -> Result<(), Fault> {
-        let held = match is_paused {
+    fn hold_back(&mut self) -> Result<(), Fault> {
+        let held = match self.progress.paused.1 {
             true => self.lines().next().into_keys().collect(),
             false => self.progress.waiting.overfull(&self.progress.held),
         };

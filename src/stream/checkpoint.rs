@@ -1,9 +1,10 @@
-//! What the stream remembers of its topic in `DATA/stream.json`: what was acknowledged, and where. A hint: without it
-//! the tail of the topic is searched; it is never newer than the world.
+//! What the stream remembers of its topics in `DATA/stream.json`: what was acknowledged, and where. A hint: without it
+//! the tails of the topics are searched; it is never newer than the world.
 //!
 //! ```text
-//! { v, log, cluster, topic, key, partitions, published, clean, check,
-//!   acked: [ { seq, high, anchor: { offset, seq, acked } } ] }
+//! { v, log, cluster, topic, cancel_topic, key, partitions, published, clean, check,
+//!   acked: [ { seq, high, anchor: { offset, seq, acked } } ], returned: [ ... ] }
+//! acked, returned   by partition, of topic and of cancel_topic, which may be null
 //! check   SipHash-1-3 of all the rest
 //! anchor  the last record whose offset is known, and what was acknowledged when it was
 //! ```
@@ -15,11 +16,12 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value as Json, json};
 use siphasher::sip::SipHasher13;
 
+use crate::grant::{Kind, Lane};
 use crate::ids::{LogId, Lsn};
 use crate::journal::Disk;
 use crate::wire::kafka::Key;
 
-const VERSION: u64 = 2;
+const VERSION: u64 = 3;
 
 /// How far a topic was filled from a journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,19 +30,23 @@ pub(super) struct Checkpoint {
     pub log: LogId,
     /// Which cluster.
     pub cluster: String,
-    /// Which topic.
+    /// Which topic of grants.
     pub topic: String,
-    /// How grants were dealt.
+    /// Which topic of returns, if there was one.
+    pub cancel_topic: Option<String>,
+    /// How entries were dealt.
     pub rule: Rule,
-    /// Every grant up to here was acknowledged.
+    /// Every entry up to here was acknowledged.
     pub published: Lsn,
     /// Nothing was on its way.
     pub clean: bool,
-    /// By partition.
+    /// Of the grants, by partition.
     pub acked: Vec<Remembered>,
+    /// Of the returns, by partition.
+    pub returned: Vec<Remembered>,
 }
 
-/// How grants are dealt to partitions.
+/// How entries are dealt to partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rule {
     /// By what.
@@ -72,23 +78,34 @@ pub(super) struct Anchor {
 }
 
 impl Checkpoint {
+    /// What is remembered of a lane of its topics; nothing of a partition that they did not have.
+    pub(super) fn of(&self, lane: Lane) -> Remembered {
+        let partitions = match lane.kind() {
+            Kind::Grant => &self.acked,
+            Kind::Return => &self.returned,
+        };
+        partitions.get(lane.partition() as usize).copied().unwrap_or_default()
+    }
+
     fn json(&self) -> Json {
-        let acked = self.acked.iter().map(|partition| {
+        let partition = |partition: &Remembered| {
             let anchor = partition
                 .anchor
                 .map(|anchor| json!({"offset": anchor.offset, "seq": anchor.seq.get(), "acked": anchor.acked.get()}));
             json!({"seq": partition.acked.get(), "high": partition.high, "anchor": anchor})
-        });
+        };
         json!({
             "v": VERSION,
             "log": self.log.to_string(),
             "cluster": self.cluster,
             "topic": self.topic,
+            "cancel_topic": self.cancel_topic,
             "key": self.rule.key.word(),
             "partitions": self.rule.partitions,
             "published": self.published.get(),
             "clean": self.clean,
-            "acked": acked.collect::<Vec<_>>(),
+            "acked": self.acked.iter().map(partition).collect::<Vec<_>>(),
+            "returned": self.returned.iter().map(partition).collect::<Vec<_>>(),
         })
     }
 
@@ -112,14 +129,17 @@ impl Checkpoint {
             Some(Remembered { acked: lsn(&json["seq"])?, high: json["high"].as_u64()?, anchor })
         };
         let key = [Key::Campaign, Key::User, Key::None].into_iter().find(|key| json["key"] == key.word())?;
+        let partitions = |json: &Json| json.as_array()?.iter().map(partition).collect::<Option<Vec<_>>>();
         let read = Checkpoint {
             log: json["log"].as_str()?.parse().ok()?,
             cluster: json["cluster"].as_str()?.to_owned(),
             topic: json["topic"].as_str()?.to_owned(),
+            cancel_topic: json["cancel_topic"].as_str().map(str::to_owned),
             rule: Rule { key, partitions: u32::try_from(json["partitions"].as_u64()?).ok()? },
             published: lsn(&json["published"])?,
             clean: json["clean"].as_bool()?,
-            acked: json["acked"].as_array()?.iter().map(partition).collect::<Option<_>>()?,
+            acked: partitions(&json["acked"])?,
+            returned: partitions(&json["returned"])?,
         };
         (json["v"] == VERSION && json["check"] == check(&read.json()) && read.rule.partitions > 0).then_some(read)
     }
@@ -163,7 +183,7 @@ pub(super) fn load(disk: &dyn Disk, data: &Path, log: LogId) -> Option<Checkpoin
             None
         }
         Ok(None) => {
-            tracing::warn!("{} is damaged; {lost}", path.display());
+            tracing::warn!("{} is damaged, or of an older version; {lost}", path.display());
             None
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -174,7 +194,7 @@ pub(super) fn load(disk: &dyn Disk, data: &Path, log: LogId) -> Option<Checkpoin
     }
 }
 
-/// Up to where the grants of the journal of `log` in the data directory `data` are in Kafka whatever happens to this
+/// Up to where the entries of the journal of `log` in the data directory `data` are in Kafka whatever happens to this
 /// process: what a segment must be at or below before it may be reduced or removed.
 pub fn surely_published(disk: &dyn Disk, data: &Path, log: LogId) -> Lsn {
     load(disk, data, log).map_or(Lsn::ZERO, |checkpoint| checkpoint.published)
@@ -197,10 +217,12 @@ mod tests {
             log: LOG,
             cluster: "c-1".into(),
             topic: "coupon_create".into(),
+            cancel_topic: Some("coupon_cancel".into()),
             rule: Rule { key: Key::User, partitions: 2 },
             published: Lsn::new(12),
             clean: true,
             acked: vec![Remembered { acked: Lsn::new(11), high: 2, anchor: Some(anchor) }, Remembered::default()],
+            returned: vec![Remembered { acked: Lsn::new(10), high: 1, anchor: None }, Remembered::default()],
         }
     }
 
@@ -229,6 +251,7 @@ mod tests {
       "seq": 0
     }
   ],
+  "cancel_topic": "coupon_cancel",
   "check": "CHECK",
   "clean": true,
   "cluster": "c-1",
@@ -236,13 +259,27 @@ mod tests {
   "log": "07070707070707070707070707070707",
   "partitions": 2,
   "published": 12,
+  "returned": [
+    {
+      "anchor": null,
+      "high": 1,
+      "seq": 10
+    },
+    {
+      "anchor": null,
+      "high": 0,
+      "seq": 0
+    }
+  ],
   "topic": "coupon_create",
-  "v": 2
+  "v": 3
 }
 "#;
         let written = String::from_utf8(checkpoint().encode()).unwrap();
         assert_eq!(written, text.replace("CHECK", &check(&checkpoint().json())));
         assert_eq!(load_bytes(written.as_bytes()), Some(checkpoint()));
+        let without = Checkpoint { cancel_topic: None, returned: Vec::new(), ..checkpoint() };
+        assert_eq!(load_bytes(&without.encode()), Some(without));
     }
 
     #[test]
@@ -274,6 +311,9 @@ mod tests {
             ("\"published\": 12", "\"published\": 13"),
             ("\"partitions\": 2", "\"partitions\": 8"),
             ("\"user\"", "\"none\""),
+            ("\"coupon_cancel\"", "null"),
+            ("\"v\": 3", "\"v\": 2"),
+            ("\"seq\": 10", "\"seq\": 11"),
         ] {
             let changed = String::from_utf8(whole.clone()).unwrap().replace(was, is);
             assert_eq!(load_bytes(changed.as_bytes()), None);

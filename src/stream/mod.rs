@@ -1,23 +1,24 @@
-//! # stream - every grant in the Kafka topic, in order
-//! Follows the journal up to `durable` and publishes its grants; on every start, and after every fault, the tail of the
-//! topic says where to go on.
+//! # stream - every grant and every return in its Kafka topic, in order
+//! Follows the journal up to `durable` and publishes its grants and returns; on every start, and after every fault, the
+//! tails of the topics say where to go on.
 //! May use: `kafka` (its traits), `journal` (its reader), `wire` (`kafka`), `core` (what users look like), `grant`,
 //! `metrics`, `watermark`, `limits`, `ids`, `sabotage`.
-//! Promises: each grant of a campaign that is no rehearsal is in the topic, behind the one before it in its partition; a
-//! second time only where a broker kept a request of a dead producer back, or records were lost and are sent again;
+//! Promises: each entry of a campaign that is no rehearsal is in its topic, behind the one before it in its lane; a second
+//! time only where a broker kept a request of a dead producer back, or records were lost and are sent again;
 //! `published` never passes what is not acknowledged; nothing here is waited for by the gate.
 
 mod backoff; //    rests and reminders
 #[cfg(any(test, feature = "sim"))]
 pub(crate) mod by_hand; // the thread without a thread
-mod checkpoint; // what is remembered of the topic
+mod checkpoint; // what is remembered of the topics
 mod records; //    the journal as the stream reads it
 mod resume; //     where to go on
-mod scan; //       what the tail of a partition says
+mod scan; //       what the tail of a lane says
 mod session; //    one producer, and what it has on the way
 mod signals; //    the word to stop, the first look
 #[cfg(test)]
 mod tests;
+mod topics; //     made where they are missing
 mod worker; //     the thread between the two
 
 use std::fmt;
@@ -50,11 +51,13 @@ pub struct Options {
     pub connect: Connect,
     /// `--kafka-brokers`, for humans.
     pub brokers: String,
-    /// The topic, as it is made where it is missing.
+    /// The topic of the grants, as it is made where it is missing.
     pub topic: NewTopic,
-    /// `--kafka-create`: it may be made.
+    /// The topic of the returns, made like that of the grants; where there is none, a return ends the stream.
+    pub cancel_topic: Option<String>,
+    /// `--kafka-create`: they may be made.
     pub create: bool,
-    /// `--kafka-accept-partitions`: the topic may have so many where records were dealt to another number.
+    /// `--kafka-accept-partitions`: the topics may have so many where records were dealt to another number.
     pub accept_partitions: Option<u32>,
     /// A record's key.
     pub key: Key,
@@ -62,7 +65,7 @@ pub struct Options {
     pub value: Value,
     /// `--kafka-adopt`: publish among the records of others.
     pub adopt: bool,
-    /// Whose grants.
+    /// Whose grants and returns.
     pub log: LogId,
     /// See [`LATE_WINDOW`].
     pub late_window: Duration,
@@ -103,7 +106,7 @@ pub struct StreamHandle {
 }
 
 impl StreamHandle {
-    /// Waits until the tails of the topic have been looked at for the first time, at most `patience`; whether they
+    /// Waits until the tails of the topics have been looked at for the first time, at most `patience`; whether they
     /// have. What they say beyond the journal stands in `Figures::stale` then.
     pub fn wait_for_first_look(&self, patience: Duration) -> bool {
         self.signals.wait_for_look(now() + patience)

@@ -1,10 +1,10 @@
-//! The journal as the stream reads it: grants in order, a bounded number at a time.
+//! The journal as the stream reads it: grants and returns in order, a bounded number at a time.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::grant::{Entry, Kind};
+use crate::grant::Entry;
 use crate::ids::Lsn;
 use crate::journal::{Batch, Campaigns, Disk, JournalError, NoSuchCampaign, Reader, kept_from};
 use crate::limits;
@@ -22,8 +22,8 @@ pub struct JournalFiles {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Unreadable(pub String);
 
-/// Grants from one position on.
-pub(super) struct Grants {
+/// Entries from one position on.
+pub(super) struct Entries {
     reader: Reader,
     /// A batch of which not everything is in `ready`.
     batch: Option<Batch>,
@@ -32,20 +32,20 @@ pub(super) struct Grants {
     read: Lsn,
 }
 
-impl Grants {
+impl Entries {
     /// Those of the events from `from` on.
-    pub(super) fn from(files: &JournalFiles, from: Lsn) -> Result<Grants, Unreadable> {
+    pub(super) fn from(files: &JournalFiles, from: Lsn) -> Result<Entries, Unreadable> {
         let reader = Reader::open(Arc::clone(&files.disk), &files.data, from).map_err(unreadable)?;
-        Ok(Grants { reader, batch: None, ready: VecDeque::new(), read: from.prev() })
+        Ok(Entries { reader, batch: None, ready: VecDeque::new(), read: from.prev() })
     }
 
-    /// Every grant up to here has been handed out.
+    /// Every entry up to here has been handed out.
     pub(super) fn passed(&self) -> Lsn {
         self.ready.front().map_or(self.read, |(next, _)| next.prev())
     }
 
-    /// The next grant with its event's position; `pop` takes it. `None` where nothing is left up to `upto`, and after
-    /// a stretch without grants: then `passed` has moved.
+    /// The next entry with its event's position; `pop` takes it. `None` where nothing is left up to `upto`, and after a
+    /// stretch without entries: then `passed` has moved.
     pub(super) fn front(&mut self, campaigns: &mut Campaigns, upto: Lsn) -> Result<Option<(Lsn, &Entry)>, Unreadable> {
         if self.ready.is_empty() {
             if self.batch.is_none() {
@@ -53,15 +53,15 @@ impl Grants {
             }
             self.fill(campaigns)?;
         }
-        Ok(self.ready.front().map(|(lsn, grant)| (*lsn, grant)))
+        Ok(self.ready.front().map(|(lsn, entry)| (*lsn, entry)))
     }
 
-    /// Takes the next grant.
+    /// Takes the next entry.
     pub(super) fn pop(&mut self) -> Option<(Lsn, Entry)> {
         self.ready.pop_front()
     }
 
-    /// Some of the batch's grants; the batch goes when all of it is read.
+    /// Some of the batch's entries; the batch goes when all of it is read.
     fn fill(&mut self, campaigns: &mut Campaigns) -> Result<(), Unreadable> {
         let Some(batch) = self.batch.take() else { return Ok(()) };
         let mut whole = true;
@@ -75,10 +75,9 @@ impl Grants {
                 break;
             }
             let entry = campaigns.entry(lsn, &event).map_err(|NoSuchCampaign(id)| {
-                Unreadable(format!("journal: the grant at {lsn} names campaign {}, which nobody created", id.0))
+                Unreadable(format!("journal: the entry at {lsn} names campaign {}, which nobody created", id.0))
             })?;
-            let grant = entry.filter(|entry| entry.kind() == Kind::Grant);
-            self.ready.extend(grant.map(|grant| (lsn, grant)));
+            self.ready.extend(entry.map(|entry| (lsn, entry)));
             self.read = lsn;
         }
         if whole {
@@ -93,29 +92,29 @@ impl Grants {
 /// What the journal says of a position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum At {
-    /// It has this grant there.
-    Grant(Entry),
-    /// It has none there.
-    NoGrant,
+    /// It has this there.
+    Entry(Entry),
+    /// It has neither a grant nor a return there.
+    NoEntry,
     /// It lies before what is kept.
     GivenUp,
 }
 
-/// The grant that the world knows as `seq`, if the journal has it up to `upto`.
-pub(super) fn grant_at(files: &JournalFiles, campaigns: &mut Campaigns, seq: Lsn, upto: Lsn) -> Result<At, Unreadable> {
+/// The entry that the world knows as `seq`, if the journal has it up to `upto`.
+pub(super) fn entry_at(files: &JournalFiles, campaigns: &mut Campaigns, seq: Lsn, upto: Lsn) -> Result<At, Unreadable> {
     if seq < kept_from(files.disk.as_ref(), &files.data).map_err(unreadable)? {
         return Ok(At::GivenUp);
     }
-    let mut grants = Grants::from(files, seq)?;
+    let mut entries = Entries::from(files, seq)?;
     loop {
-        let before = grants.passed();
-        match grants.front(campaigns, upto)?.map(|(_, grant)| grant.seq()) {
-            Some(there) if there < seq => drop(grants.pop()),
+        let before = entries.passed();
+        match entries.front(campaigns, upto)?.map(|(_, entry)| entry.seq()) {
+            Some(there) if there < seq => drop(entries.pop()),
             Some(there) if there == seq => {
-                return Ok(grants.pop().map_or(At::NoGrant, |(_, grant)| At::Grant(grant)));
+                return Ok(entries.pop().map_or(At::NoEntry, |(_, entry)| At::Entry(entry)));
             }
-            Some(_) => return Ok(At::NoGrant),
-            None if grants.passed() == before => return Ok(At::NoGrant),
+            Some(_) => return Ok(At::NoEntry),
+            None if entries.passed() == before => return Ok(At::NoEntry),
             None => {}
         }
     }

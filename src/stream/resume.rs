@@ -1,4 +1,4 @@
-//! Where the stream goes on: what the checkpoint remembers, held against what the topic's tails say.
+//! Where the stream goes on: what the checkpoint remembers, held against what the topics' tails say.
 //!
 //! ```text
 //!  low ........ anchor ........ high      the anchor is in its place: read from it, go on behind our last record
@@ -8,8 +8,10 @@
 //!  low ....................... high       no checkpoint: search backwards for a record of ours, else begin anew
 //! ```
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
+use crate::grant::{Kind, Lane};
 use crate::ids::{LogId, Lsn};
 use crate::kafka::{Bounds, Cluster, KafkaError};
 use crate::sabotage::{Sabotage, on};
@@ -20,12 +22,12 @@ use crate::wire::kafka::{EntryRecord, Key};
 /// The first stretch at the end of a partition that is searched for a record of ours; ten times more each time.
 const FIRST_STRETCH: u64 = 10;
 
-/// What was found in one partition.
+/// What was found in one lane.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Found {
     /// What is there of our journal: the next record goes behind it.
     pub there: Remembered,
-    /// Every grant for this partition up to here is there.
+    /// Every entry for this lane up to here is there.
     pub covered: Lsn,
     /// The highest `seq` seen, also behind a hole.
     pub highest: Lsn,
@@ -33,25 +35,25 @@ pub(super) struct Found {
     pub newest: Option<EntryRecord>,
     /// Records of ours that are there twice.
     pub duplicates: u64,
-    /// The first record seen that is not ours: its offset and its journal.
+    /// The first record seen that is not ours, or not of this kind: its offset and its journal.
     pub foreign: Option<(u64, Option<LogId>)>,
     /// What is missing, for humans.
     pub lost: Option<String>,
 }
 
-/// The topic as it was found.
+/// The topics as they were found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Resume {
-    /// By partition.
-    pub found: Vec<Found>,
-    /// Every grant up to here is in the topic; the journal is read from behind it.
+    /// Every lane of the topics that there are.
+    pub found: BTreeMap<Lane, Found>,
+    /// Every entry up to here is in its topic; the journal is read from behind it.
     pub published: Lsn,
-    /// Where grants were dealt otherwise and that is not over yet.
+    /// Where entries were dealt otherwise and that is not over yet.
     pub old_rule: Option<OldRule>,
 }
 
-/// Some of what was dealt to another number of partitions, or by another key, may be missing, while later grants are there: up
-/// to here it is dealt as before, and nothing else until that is acknowledged. A grant that goes to a partition that holds
+/// Some of what was dealt to another number of partitions, or by another key, may be missing, while later entries are there: up
+/// to here it is dealt as before, and nothing else until that is acknowledged. An entry that goes to a partition that holds
 /// later ones would be taken for sent, here and by readers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct OldRule {
@@ -62,11 +64,28 @@ pub(super) struct OldRule {
 /// What is to be resumed.
 pub(super) struct Aim<'a> {
     pub topic: &'a str,
+    pub cancel_topic: Option<&'a str>,
     pub log: LogId,
     pub key: Key,
+    /// Of each topic.
     pub partitions: u32,
     pub accept_partitions: Option<u32>,
     pub adopt: bool,
+}
+
+impl Aim<'_> {
+    /// The topic of a kind; there may be none of returns.
+    fn topic_of(&self, kind: Kind) -> Option<&str> {
+        match kind {
+            Kind::Grant => Some(self.topic),
+            Kind::Return => self.cancel_topic,
+        }
+    }
+
+    /// A lane, for humans.
+    pub(super) fn place(&self, lane: Lane) -> String {
+        format!("partition {} of {}", lane.partition(), self.topic_of(lane.kind()).unwrap_or_default())
+    }
 }
 
 /// Whether `known` speaks of this cluster and topic. `Unfit` where it does, with a number of partitions that is neither the
@@ -83,6 +102,14 @@ pub(super) fn belongs(known: &Checkpoint, cluster: &str, aim: &Aim<'_>) -> Resul
         );
         return Ok(false);
     }
+    if let Some(is) = aim.cancel_topic
+        && known.cancel_topic.as_deref() != Some(is)
+    {
+        let was = known.cancel_topic.as_ref().map(|was| format!(", they were in {was}")).unwrap_or_default();
+        tracing::warn!(
+            "kafka: returns go to topic {is}{was}: it is filled from the beginning of what the journal keeps"
+        );
+    }
     let (topic, were, are) = (aim.topic, known.rule.partitions, aim.partitions);
     if known.rule.key != aim.key {
         tracing::warn!(
@@ -98,73 +125,95 @@ pub(super) fn belongs(known: &Checkpoint, cluster: &str, aim: &Aim<'_>) -> Resul
              --kafka-accept-partitions says"
         );
     } else if were != are {
+        let also = aim.cancel_topic.map(|cancel| format!("give {cancel} as many and ")).unwrap_or_default();
         return Err(KafkaError::Unfit(format!(
             "kafka: topic {topic} has {are} partitions, its records were dealt to {were}: nothing is published, because \
              each campaign that moves would lose its order. Either restore {topic} with {were} partitions; or, once all \
-             readers have read to its end, start the gate with --kafka-accept-partitions {are}: order within a campaign \
-             then holds for readers that had read the old records first"
+             readers have read to its end, {also}start the gate with --kafka-accept-partitions {are}: order within a \
+             campaign then holds for readers that had read the old records first"
         )));
     }
     Ok(true)
 }
 
-/// Looks at every partition.
+/// Looks at every lane.
 pub(super) fn examine(
     cluster: &mut dyn Cluster,
     aim: &Aim<'_>,
     known: Option<&Checkpoint>,
 ) -> Result<Resume, KafkaError> {
-    let mut found = Vec::new();
-    for partition in 0..aim.partitions {
-        let remembered = known.map(|known| known.acked.get(partition as usize).copied().unwrap_or_default());
+    let mut found = BTreeMap::new();
+    for lane in Lane::all(aim.partitions) {
+        let Some(topic) = aim.topic_of(lane.kind()) else { continue };
+        // Of another topic of returns than this one nothing is remembered.
+        let known = known.filter(|known| lane.kind() == Kind::Grant || known.cancel_topic.as_deref() == Some(topic));
+        let remembered = known.map(|known| known.of(lane));
         let published = known.map_or(Lsn::ZERO, |known| known.published);
-        let one = Tail { topic: aim.topic, log: aim.log, partition, bounds: cluster.bounds(aim.topic, partition)? }
-            .look(cluster, remembered, published)?;
+        let bounds = cluster.bounds(topic, lane.partition())?;
+        let one = Tail { topic, log: aim.log, lane, bounds }.look(cluster, remembered, published)?;
         if let Some((offset, log)) = one.foreign {
-            let who = log.map_or("of somebody else".to_owned(), |log| format!("of another gate (log {log})"));
-            let topic = aim.topic;
+            let (who, setting) = match (lane.kind(), log) {
+                (Kind::Return, Some(log)) if log == aim.log => ("of this gate that is no return".to_owned(), "cancel-"),
+                (Kind::Return, log) => (others(log), "cancel-"),
+                (Kind::Grant, log) => (others(log), ""),
+            };
+            let place = aim.place(lane);
             if !aim.adopt && !on(Sabotage::AcceptForeignLog) {
                 return Err(KafkaError::Unfit(format!(
-                    "kafka: partition {partition} of {topic} holds a record {who} at offset {offset}: nothing is published \
-                     among the records of others without --kafka-adopt yes; or choose another topic with --kafka-topic"
+                    "kafka: {place} holds a record {who} at offset {offset}: nothing is published among the records of \
+                     others without --kafka-adopt yes; or choose another topic with --kafka-{setting}topic"
                 )));
             }
-            tracing::warn!("kafka: partition {partition} of {topic} holds a record {who} at offset {offset}");
+            tracing::warn!("kafka: {place} holds a record {who} at offset {offset}");
         }
-        found.push(one);
+        found.insert(lane, one);
     }
-    let published = found.iter().map(|found| found.covered).min().unwrap_or(Lsn::ZERO);
+    let published = found.values().map(|found| found.covered).min().unwrap_or(Lsn::ZERO);
     let is_other = |known: &&Checkpoint| known.rule.partitions < aim.partitions || known.rule.key != aim.key;
     let old_rule = known.filter(is_other).and_then(|known| {
-        let upto = found.iter().take(known.rule.partitions as usize).map(|found| found.there.acked).max()?;
+        let old = found.iter().filter(|(lane, _)| lane.partition() < known.rule.partitions);
+        let upto = old.map(|(_, found)| found.there.acked).max()?;
         (upto > published).then_some(OldRule { rule: known.rule, upto })
     });
     Ok(Resume { found, published, old_rule })
 }
 
-/// What the topic knows beyond the journal, which ends at `durable`: then the journal is older than the world.
+impl Resume {
+    /// Every entry of this kind up to here is in its topic, by whatever rule it was dealt; not less than `published`.
+    pub(super) fn covers(&self, kind: Kind) -> Lsn {
+        let lanes = self.found.iter().filter(|(lane, _)| lane.kind() == kind);
+        lanes.map(|(_, found)| found.covered).min().unwrap_or(self.published)
+    }
+}
+
+/// Whose record it is.
+fn others(log: Option<LogId>) -> String {
+    log.map_or("of somebody else".to_owned(), |log| format!("of another gate (log {log})"))
+}
+
+/// What the topics know beyond the journal, which ends at `durable`: then the journal is older than the world.
 pub(super) fn ahead(aim: &Aim<'_>, resume: &Resume, known: Option<&Checkpoint>, durable: Lsn) -> Option<String> {
     let mut highest = known.map(|known| (known.published, format!("lsn {} was published", known.published)));
-    for (partition, found) in resume.found.iter().enumerate() {
+    for (lane, found) in &resume.found {
         let highest_there = found.highest.max(found.there.acked);
         if highest.as_ref().is_none_or(|(highest, _)| highest_there > *highest) {
-            highest = Some((highest_there, format!("partition {partition} holds seq {highest_there}")));
+            highest = Some((highest_there, format!("{} holds seq {highest_there}", aim.place(*lane))));
         }
     }
     let (_, evidence) = highest.filter(|(highest, _)| *highest > durable)?;
     Some(format!(
         "the journal is older than topic {}: {evidence}, the journal ended at {durable} (was the data directory restored \
          from a copy?); nothing is published and no claim is decided until `coupon-gate catch-up --from kafka` has \
-         brought the missing grants in",
+         brought the missing grants and returns in",
         aim.topic
     ))
 }
 
-/// One partition.
+/// One lane.
 struct Tail<'a> {
     topic: &'a str,
     log: LogId,
-    partition: u32,
+    lane: Lane,
     bounds: Bounds,
 }
 
@@ -178,7 +227,7 @@ impl Tail<'_> {
         let known = remembered.is_some();
         let remembered = remembered.unwrap_or_default();
         if on(Sabotage::NoTailReadBack) {
-            return Ok(self.found(Scan::new(self.log, Some(remembered.acked)), remembered, published));
+            return Ok(self.found(self.nothing(Some(remembered.acked)), remembered, published));
         }
         let scan = match remembered.anchor {
             Some(anchor) if anchor.offset < self.bounds.low => self.behind_retention(cluster, remembered)?,
@@ -209,7 +258,8 @@ impl Tail<'_> {
                 "kafka: partition {} of {} does not hold what it held: seq {missing} was there and is gone, the last sound \
                  record of this gate in its offsets {low}..{high} is seq {last}; what comes after is sent again from the \
                  journal",
-                self.partition, self.topic
+                self.lane.partition(),
+                self.topic
             )
         });
         Found {
@@ -229,14 +279,14 @@ impl Tail<'_> {
 
     /// From the anchor on; `None` where it is not in its place.
     fn behind_anchor(&self, cluster: &mut dyn Cluster, anchor: Anchor) -> Result<Option<Scan>, KafkaError> {
-        let mut scan = Scan::new(self.log, Some(anchor.acked));
+        let mut scan = self.nothing(Some(anchor.acked));
         let mut intact = false;
-        cluster.read(self.topic, self.partition, anchor.offset..self.bounds.high, &mut |record| {
+        cluster.read(self.topic, self.lane.partition(), anchor.offset..self.bounds.high, &mut |record| {
             if intact {
                 scan.take(&record);
                 return ControlFlow::Continue(());
             }
-            let mut alone = Scan::new(self.log, None);
+            let mut alone = self.nothing(None);
             alone.take(&record);
             intact = record.offset == anchor.offset && alone.highest == anchor.seq;
             (scan.anchor, scan.highest, scan.newest) = (Some(anchor), alone.highest, alone.newest);
@@ -271,10 +321,15 @@ impl Tail<'_> {
         }
     }
 
+    /// Nothing seen yet; everything up to `last` is there.
+    fn nothing(&self, last: Option<Lsn>) -> Scan {
+        Scan::new(self.log, self.lane.kind(), last)
+    }
+
     fn scan(&self, cluster: &mut dyn Cluster, from: u64, last: Option<Lsn>) -> Result<Scan, KafkaError> {
-        let mut scan = Scan::new(self.log, last);
+        let mut scan = self.nothing(last);
         if from < self.bounds.high {
-            cluster.read(self.topic, self.partition, from..self.bounds.high, &mut |record| {
+            cluster.read(self.topic, self.lane.partition(), from..self.bounds.high, &mut |record| {
                 scan.take(&record);
                 ControlFlow::Continue(())
             })?;

@@ -1,4 +1,4 @@
-//! Records of one partition, oldest first, as evidence of what of our journal is there. Pure.
+//! Records of one lane, oldest first, as evidence of what of our journal is there. Pure.
 
 use crate::grant::Kind;
 use crate::ids::{LogId, Lsn};
@@ -6,10 +6,11 @@ use crate::kafka::Record;
 use crate::stream::checkpoint::Anchor;
 use crate::wire::kafka::{EntryRecord, Parsed, parse};
 
-/// What a stretch of a partition says of the journal of `log`.
+/// What a stretch of a partition of the topic of `kind` says of the journal of `log`.
 #[derive(Clone, Debug)]
 pub(super) struct Scan {
     log: LogId,
+    kind: Kind,
     /// Where the line of our records begins without anything that says so: a lower one behind it is a better beginning.
     assumed: Option<Lsn>,
     /// Up to here our records follow each other without a hole; `None` before the first.
@@ -20,7 +21,7 @@ pub(super) struct Scan {
     pub lowest: Option<Lsn>,
     /// The last of our records in the stretch.
     pub anchor: Option<Anchor>,
-    /// The record with the highest `seq`, if it is a grant that can be read.
+    /// The record with the highest `seq`, if it can be read.
     pub newest: Option<EntryRecord>,
     /// The highest `seq`.
     pub highest: Lsn,
@@ -28,15 +29,16 @@ pub(super) struct Scan {
     pub hole: Option<Lsn>,
     /// Records of ours that were there before.
     pub duplicates: u64,
-    /// The first record that is not ours: its offset, and the journal it names.
+    /// The first record that is not ours, or not of this kind: its offset, and the journal it names.
     pub foreign: Option<(u64, Option<LogId>)>,
 }
 
 impl Scan {
     /// Nothing seen yet; everything up to `last` is there before what will be.
-    pub fn new(log: LogId, last: Option<Lsn>) -> Scan {
+    pub fn new(log: LogId, kind: Kind, last: Option<Lsn>) -> Scan {
         Scan {
             log,
+            kind,
             assumed: None,
             last,
             first: None,
@@ -52,26 +54,28 @@ impl Scan {
 
     /// Takes the next record.
     pub fn take(&mut self, record: &Record) {
-        let parsed = parse(Kind::Grant, record.key.as_deref(), record.value.as_deref(), record.at, &record.headers);
-        let (place, grant) = match parsed {
-            Parsed::Entry(grant) => (Some((grant.entry.log(), grant.entry.seq(), grant.prev)), Some(grant)),
+        let parsed = parse(self.kind, record.key.as_deref(), record.value.as_deref(), record.at, &record.headers);
+        let (place, entry) = match parsed {
+            Parsed::Entry(there) => (Some((there.entry.log(), there.entry.seq(), there.prev)), Some(there)),
             Parsed::Bad(bad) => (bad.place, None),
             Parsed::Foreign => (None, None),
         };
+        // A grant of ours in the topic of returns must not pass for all returns up to there.
+        let is_line = entry.is_some() || self.kind == Kind::Grant;
         match place {
-            Some((log, seq, prev)) if log == self.log => self.ours(record.offset, seq, prev, grant),
+            Some((log, seq, prev)) if log == self.log && is_line => self.ours(record.offset, seq, prev, entry),
             place => {
                 self.foreign = self.foreign.or(Some((record.offset, place.map(|(log, _, _)| log))));
             }
         }
     }
 
-    fn ours(&mut self, offset: u64, seq: Lsn, prev: Lsn, grant: Option<EntryRecord>) {
+    fn ours(&mut self, offset: u64, seq: Lsn, prev: Lsn, entry: Option<EntryRecord>) {
         self.first = self.first.or(Some((seq, prev)));
         self.lowest = Some(self.lowest.map_or(seq, |lowest| lowest.min(seq)));
         if seq > self.highest {
             self.highest = seq;
-            self.newest = grant;
+            self.newest = entry;
         }
         match self.last {
             Some(_) if self.assumed.is_some_and(|assumed| seq < assumed) => {

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::checkpoint::{Anchor, Remembered, Rule};
-use super::records::{Grants, JournalFiles, Unreadable};
+use super::records::{Entries, JournalFiles, Unreadable};
 use super::resume::{OldRule, Resume};
-use crate::grant::Entry;
+use crate::grant::{Entry, Kind, Lane};
 use crate::ids::{Lsn, Millis};
 use crate::journal::Campaigns;
 use crate::kafka::{Ack, Cluster, KafkaError, Outgoing, Sent, Writer};
@@ -69,14 +69,19 @@ pub(super) struct Session {
     /// Lives as long as its writer.
     _cluster: Box<dyn Cluster>,
     writer: Box<dyn Writer>,
-    lanes: Vec<Lane>,
-    /// How grants are dealt until it is over.
+    /// The topics, in the order of kinds; there may be none of returns.
+    topics: Vec<String>,
+    /// In the order of lanes, with those of returns also where they have no topic.
+    lanes: Vec<Sending>,
+    /// By kind: up to here nothing is sent.
+    covered: [Lsn; 2],
+    /// How entries are dealt until it is over.
     pub(super) old_rule: Option<OldRule>,
     /// What was sent, in order, until it and all before it is acknowledged. The tag of the first one is `first_tag`.
     sent: VecDeque<Outstanding>,
     first_tag: u64,
     bytes: usize,
-    grants: Grants,
+    entries: Entries,
     again: VecDeque<Again>,
     /// The producer has no room.
     full: bool,
@@ -85,8 +90,9 @@ pub(super) struct Session {
     pub(super) acknowledged: u64,
 }
 
-/// One partition.
-struct Lane {
+/// One lane.
+#[derive(Default)]
+struct Sending {
     /// `seq` of the last record sent, or found there.
     sent: Lsn,
     there: Remembered,
@@ -104,33 +110,45 @@ struct Outstanding {
     acked: bool,
 }
 
-/// A partition whose records are sent again.
+/// A lane whose records are sent again.
 struct Again {
-    partition: u32,
+    lane: Lane,
     /// The last `seq` that is not.
     prev: Lsn,
     /// The last one that is.
     upto: Lsn,
-    grants: Grants,
+    entries: Entries,
 }
 
 impl Session {
-    pub(super) fn new(cluster: Box<dyn Cluster>, writer: Box<dyn Writer>, resume: &Resume, grants: Grants) -> Session {
+    pub(super) fn new(
+        cluster: Box<dyn Cluster>,
+        writer: Box<dyn Writer>,
+        topics: Vec<String>,
+        partitions: u32,
+        resume: &Resume,
+        entries: Entries,
+    ) -> Session {
         let early = u64::from(on(Sabotage::StreamOneEarly));
-        let lanes = resume.found.iter().map(|found| Lane {
-            sent: Lsn::new(found.there.acked.get().saturating_sub(early)),
-            there: found.there,
-            next_offset: found.there.high,
+        let lanes = Lane::all(partitions).map(|lane| match resume.found.get(&lane) {
+            Some(found) => Sending {
+                sent: Lsn::new(found.there.acked.get().saturating_sub(early)),
+                there: found.there,
+                next_offset: found.there.high,
+            },
+            None => Sending::default(),
         });
         Session {
             _cluster: cluster,
             writer,
+            topics,
             lanes: lanes.collect(),
+            covered: Kind::ALL.map(|kind| Lsn::new(resume.covers(kind).get().saturating_sub(early))),
             old_rule: resume.old_rule,
             sent: VecDeque::new(),
             first_tag: 0,
             bytes: 0,
-            grants,
+            entries,
             again: VecDeque::new(),
             full: false,
             acks: Vec::new(),
@@ -138,17 +156,35 @@ impl Session {
         }
     }
 
-    /// Every grant up to here is acknowledged.
+    /// Every entry up to here is acknowledged.
     pub(super) fn published(&self) -> Lsn {
         match self.sent.front() {
             Some(first) if !on(Sabotage::PublishedTakenForGranted) => first.lsn.prev(),
-            Some(_) | None => self.grants.passed(),
+            Some(_) | None => self.entries.passed(),
         }
     }
 
-    /// What is there, by partition.
-    pub(super) fn there(&self) -> impl Iterator<Item = Remembered> {
-        self.lanes.iter().map(|lane| lane.there)
+    /// What is there of a kind, by partition; nothing where it has no topic.
+    pub(super) fn there(&self, kind: Kind) -> Vec<Remembered> {
+        let lanes = self.lanes.iter().enumerate().filter(|(place, _)| Lane::at(*place).kind() == kind);
+        lanes.filter(|_| self.has_topic(kind)).map(|(_, lane)| lane.there).collect()
+    }
+
+    /// The last `seq` acknowledged, by lane.
+    pub(super) fn acked(&self) -> impl Iterator<Item = Lsn> {
+        self.lanes.iter().map(|lane| lane.there.acked)
+    }
+
+    fn has_topic(&self, kind: Kind) -> bool {
+        kind == Kind::Grant || self.topics.len() > 1
+    }
+
+    fn place(&self, lane: Lane) -> String {
+        format!("partition {} of {}", lane.partition(), self.topics[place_of(lane.kind())])
+    }
+
+    fn partitions(&self) -> u32 {
+        self.lanes.len() as u32 / 2
     }
 
     /// Records that are not acknowledged.
@@ -166,19 +202,19 @@ impl Session {
         self.old_rule.is_some_and(|rule| self.published() >= rule.upto)
     }
 
-    /// How grants are dealt where `key` is the setting.
+    /// How entries are dealt where `key` is the setting.
     pub(super) fn rule(&self, key: Key) -> Rule {
-        self.old_rule.map_or(Rule { key, partitions: self.lanes.len() as u32 }, |old| old.rule)
+        self.old_rule.map_or(Rule { key, partitions: self.partitions() }, |old| old.rule)
     }
 
-    /// The time of the oldest grant that was read and is not acknowledged.
+    /// The time of the oldest entry that was read and is not acknowledged.
     pub(super) fn oldest(&self) -> Option<Millis> {
         self.sent.front().map(|first| first.at)
     }
 
     /// What there is to wait for beside acknowledgements: more of the journal than this.
     pub(super) fn waits_behind(&self) -> Lsn {
-        if self.has_room() && self.again.is_empty() { self.grants.passed() } else { Lsn::new(u64::MAX) }
+        if self.has_room() && self.again.is_empty() { self.entries.passed() } else { Lsn::new(u64::MAX) }
     }
 
     fn has_room(&self) -> bool {
@@ -207,15 +243,17 @@ impl Session {
     fn acknowledge(&mut self, ack: &Ack) -> Result<(), Fault> {
         let place = ack.tag.checked_sub(self.first_tag).and_then(|place| usize::try_from(place).ok());
         let sent = place.and_then(|place| self.sent.get_mut(place)).expect("what is acknowledged was sent");
-        let lane = &mut self.lanes[ack.partition as usize];
-        if let Some(offset) = ack.offset.filter(|offset| *offset < lane.next_offset) {
+        let at = Lane::new(Kind::ALL[ack.topic], ack.partition);
+        let next_offset = self.lanes[at.index()].next_offset;
+        if let Some(offset) = ack.offset.filter(|offset| *offset < next_offset) {
             return Err(Fault::Replaced(format!(
-                "kafka: a record of partition {} got offset {offset}, where offsets up to {} were given before: the topic \
-                 was replaced or has lost its tail; it is looked at again",
-                ack.partition,
-                lane.next_offset - 1
+                "kafka: a record of {} got offset {offset}, where offsets up to {} were given before: the topic was replaced \
+                 or has lost its tail; it is looked at again",
+                self.place(at),
+                next_offset - 1
             )));
         }
+        let lane = &mut self.lanes[at.index()];
         sent.acked = true;
         self.acknowledged += 1;
         lane.there.acked = lane.there.acked.max(sent.seq);
@@ -230,21 +268,20 @@ impl Session {
         Ok(())
     }
 
-    /// Begins to send what the ledger's sink misses: partitions, and the `seq` behind which.
-    pub(super) fn send_again(&mut self, missing: BTreeMap<u32, Lsn>, files: &JournalFiles) -> Result<(), Fault> {
-        for (partition, after) in missing {
-            let Some(lane) = self.lanes.get(partition as usize) else { continue };
-            if after >= lane.sent {
+    /// Begins to send what the ledger's sink misses: lanes, and the `seq` behind which.
+    pub(super) fn send_again(&mut self, missing: BTreeMap<Lane, Lsn>, files: &JournalFiles) -> Result<(), Fault> {
+        for (lane, after) in missing {
+            let Some(upto) = self.lanes.get(lane.index()).map(|lane| lane.sent).filter(|upto| after < *upto) else {
                 continue;
-            }
+            };
             tracing::warn!(
-                "kafka: the sink misses what is behind seq {after} in partition {partition}: it is sent again up to seq {}; \
-                 for other readers these are duplicates, with the same cg-seq",
-                lane.sent
+                "kafka: the sink misses what is behind seq {after} in {}: it is sent again up to seq {upto}; for other readers \
+                 these are duplicates, with the same cg-seq",
+                self.place(lane)
             );
-            let grants = Grants::from(files, after.next())?;
-            self.again.retain(|again| again.partition != partition);
-            self.again.push_back(Again { partition, prev: after, upto: lane.sent, grants });
+            let entries = Entries::from(files, after.next())?;
+            self.again.retain(|again| again.lane != lane);
+            self.again.push_back(Again { lane, prev: after, upto, entries });
         }
         Ok(())
     }
@@ -268,68 +305,77 @@ impl Session {
         Ok(moved)
     }
 
-    /// Sends the next grant, unless it is there already; whether anything moved.
+    /// Sends the next entry, unless it is there already; whether anything moved.
     fn send_next(&mut self, campaigns: &mut Campaigns, durable: Lsn, form: Form) -> Result<bool, Fault> {
-        let before = self.grants.passed();
-        let Some((lsn, grant)) = self.grants.front(campaigns, durable)? else {
-            return Ok(self.grants.passed() > before);
+        let (before, partitions) = (self.entries.passed(), self.partitions());
+        let Some((lsn, entry)) = self.entries.front(campaigns, durable)? else {
+            return Ok(self.entries.passed() > before);
         };
-        if self.old_rule.is_some_and(|old| grant.seq() > old.upto) {
+        if lsn <= self.covered[place_of(entry.kind())] {
+            self.entries.pop();
+            return Ok(true);
+        }
+        if self.old_rule.is_some_and(|old| entry.seq() > old.upto) {
             return Ok(false);
         }
-        let rule = self.old_rule.map_or(Rule { key: form.key, partitions: self.lanes.len() as u32 }, |old| old.rule);
-        let (partition, form) = (rule.key.partition(grant, rule.partitions), Form { key: rule.key, ..form });
-        let lane = &self.lanes[partition as usize];
-        if grant.seq() > lane.sent {
-            let (grant, prev) = (grant.clone(), lane.sent);
-            if !self.give(lsn, &grant, prev, partition, form)? {
+        if entry.kind() == Kind::Return && self.topics.len() == 1 {
+            return Err(Fault::Kafka(KafkaError::Unfit(no_topic_for(entry, form.key))));
+        }
+        let rule = self.old_rule.map_or(Rule { key: form.key, partitions }, |old| old.rule);
+        let (lane, form) =
+            (Lane::new(entry.kind(), rule.key.partition(entry, rule.partitions)), Form { key: rule.key, ..form });
+        let sent = self.lanes[lane.index()].sent;
+        if entry.seq() > sent {
+            let entry = entry.clone();
+            if !self.give(lsn, &entry, sent, lane, form)? {
                 return Ok(false);
             }
-            self.lanes[partition as usize].sent = grant.seq();
+            self.lanes[lane.index()].sent = entry.seq();
         }
-        self.grants.pop();
+        self.entries.pop();
         Ok(true)
     }
 
-    /// Sends the next grant of those that are sent again; whether anything moved.
+    /// Sends the next entry of those that are sent again; whether anything moved.
     fn send_one_again(&mut self, campaigns: &mut Campaigns, durable: Lsn, form: Form) -> Result<bool, Fault> {
         let Some(mut again) = self.again.pop_front() else { return Ok(false) };
-        let before = again.grants.passed();
-        let next = again.grants.front(campaigns, durable)?.map(|(_, grant)| grant.clone());
+        let before = again.entries.passed();
+        let next = again.entries.front(campaigns, durable)?.map(|(_, entry)| entry.clone());
         let over = match &next {
-            Some(grant) => grant.seq() > again.upto,
-            None => again.grants.passed() == before,
+            Some(entry) => entry.seq() > again.upto,
+            None => again.entries.passed() == before,
         };
         if over {
             return Ok(true);
         }
-        if let Some(grant) = next {
-            let partition = form.key.partition(&grant, self.lanes.len() as u32);
-            if partition == again.partition && grant.seq() > again.prev {
-                let behind = self.grants.passed().next();
-                if !self.give(behind, &grant, again.prev, partition, form)? {
+        if let Some(entry) = next {
+            let lane = Lane::new(entry.kind(), form.key.partition(&entry, self.partitions()));
+            if lane == again.lane && entry.seq() > again.prev {
+                let behind = self.entries.passed().next();
+                if !self.give(behind, &entry, again.prev, lane, form)? {
                     self.again.push_front(again);
                     return Ok(false);
                 }
-                again.prev = grant.seq();
+                again.prev = entry.seq();
                 if let Some(sent) = self.sent.back_mut() {
                     // It was published before: nothing waits for it since then.
                     sent.at = form.wall;
                 }
             }
-            again.grants.pop();
+            again.entries.pop();
         }
         self.again.push_front(again);
         Ok(true)
     }
 
     /// Gives one record to the producer, if that has room.
-    fn give(&mut self, lsn: Lsn, entry: &Entry, prev: Lsn, partition: u32, form: Form) -> Result<bool, Fault> {
+    fn give(&mut self, lsn: Lsn, entry: &Entry, prev: Lsn, lane: Lane, form: Form) -> Result<bool, Fault> {
         let record = EntryRecord { entry: entry.clone(), prev };
         let (key, value, headers) = encode(&record, form.key, form.value);
         let headers_bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
         let bytes = key.as_ref().map_or(0, Vec::len) + value.len() + headers_bytes;
-        let outgoing = Outgoing { topic: 0, partition, at: entry.at().min(form.wall), key, value, headers };
+        let (topic, partition) = (place_of(lane.kind()), lane.partition());
+        let outgoing = Outgoing { topic, partition, at: entry.at().min(form.wall), key, value, headers };
         match self.writer.send(&outgoing, self.first_tag + self.sent.len() as u64)? {
             Sent::Queued => {
                 self.bytes += bytes;
@@ -342,4 +388,24 @@ impl Session {
             }
         }
     }
+}
+
+/// The place of the topic of a kind.
+fn place_of(kind: Kind) -> usize {
+    match kind {
+        Kind::Grant => 0,
+        Kind::Return => 1,
+    }
+}
+
+/// Why a return cannot be published, and nothing behind it.
+fn no_topic_for(entry: &Entry, key: Key) -> String {
+    let (why, remedy) = match key {
+        Key::Campaign => ("--kafka-cancel-topic none gives returns no topic", "with a --kafka-cancel-topic"),
+        Key::User | Key::None => (
+            "only --kafka-key campaign keeps a return behind its grant",
+            "with --kafka-key campaign and a --kafka-cancel-topic",
+        ),
+    };
+    format!("kafka: the journal says {entry}; {why}: nothing behind it is published until the gate is started {remedy}")
 }

@@ -1,20 +1,21 @@
-//! The stream's thread: finds its place in the topic, publishes what is durable, keeps its place through every failure.
+//! The stream's thread: finds its place in the topics, publishes what is durable, keeps its place through every failure.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::backoff::{Backoff, REST_MAX, Reminder};
 use super::checkpoint::{self, Checkpoint};
-use super::records::{At, Grants, JournalFiles, grant_at};
+use super::records::{At, Entries, JournalFiles, entry_at};
 use super::resume::{self, Aim, Resume};
 use super::session::{Fault, Form, Session};
 use super::signals::Signals;
+use super::topics::Topics;
 use super::{Connect, Options};
 use crate::edge::{draw, now, wall};
+use crate::grant::{Entry, Kind};
 use crate::ids::Lsn;
 use crate::journal::Campaigns;
-use crate::kafka::{Cluster, KafkaError, NewTopic};
+use crate::kafka::Cluster;
 use crate::metrics::Figures;
 use crate::sabotage::{Sabotage, on};
 use crate::watermark::Watermarks;
@@ -29,9 +30,10 @@ const SAVE_EVERY: Duration = Duration::from_secs(1);
 /// The longest rest after a failure once the word to stop has come: the time left is for trying.
 const REST_AT_THE_END: Duration = Duration::from_millis(500);
 
-/// What is between the journal and the topic. Runs on a thread of its own; tests turn it by hand.
+/// What is between the journal and the topics. Runs on a thread of its own; tests turn it by hand.
 pub(super) struct Worker {
     connect: Connect,
+    topics: Topics,
     settings: Settings,
     files: JournalFiles,
     campaigns: Campaigns,
@@ -39,15 +41,15 @@ pub(super) struct Worker {
     figures: Arc<Figures>,
     signals: Arc<Signals>,
     on_progress: Box<dyn Fn() + Send>,
-    /// What is known of the topic while there is no session.
+    /// What is known of the topics while there is no session.
     known: Option<Checkpoint>,
     session: Option<Session>,
     /// Requests of a dead producer may arrive until then.
     late_until: Option<Instant>,
     late_window: Duration,
-    /// The journal was older than the topic. Growth would hide that and heal nothing: only a start does.
+    /// The journal was older than a topic. Growth would hide that and heal nothing: only a start does.
     stale: Option<String>,
-    /// The last `seq` told as published, by partition: what is sent again was published before.
+    /// The last `seq` told as published, by lane: what is sent again was published before.
     told: Vec<Lsn>,
     saved: (Instant, Lsn),
     save_trouble: Reminder,
@@ -56,9 +58,6 @@ pub(super) struct Worker {
 
 /// What stays as it was set.
 struct Settings {
-    brokers: String,
-    topic: NewTopic,
-    create: bool,
     accept_partitions: Option<u32>,
     adopt: bool,
     log: crate::ids::LogId,
@@ -105,13 +104,14 @@ impl Worker {
         signals: Arc<Signals>,
         on_progress: Box<dyn Fn() + Send>,
     ) -> Worker {
-        let Options { connect, brokers, topic, create, accept_partitions, key, value, adopt, log, late_window } =
-            options;
+        let Options { connect, brokers, topic, cancel_topic, create, accept_partitions, .. } = options;
+        let Options { key, value, adopt, log, late_window, .. } = options;
         let known = checkpoint::load(files.disk.as_ref(), &files.data, log);
         let crashed = known.as_ref().is_some_and(|known| !known.clean);
         Worker {
             connect,
-            settings: Settings { brokers, topic, create, accept_partitions, adopt, log, key, value },
+            topics: Topics { brokers, grants: topic, returns: cancel_topic, create },
+            settings: Settings { accept_partitions, adopt, log, key, value },
             files,
             campaigns,
             watermarks,
@@ -207,8 +207,7 @@ impl Worker {
             self.follow();
         }
         taken?;
-        let missing = self.watermarks.partitions.take_missing();
-        let missing: BTreeMap<u32, Lsn> = missing.into_iter().map(|(lane, after)| (lane.partition(), after)).collect();
+        let missing = self.watermarks.lanes.take_missing();
         let session = self.session.as_mut().expect("a turn begins with its place");
         if !missing.is_empty() {
             session.send_again(missing, &self.files)?;
@@ -243,14 +242,18 @@ impl Worker {
         let mut cluster = (self.connect)()?;
         let id = cluster.id()?;
         let Settings { log, adopt, accept_partitions, key, .. } = self.settings;
-        let topic = self.settings.topic.name.clone();
-        let partitions = self.partitions(cluster.as_mut(), &id)?;
-        let aim = Aim { topic: &topic, log, key, partitions, accept_partitions, adopt };
+        let there = self.topics.look(cluster.as_mut())?;
+        let (topic, cancel_topic) = (self.topics.grants.name.clone(), self.topics.returns.clone());
+        let known = self.known.as_ref().filter(|known| known.cluster == id && known.topic == topic);
+        let partitions = there.partitions(known.map(|known| known.rule.partitions), &self.topics);
+        let cancel_topic = cancel_topic.as_deref();
+        let aim = Aim { topic: &topic, cancel_topic, log, key, partitions, accept_partitions, adopt };
         if let Some(known) = &self.known
             && !resume::belongs(known, &id, &aim)?
         {
             self.known = None;
         }
+        self.topics.complete(cluster.as_mut(), there, partitions)?;
         let mut resume = self.look(cluster.as_mut(), &aim, durable)?;
         if let Some(until) = self.late_until.take().filter(|until| now() < *until) {
             self.signals.looked();
@@ -258,26 +261,27 @@ impl Worker {
             resume = self.look(cluster.as_mut(), &aim, durable)?;
         }
         self.signals.looked();
-        for found in &resume.found {
+        for found in resume.found.values() {
             self.figures.kafka_duplicates.add(found.duplicates);
             if let Some(line) = &found.lost {
                 tracing::error!("{line}");
             }
         }
-        self.warn(cluster.as_mut(), &topic);
+        self.warn(cluster.as_mut());
         let watermarks = Arc::clone(&self.watermarks);
-        let writer = cluster.writer(&[topic.as_str()], Box::new(move || watermarks.durable.nudge()))?;
+        let writer = cluster.writer(&self.topics.names(), Box::new(move || watermarks.durable.nudge()))?;
         let next = resume.published.next();
         let next = if on(Sabotage::StreamOneLate) { next.next() } else { next };
         let next = if on(Sabotage::StreamOneEarly) { next.prev() } else { next };
-        let grants = Grants::from(&self.files, next)?;
-        self.session = Some(Session::new(cluster, writer, &resume, grants));
+        let entries = Entries::from(&self.files, next)?;
+        let names = self.topics.names().into_iter().map(str::to_owned).collect();
+        self.session = Some(Session::new(cluster, writer, names, partitions, &resume, entries));
         let before = self.known.replace(self.checkpoint(id, false).expect("there is a session"));
         self.follow();
         self.change_rule(before)
     }
 
-    /// Writes `known` down. Where grants are dealt by another rule than `before`, nothing is sent until that stands
+    /// Writes `known` down. Where entries are dealt by another rule than `before`, nothing is sent until that stands
     /// there: a crash would deal by the old rule what went out by the new one.
     fn change_rule(&mut self, before: Option<Checkpoint>) -> Result<(), Fault> {
         let same = before.as_ref().is_none_or(|before| Some(before.rule) == self.known.as_ref().map(|is| is.rule));
@@ -308,79 +312,48 @@ impl Worker {
     }
 
     /// The newest record of each tail must be the journal's own: a journal that was set back and has grown again since
-    /// holds another grant in its place.
+    /// holds another entry in its place.
     fn other_than_the_journal(
         &mut self,
         aim: &Aim<'_>,
         resume: &Resume,
         durable: Lsn,
     ) -> Result<Option<String>, Fault> {
-        for (partition, found) in resume.found.iter().enumerate() {
+        for (lane, found) in &resume.found {
             let Some(there) = found.newest.as_ref().map(|record| &record.entry) else { continue };
-            let ours = grant_at(&self.files, &mut self.campaigns, there.seq(), durable)?;
+            let ours = entry_at(&self.files, &mut self.campaigns, there.seq(), durable)?;
             let ours = match ours {
                 At::GivenUp => continue,
-                At::NoGrant => "the journal has no grant there".to_owned(),
-                At::Grant(ours) => {
-                    let place = (ours.campaign(), ours.seat(), Key::User.of(&ours));
-                    if place == (there.campaign(), there.seat(), Key::User.of(there)) {
+                At::NoEntry => format!("the journal has no {} there", lane.kind().word()),
+                At::Entry(ours) => {
+                    let what =
+                        |entry: &Entry| (entry.kind(), entry.campaign().clone(), entry.seat(), Key::User.of(entry));
+                    if what(&ours) == what(there) {
                         continue;
                     }
                     format!("the journal says {ours}")
                 }
             };
             return Ok(Some(format!(
-                "this is not the journal that topic {} was filled from: partition {partition} holds {there}, {ours} \
-                 (was the data directory restored from a copy?); nothing is published and no claim is decided until \
-                 `coupon-gate catch-up --from kafka` has looked at it",
-                aim.topic
+                "this is not the journal that topic {} was filled from: {} holds {there}, {ours} (was the data directory \
+                 restored from a copy?); nothing is published and no claim is decided until `coupon-gate catch-up --from \
+                 kafka` has looked at it",
+                aim.topic,
+                aim.place(*lane)
             )));
         }
         Ok(None)
     }
 
-    /// How many partitions the topic has; makes it where it is missing and may be made.
-    fn partitions(&self, cluster: &mut dyn Cluster, id: &str) -> Result<u32, KafkaError> {
-        let Settings { brokers, topic, create, .. } = &self.settings;
-        if let Some(partitions) = cluster.partitions(&topic.name)? {
-            return Ok(partitions);
+    /// What about the topics' settings puts records at risk, once.
+    fn warn(&mut self, cluster: &mut dyn Cluster) {
+        if self.warned {
+            return;
         }
-        let known = self.known.as_ref().filter(|known| known.cluster == id && known.topic == topic.name);
-        let wanted = NewTopic {
-            // One that was there gets as many as it had: its records were dealt to so many.
-            partitions: known.map_or(topic.partitions, |known| known.rule.partitions),
-            ..topic.clone()
-        };
-        let replicas = wanted.replication.map(|replicas| format!(" --replication-factor {replicas}"));
-        let command = format!(
-            "kafka-topics.sh --bootstrap-server {brokers} --create --topic {} --partitions {}{}",
-            wanted.name,
-            wanted.partitions,
-            replicas.unwrap_or_default()
-        );
-        let name = &wanted.name;
-        if !create {
-            let line = format!("kafka: there is no topic {name}; make it with `{command}`, or set --kafka-create yes");
-            return Err(KafkaError::Unfit(line));
-        }
-        match cluster.create(&wanted) {
-            Ok(()) => tracing::info!("kafka: made topic {name} with {} partitions", wanted.partitions),
-            Err(KafkaError::Unfit(line)) => {
-                return Err(KafkaError::Unfit(format!(
-                    "{line}; there is no topic {name} and this gate may not make it: `{command}` does"
-                )));
-            }
-            Err(error) => return Err(error),
-        }
-        let made = cluster.partitions(name)?;
-        made.ok_or_else(|| KafkaError::Unavailable(format!("kafka: topic {name} is being made")))
-    }
-
-    /// What about the topic's settings puts records at risk, once.
-    fn warn(&mut self, cluster: &mut dyn Cluster, topic: &str) {
-        if let (false, Ok(lines)) = (self.warned, cluster.warnings(topic)) {
+        let lines: Result<Vec<_>, _> = self.topics.names().into_iter().map(|name| cluster.warnings(name)).collect();
+        if let Ok(lines) = lines {
             self.warned = true;
-            lines.iter().for_each(|line| tracing::warn!("kafka: {line}"));
+            lines.iter().flatten().for_each(|line| tracing::warn!("kafka: {line}"));
         }
     }
 
@@ -416,15 +389,14 @@ impl Worker {
     /// that is not taken back.
     fn follow(&mut self) {
         let Some(session) = &self.session else { return };
-        self.told.resize(session.there().count().max(self.told.len()), Lsn::ZERO);
-        for (told, there) in self.told.iter_mut().zip(session.there()) {
-            *told = there.acked.max(*told);
+        self.told.resize(session.acked().count().max(self.told.len()), Lsn::ZERO);
+        for (told, acked) in self.told.iter_mut().zip(session.acked()) {
+            *told = acked.max(*told);
         }
         let oldest = session.oldest().map_or(0, |at| u64::try_from(at.0).unwrap_or(0));
         self.figures.oldest_unpublished_at.set(oldest);
         self.figures.kafka_in_flight.set(session.in_flight() as u64);
-        let by_lane: Vec<Lsn> = self.told.iter().flat_map(|told| [*told, Lsn::ZERO]).collect();
-        self.watermarks.partitions.set_published(&by_lane);
+        self.watermarks.lanes.set_published(&self.told);
         let published = session.published();
         if published > self.watermarks.published.get() {
             self.watermarks.published.advance(published);
@@ -438,11 +410,13 @@ impl Worker {
         Some(Checkpoint {
             log: self.settings.log,
             cluster,
-            topic: self.settings.topic.name.clone(),
+            topic: self.topics.grants.name.clone(),
+            cancel_topic: self.topics.returns.clone(),
             rule: session.rule(self.settings.key),
             published: session.published(),
             clean: clean && session.is_settled(),
-            acked: session.there().collect(),
+            acked: session.there(Kind::Grant),
+            returned: session.there(Kind::Return),
         })
     }
 
@@ -469,7 +443,7 @@ impl Worker {
         if let Err(line) = self.write_down()
             && self.save_trouble.due(now(), &line)
         {
-            tracing::warn!("{line}; after a crash the topic itself is searched for what was published");
+            tracing::warn!("{line}; after a crash the topics themselves are searched for what was published");
         }
     }
 
@@ -507,7 +481,7 @@ impl Worker {
         }
         let waits = self.watermarks.durable.get() > self.watermarks.published.get();
         if waits && self.figures.oldest_unpublished_at.get() == 0 {
-            // Its place is not known, so neither is the oldest grant that waits: it waits since now at the latest.
+            // Its place is not known, so neither is the oldest entry that waits: it waits since now at the latest.
             self.figures.oldest_unpublished_at.set(u64::try_from(wall().0).unwrap_or(0));
         }
         self.figures.kafka_trouble.set(line);

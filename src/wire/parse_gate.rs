@@ -315,19 +315,6 @@ pub(super) fn drop<'a>(request: &Request<'a>) -> Parsed<'a> {
     Ok(Command::Drop { campaign, how: how.unwrap_or(Dropping::Safely) })
 }
 
-/// The one option that a command takes, from argument `from` on.
-#[cold]
-fn only_option(request: &Request<'_>, from: usize, command: &str, option: &str) -> Result<bool, Refusal> {
-    let mut found = None;
-    for word in request.args.iter().skip(from) {
-        if !word.eq_ignore_ascii_case(option.as_bytes()) {
-            return Err(unknown_option(word, command, &format!("[{option}]")));
-        }
-        once(option, &mut found, ())?;
-    }
-    Ok(found.is_some())
-}
-
 fn unknown_option(word: &[u8], command: &str, takes: &str) -> Refusal {
     syntax(format!("'{}' is no option of {command}; it takes {takes}", quoted(word)))
 }

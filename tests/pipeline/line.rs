@@ -40,20 +40,12 @@ impl Line {
     /// The same, never started.
     pub fn stopped(bootstrap: &str, ledger: &Database, more: &[&str]) -> Line {
         let topic = unique("coupon_create");
-        let returns = topic.replace("create", "cancel");
-        let world = [
-            "--kafka-brokers",
-            bootstrap,
-            "--kafka-topic",
-            &topic,
-            "--kafka-cancel-topic",
-            &returns,
-            "--ledger",
-            &ledger.url,
-        ];
+        let cancel_topic = topic.replace("create", "cancel");
+        let topics = ["--kafka-topic", &topic, "--kafka-cancel-topic", &cancel_topic];
+        let world = [&topics[..], &["--kafka-brokers", bootstrap, "--ledger", &ledger.url]].concat();
         let options = [&world[..], &["--kafka-partitions", "2"], more].concat();
         let gate = Gate::stopped(&options);
-        let world = world.map(str::to_owned).to_vec();
+        let world = world.into_iter().map(str::to_owned).collect();
         Line { gate, topic, ledger: ledger.clone(), world }
     }
 

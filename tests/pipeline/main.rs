@@ -28,6 +28,7 @@ mod peers;
 mod peers_tests;
 mod race;
 mod retries;
+mod returns;
 mod sabotaged;
 mod spring;
 mod ways;

@@ -56,8 +56,11 @@ fn a_wrong_broker_address() {
 fn a_topic_that_is_missing_and_may_not_be_made() {
     let kafka = peers::kafka::shared();
     let topic = peers::unique("nowhere");
-    let options = ["--kafka-brokers", &kafka.bootstrap(), "--kafka-topic", &topic, "--kafka-create", "no"];
-    serves_and_says(&options, &["kafka_trouble:", &topic, "kafka-topics.sh", "--create"]);
+    let cancel = peers::unique("nowhere_else");
+    let topics = ["--kafka-topic", &topic, "--kafka-cancel-topic", &cancel];
+    let bootstrap = kafka.bootstrap();
+    let options = [&topics[..], &["--kafka-brokers", &bootstrap, "--kafka-create", "no"]].concat();
+    serves_and_says(&options, &["kafka_trouble:", &topic, &cancel, "kafka-topics.sh", "--create"]);
 }
 
 #[test]
@@ -66,7 +69,9 @@ fn a_topic_with_the_records_of_somebody_else() {
     let topic = peers::unique("theirs");
     kafka.create_topic(&topic, 2);
     kafka.produce(&topic, 1, Some(b"k"), Some(b"v"), &[]);
-    let options = ["--kafka-brokers", &kafka.bootstrap(), "--kafka-topic", &topic];
+    let cancel = peers::unique("returns");
+    let bootstrap = kafka.bootstrap();
+    let options = ["--kafka-brokers", &bootstrap, "--kafka-topic", &topic, "--kafka-cancel-topic", &cancel];
     serves_and_says(&options, &["kafka_trouble:", &topic, "--kafka-adopt"]);
     assert_eq!(kafka.read_all(&topic).len(), 1, "nothing was published");
     let gate = Gate::start(&[&options[..], &["--kafka-adopt", "yes"]].concat());

@@ -216,7 +216,7 @@ impl Tables {
             {
                 InPlace::Same
             }
-            [other, ..] => InPlace::Other(other.to_string()),
+            [there, ..] => other(there, grant.log, grant.seq),
         }
     }
 
@@ -226,10 +226,16 @@ impl Tables {
             return if is_same { InPlace::Same } else { InPlace::Other(there.to_string()) };
         }
         match self.rows.get(&(Arc::clone(&back.campaign), back.seat)) {
-            Some(other) if !self.has_grant_of(back) => InPlace::Other(other.to_string()),
+            Some(there) if !self.has_grant_of(back) => other(there, back.log, back.grant),
             Some(_) | None => InPlace::Nothing,
         }
     }
+}
+
+/// Another row where the grant of `log` at `seq` belongs.
+fn other(there: &Grant, log: LogId, seq: Lsn) -> InPlace {
+    let told = there.to_string();
+    if there.log == log && there.seq < seq { InPlace::Earlier(told) } else { InPlace::Other(told) }
 }
 
 fn position(to: &Move, epoch: u64, owner: &str, beat: String) -> Position {

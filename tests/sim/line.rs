@@ -92,6 +92,7 @@ impl Line {
                 connect: Box::new(connect),
                 brokers: String::new(),
                 topic: NewTopic { name: TOPIC.to_owned(), partitions: PARTITIONS, replication: None },
+                cancel_topic: None,
                 create: true,
                 accept_partitions: None,
                 key: Key::Campaign,

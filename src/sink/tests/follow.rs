@@ -24,7 +24,7 @@ fn the_gate_sees_how_far_a_sink_elsewhere_is_and_what_it_misses() {
     let (bench, mut topic) = (Bench::new(), Topic::new(2));
     let mut gate = gate(&bench, &topic);
     bench.watermarks.durable.advance(Lsn::new(9));
-    bench.watermarks.partitions.set_published(&lanes(&[4, 5]));
+    bench.watermarks.lanes.set_published(&lanes(&[4, 5]));
     bench.watermarks.published.advance(Lsn::new(5));
     gate.look(now());
     assert!(bench.figures.ledger_trouble.get().contains("no tables yet"), "{}", bench.figures.ledger_trouble.get());

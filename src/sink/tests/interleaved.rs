@@ -100,7 +100,7 @@ fn deal(stories: &[Story], twice: Twice) -> Vec<Vec<Item>> {
         lanes.values_mut().for_each(|records| records.extend_from_within(..));
     }
     let item = |lane, (position, (entry, prev)): (u64, (Entry, Lsn))| {
-        let what = What::Entry { entry, prev: Some(prev), there: None, raw: None };
+        let what = What::Entry { entry, prev: Some(prev), there: false, raw: None };
         Item { lane, position, next: position + 1, what }
     };
     lanes.into_iter().map(|(lane, records)| (0..).zip(records).map(|record| item(lane, record)).collect()).collect()
@@ -145,7 +145,7 @@ const WAYS: [Way; 7] = [
     Way { limit: 1000, at_once: 2, lost_answers: Some(0), killed: true },
 ];
 
-fn worker(ledger: &Strict, script: Script, limit: usize) -> Worker {
+pub(super) fn worker(ledger: &Strict, script: Script, limit: usize) -> Worker {
     let mut progress = Progress::new();
     progress.limit = limit;
     Worker {
@@ -160,6 +160,17 @@ fn worker(ledger: &Strict, script: Script, limit: usize) -> Worker {
         place: Place::new(true, Duration::ZERO),
         progress,
     }
+}
+
+/// Turns until nothing is left.
+pub(super) fn drive(sink: &mut Worker) -> Result<(), String> {
+    for _ in 0..100 {
+        let turn = sink.turn().map_err(|fault| fault.line())?;
+        if turn == Turn::Idle && sink.feed.is_all(sink.lines()) && sink.turn() == Ok(Turn::Idle) {
+            return Ok(());
+        }
+    }
+    Err("it does not come to an end".into())
 }
 
 /// Plays one order; what is wrong in the end.

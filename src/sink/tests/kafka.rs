@@ -28,7 +28,7 @@ fn stored_is_as_far_as_the_slowest_partition() {
     topic.send(LOG, 0, 1..=2);
     topic.send(LOG, 1, [5]);
     bench.watermarks.durable.advance(Lsn::new(9));
-    bench.watermarks.partitions.set_published(&lanes(&[4, 5]));
+    bench.watermarks.lanes.set_published(&lanes(&[4, 5]));
     bench.watermarks.published.advance(Lsn::new(5));
     let (mut worker, _) = topic.worker(&bench);
     drain(&mut worker).unwrap();
@@ -82,7 +82,7 @@ fn a_hole_is_asked_for_again_by_the_next_sink() {
     topic.lose(LOG, 0, 1..=2);
     topic.send(LOG, 0, [3]);
     assert_eq!(topic.drain(&bench), 0);
-    assert_eq!(bench.watermarks.partitions.take_missing().len(), 1);
+    assert_eq!(bench.watermarks.lanes.take_missing().len(), 1);
     let (mut next, _) = topic.worker(&bench);
     assert_eq!(drain(&mut next).unwrap(), 0);
     topic.heal(&bench);
@@ -263,7 +263,7 @@ fn a_topic_made_anew_is_read_from_its_start() {
         topic.send_again(LOG, 0, (1..=5).skip(refilled));
         topic.send(LOG, 0, 6..=8);
         drain(&mut worker).unwrap();
-        assert!(bench.watermarks.partitions.take_missing().is_empty(), "nothing was missing: {refilled}");
+        assert!(bench.watermarks.lanes.take_missing().is_empty(), "nothing was missing: {refilled}");
         bench.assert_stored(8);
     }
 }
@@ -436,7 +436,7 @@ fn a_cluster_and_a_topic_that_are_away_are_waited_for() {
     topic.send(LOG, 0, 4..=5);
     bench.wait("the other rows", |b| b.figures.ledger_rows.get() == 5);
     bench.watermarks.durable.advance(Lsn::new(5));
-    bench.watermarks.partitions.set_published(&lanes(&[5]));
+    bench.watermarks.lanes.set_published(&lanes(&[5]));
     bench.watermarks.published.advance(Lsn::new(5));
     assert!(sink.stop(Duration::from_secs(60)), "all that was published is stored");
     bench.assert_stored(5);

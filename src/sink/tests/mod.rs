@@ -1,5 +1,6 @@
 //! The sink against real SQLite files, turned by hand where the moment matters and on its thread where it does not.
 
+mod doubt;
 mod exactly_once;
 mod follow;
 mod interleaved;
@@ -134,13 +135,16 @@ impl Bench {
         }
     }
 
-    /// Seat `seat` of spring, whose grant is at `grant`, comes back.
+    /// Seat `seat` of spring, whose grant to user 1000 + seat is at `grant`, comes back.
     fn back(&self, seat: u32, grant: Lsn) -> Lsn {
-        let user = User::Int(1000 + i64::from(seat));
+        self.back_of(seat, 1000 + i64::from(seat), grant)
+    }
+
+    fn back_of(&self, seat: u32, user: i64, grant: Lsn) -> Lsn {
         self.push(Event::Returned {
             campaign: SPRING,
             seat: Seat::new(seat),
-            user,
+            user: User::Int(user),
             nth: 1,
             at: Millis(AT),
             grant,

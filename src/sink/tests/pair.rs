@@ -65,7 +65,7 @@ impl Pair {
             last.resize(last.len().max(lane.index() + 1), Lsn::ZERO);
             last[lane.index()] = entries.last().expect("a lane has something").seq();
         }
-        bench.watermarks.partitions.set_published(&last);
+        bench.watermarks.lanes.set_published(&last);
         let upto = last.into_iter().max().unwrap_or(Lsn::ZERO);
         bench.watermarks.durable.advance(upto);
         bench.watermarks.published.advance(upto);
@@ -73,7 +73,7 @@ impl Pair {
 
     /// A gate that hears that records are missing sends everything behind them again; the lanes that it heard of.
     pub(super) fn heal(&self, bench: &Bench) -> Vec<Lane> {
-        let missing = bench.watermarks.partitions.take_missing();
+        let missing = bench.watermarks.lanes.take_missing();
         for (lane, after) in &missing {
             let line = self.decided.get(&(LOG, *lane)).into_iter().flatten();
             line.filter(|entry| entry.seq() > *after).for_each(|entry| self.send_again(lane.partition(), entry));

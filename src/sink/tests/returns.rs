@@ -152,17 +152,26 @@ fn a_topic_of_returns_that_comes_later_is_found() {
     pair.send(0, &story.entries[0]);
     let mut feed = pair.feed(&bench);
     feed.count_again = Duration::ZERO;
+    simulated::begin(Millis(AT), 1);
     let (mut worker, _) = bench.worker_of(Box::new(feed));
     assert_eq!(drain(&mut worker).unwrap(), 1, "the grants are read all the same");
     assert_eq!(positions(&bench), "g0:1/1");
     pair.send(0, &story.entries[2]);
     assert_eq!(drain(&mut worker).unwrap(), 0, "but for what comes after a return");
+    passes(Duration::from_secs(11));
+    drain(&mut worker).unwrap();
+    worker.step(false).unwrap();
+    let trouble = bench.figures.ledger_trouble.get();
+    simulated::end();
+    assert!(trouble.contains("in partition 0 wait from seq 3 on for the return with seq 2"), "{trouble}");
     pair.cluster.make_topic(RETURNS, 1);
     pair.send(0, &story.entries[1]);
     let Err(Fault::Feed(FeedError::Away(line))) = drain(&mut worker) else { panic!("it looks again") };
     assert!(line.contains("2 partitions of coupon_create and coupon_cancel, there were 1"), "{line}");
     assert_eq!(drain(&mut worker).unwrap(), 2);
+    worker.step(false).unwrap();
     assert_told(&bench, &[&story]);
+    assert_eq!(bench.figures.ledger_trouble.get(), "");
 }
 
 #[test]

@@ -34,6 +34,9 @@ impl Tables {
                 let is_his = |other: &Grant| {
                     (&other.campaign, &other.user, other.nth) == (&grant.campaign, &grant.user, grant.nth)
                 };
+                if self.returns.values().any(|back| (back.log, back.grant) == (grant.log, grant.seq)) {
+                    return Err(format!("{grant}, which has come back"));
+                }
                 if let Some(there) = self.grants.get(&key).or(self.grants.values().find(|other| is_his(other))) {
                     return Err(format!("{grant} where {there} is"));
                 }
@@ -115,9 +118,11 @@ impl Ledger for Strict {
             Entry::Grant { grant, .. } if on_seat == Some(grant) || came_back(grant) => InPlace::Same,
             Entry::Return(back) if tables.returns.contains_key(&(back.log, back.seq)) => InPlace::Same,
             Entry::Return(back) if on_seat.is_some_and(|grant| grant.seq == back.grant) => InPlace::Nothing,
-            Entry::Grant { .. } | Entry::Return(_) => {
-                on_seat.map_or(InPlace::Nothing, |there| InPlace::Other(there.to_string()))
-            }
+            Entry::Grant { .. } | Entry::Return(_) => match on_seat {
+                None => InPlace::Nothing,
+                Some(there) if there.seq < entry.seq() => InPlace::Earlier(there.to_string()),
+                Some(there) => InPlace::Other(there.to_string()),
+            },
         })
     }
 

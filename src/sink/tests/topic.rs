@@ -72,7 +72,7 @@ impl Topic {
 
     /// A gate that hears that records are missing sends everything behind them again.
     pub(super) fn heal(&self, bench: &Bench) -> usize {
-        let missing = bench.watermarks.partitions.take_missing();
+        let missing = bench.watermarks.lanes.take_missing();
         for (lane, after) in &missing {
             assert_eq!(lane.kind(), Kind::Grant, "nothing else was sent");
             let line = self.sent.get(&(LOG, lane.partition())).into_iter().flatten();

@@ -1,4 +1,4 @@
-//! Kills and faults at random moments: whatever happens, a reader ends with every grant, in order.
+//! Kills and faults at random moments: whatever happens, a reader ends with every grant and every return, in order.
 
 use super::*;
 
@@ -37,11 +37,14 @@ fn run(seed: u64, kind: Kind) -> (usize, u64) {
     let mut late = 0;
     for _ in 0..60 {
         bench.grant(draws.next(12) as usize);
+        let out = bench.granted.borrow().len() - bench.returned.borrow().len();
+        bench.give_back(out.min(draws.next(5) as usize));
         let room = if draws.one_in(4) { 1 + draws.next(9) as usize } else { usize::MAX };
         bench.cluster.faults(|faults| {
             faults.down = draws.one_in(8);
             faults.hold_acks = draws.one_in(4);
-            faults.hold_appends = draws.one_in(4);
+            faults.hold_appends = draws.one_in(6);
+            faults.hold_appends_to = draws.one_in(4).then(|| if draws.one_in(2) { TOPIC } else { CANCEL }.into());
             faults.hide_offsets = draws.one_in(6);
             faults.room = room;
             faults.fatal_after = draws.one_in(5).then(|| draws.next(10));
@@ -72,12 +75,15 @@ fn run(seed: u64, kind: Kind) -> (usize, u64) {
             Kind::Faults | Kind::Late | Kind::Loss => bench.cluster.lose_travelling(),
         }
         if kind == Kind::Loss && draws.one_in(10) {
+            let topic = if draws.one_in(2) { TOPIC } else { CANCEL };
             match draws.next(3) {
-                0 => bench.cluster.make_topic(TOPIC, 3),
+                0 => bench.cluster.make_topic(topic, 3),
                 partition => {
                     let partition = partition as u32;
-                    let high = bench.cluster.records(TOPIC, partition).len() as u64;
-                    bench.cluster.truncate(TOPIC, partition, draws.next(high + 1));
+                    let high = bench.cluster.records(topic, partition).len() as u64;
+                    if high > 0 {
+                        bench.cluster.truncate(topic, partition, draws.next(high + 1));
+                    }
                 }
             }
         }
@@ -114,7 +120,7 @@ fn runs(kind: Kind, check: impl Fn(usize, u64)) {
 }
 
 #[test]
-fn through_kills_and_faults_each_grant_is_there_once_and_in_order() {
+fn through_kills_and_faults_each_entry_is_there_once_and_in_order() {
     runs(Kind::Faults, |skipped, _| assert_eq!(skipped, 0, "records that are there twice, or out of order"));
 }
 
@@ -124,6 +130,6 @@ fn late_requests_of_dead_producers_are_the_only_duplicates() {
 }
 
 #[test]
-fn through_losses_every_grant_is_there_for_a_reader_that_waits_at_holes() {
+fn through_losses_every_entry_is_there_for_a_reader_that_waits_at_holes() {
     runs(Kind::Loss, |_, _| {});
 }

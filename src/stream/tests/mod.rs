@@ -5,6 +5,7 @@ mod chaos;
 mod lost;
 mod others;
 mod resume;
+mod returns;
 mod running;
 mod thread;
 
@@ -18,7 +19,7 @@ use super::signals::Signals;
 use super::worker::{Turn, Worker};
 use super::*;
 use crate::core::{Event, Terms};
-use crate::grant::{Entry, Grant, GrantUser, Kind, Lane};
+use crate::grant::{Entry, Grant, GrantUser, Kind, Lane, Return};
 use crate::ids::{CampaignId, Lsn, Millis, Seat, User};
 use crate::journal::memory::MemoryDisk;
 use crate::journal::{Appendfsync, Hooks, Journal, Open, Room};
@@ -27,6 +28,7 @@ use crate::kafka::memory::MemoryCluster;
 use crate::wire::kafka::{EntryRecord, Parsed, encode, parse};
 
 const TOPIC: &str = "coupon_create";
+const CANCEL: &str = "coupon_cancel";
 
 /// 2024-11-22 07:15:23.123 UTC.
 const AT: i64 = 1_732_259_723_123;
@@ -46,7 +48,9 @@ struct Bench {
     marks: Arc<Watermarks>,
     log: LogId,
     granted: RefCell<Vec<Grant>>,
+    returned: RefCell<Vec<Return>>,
     last: Cell<Lsn>,
+    cancel_topic: RefCell<Option<String>>,
     key: Cell<Key>,
     accept_partitions: Cell<Option<u32>>,
     adopt: Cell<bool>,
@@ -95,7 +99,9 @@ impl Bench {
             marks,
             log,
             granted: RefCell::default(),
+            returned: RefCell::default(),
             last: Cell::new(Lsn::ZERO),
+            cancel_topic: RefCell::new(Some(CANCEL.into())),
             key: Cell::new(Key::Campaign),
             accept_partitions: Cell::new(None),
             adopt: Cell::new(false),
@@ -141,6 +147,7 @@ impl Bench {
         let seat =
             1 + self.granted.borrow().iter().filter(|grant| *grant.campaign == *CAMPAIGNS[campaign]).count() as u32;
         let (id, at) = (CampaignId(campaign as u32), Millis(AT));
+        let after = self.last_return(CAMPAIGNS[campaign], Lsn::new(u64::MAX));
         let seq = self.append(&Event::Granted {
             campaign: id,
             seat: Seat::new(seat),
@@ -148,7 +155,7 @@ impl Bench {
             nth: 1,
             request: b"",
             at,
-            after: Lsn::ZERO,
+            after,
         });
         self.granted.borrow_mut().push(Grant {
             log: self.log,
@@ -159,6 +166,32 @@ impl Bench {
             nth: 1,
             at,
         });
+    }
+
+    /// So many seats come back, those that went first; durable.
+    fn give_back(&self, count: usize) {
+        for _ in 0..count {
+            let grant = self.granted.borrow().get(self.returned.borrow().len()).expect("a seat is out").clone();
+            self.give_one_back(&grant);
+        }
+        self.sync();
+    }
+
+    fn give_one_back(&self, grant: &Grant) {
+        let Grant { log, seq, campaign, seat, user, nth, at } = grant.clone();
+        let place = CAMPAIGNS.iter().position(|name| **name == *campaign).expect("one of ours");
+        let GrantUser::Int(number) = user else { panic!("{grant}") };
+        let (id, seat_number, back) = (CampaignId(place as u32), Seat::new(seat), User::Int(number));
+        let event = Event::Returned { campaign: id, seat: seat_number, user: back, nth, at, seq: None, grant: seq };
+        let back = Return { log, seq: self.append(&event), grant: seq, campaign, seat, user, nth, at };
+        self.returned.borrow_mut().push(back);
+    }
+
+    /// The last return of a campaign before `seq`.
+    fn last_return(&self, campaign: &str, seq: Lsn) -> Lsn {
+        let returned = self.returned.borrow();
+        let before = returned.iter().filter(|back| *back.campaign == *campaign && back.seq < seq);
+        before.map(|back| back.seq).max().unwrap_or(Lsn::ZERO)
     }
 
     /// Waits until everything is durable.
@@ -187,6 +220,7 @@ impl Bench {
             connect: Box::new(move || Ok(Box::new(cluster.clone()) as Box<dyn Cluster>)),
             brokers: "kafka-1:9092".into(),
             topic: NewTopic { name: TOPIC.into(), partitions: 3, replication: Some(3) },
+            cancel_topic: self.cancel_topic.borrow().clone(),
             create: self.create.get(),
             key: self.key.get(),
             value: Value::Long,
@@ -230,12 +264,21 @@ impl Bench {
 
     /// `seq` and `prev` of our records in a partition.
     fn places(&self, partition: u32) -> Vec<(u64, u64)> {
-        self.ours(partition).iter().map(|record| (record.entry.seq().get(), record.prev.get())).collect()
+        self.places_in(Lane::new(Kind::Grant, partition))
+    }
+
+    fn places_in(&self, lane: Lane) -> Vec<(u64, u64)> {
+        self.ours_in(lane).iter().map(|record| (record.entry.seq().get(), record.prev.get())).collect()
     }
 
     fn ours(&self, partition: u32) -> Vec<EntryRecord> {
-        let records = self.cluster.records(TOPIC, partition).into_iter();
-        let parsed = records.map(|r| parse(Kind::Grant, r.key.as_deref(), r.value.as_deref(), r.at, &r.headers));
+        self.ours_in(Lane::new(Kind::Grant, partition))
+    }
+
+    fn ours_in(&self, lane: Lane) -> Vec<EntryRecord> {
+        let topic = [TOPIC, CANCEL][lane.kind() as usize];
+        let records = self.cluster.records(topic, lane.partition()).into_iter();
+        let parsed = records.map(|r| parse(lane.kind(), r.key.as_deref(), r.value.as_deref(), r.at, &r.headers));
         let entries = parsed.filter_map(|parsed| if let Parsed::Entry(entry) = parsed { Some(entry) } else { None });
         entries.filter(|record| record.entry.log() == self.log).collect()
     }
@@ -247,26 +290,36 @@ impl Bench {
         granted.iter().filter(is_there).cloned().collect()
     }
 
-    /// A reader that skips what it knows and waits at a hole for what is missing ends with every grant, in order;
-    /// answers how many records it skipped.
+    /// What is to be in a lane.
+    fn entries(&self, lane: Lane, partitions: u32) -> Vec<Entry> {
+        let grants = self.granted.borrow().clone().into_iter().map(|grant| {
+            let after = self.last_return(&grant.campaign, grant.seq);
+            Entry::Grant { grant, after }
+        });
+        let returns = self.returned.borrow().clone().into_iter().map(Entry::Return);
+        let entries = grants.chain(returns).filter(|entry| entry.kind() == lane.kind());
+        entries.filter(|entry| Key::Campaign.partition(entry, partitions) == lane.partition()).collect()
+    }
+
+    /// A reader that skips what it knows and waits at a hole for what is missing ends with every entry, in order; answers
+    /// how many records it skipped.
     fn check(&self) -> usize {
         let mut skipped = 0;
-        for partition in 0..3 {
+        for lane in Lane::all(3) {
             let (mut read, mut last) = (Vec::new(), Lsn::ZERO);
-            for record in self.ours(partition) {
-                let Entry::Grant { grant, .. } = record.entry else { panic!("{record:?}") };
-                if grant.seq <= last || record.prev > last {
+            for EntryRecord { entry, prev } in self.ours_in(lane) {
+                if entry.seq() <= last || prev > last {
                     skipped += 1;
                     continue;
                 }
-                assert_eq!(record.prev, last, "partition {partition}: {grant}");
-                last = grant.seq;
-                read.push(grant);
+                assert_eq!(prev, last, "{lane:?}: {entry}");
+                last = entry.seq();
+                read.push(entry);
             }
-            let expected = self.expected(partition, 3);
-            let seqs = |grants: &[Grant]| grants.iter().map(|grant| grant.seq.get()).collect::<Vec<_>>();
-            assert_eq!(seqs(&read), seqs(&expected), "partition {partition}");
-            assert!(read == expected, "partition {partition}: other grants than the journal's");
+            let expected = self.entries(lane, 3);
+            let seqs = |entries: &[Entry]| entries.iter().map(|entry| entry.seq().get()).collect::<Vec<_>>();
+            assert_eq!(seqs(&read), seqs(&expected), "{lane:?}");
+            assert!(read == expected, "{lane:?}: other entries than the journal's");
         }
         skipped
     }

@@ -44,7 +44,7 @@ fn a_changed_number_of_partitions_is_never_followed_silently() {
     let bench = Bench::new();
     bench.grant(50);
     bench.published_once();
-    bench.cluster.grow_topic(TOPIC, 6);
+    bench.grow(6);
     bench.grant(5);
     let line = unfit(bench.process().fault(&bench));
     for word in ["has 6 partitions", "were dealt to 3", "restore coupon_create with 3", "--kafka-accept-partitions 6"] {
@@ -58,7 +58,7 @@ fn an_operator_who_accepts_the_new_number_gets_the_rest_there_and_nothing_twice(
     let bench = Bench::new();
     bench.grant(50);
     bench.published_once();
-    bench.cluster.grow_topic(TOPIC, 6);
+    bench.grow(6);
     bench.grant(50);
     bench.accept_partitions.set(Some(5));
     unfit(bench.process().fault(&bench));
@@ -83,7 +83,7 @@ fn what_was_dealt_to_the_old_number_behind_the_checkpoint_is_not_sent_again() {
     bench.published_once();
     bench.grant(50);
     bench.process().publish(&bench).unwrap();
-    bench.cluster.grow_topic(TOPIC, 6);
+    bench.grow(6);
     bench.accept_partitions.set(Some(6));
     bench.grant(50);
     bench.process().publish(&bench).unwrap();
@@ -112,7 +112,7 @@ fn half_of_what_was_on_the_way(bench: &Bench) -> Lsn {
 fn what_is_missing_in_an_old_partition_comes_though_another_holds_later_grants() {
     let bench = Bench::new();
     half_of_what_was_on_the_way(&bench);
-    bench.cluster.grow_topic(TOPIC, 6);
+    bench.grow(6);
     bench.accept_partitions.set(Some(6));
     bench.grant(50);
     // Killed once on the way, before and after the rule has changed.
@@ -162,7 +162,7 @@ fn a_topic_beyond_the_journal_is_told_and_nothing_is_published() {
         assert!(matches!(fault, Fault::Stale(_)) && !fault.passes(), "{fault:?}");
     }
     let line = stale(&process).expect("claims are refused");
-    assert!(line.contains("partition 0 holds seq 1000, the journal ended at 25"), "{line}");
+    assert!(line.contains("partition 0 of coupon_create holds seq 1000, the journal ended at 25"), "{line}");
     assert!(line.contains("coupon-gate catch-up"), "{line}");
     assert_eq!(process.figures.kafka_records.get(), 0);
 }
@@ -254,7 +254,12 @@ fn users_that_a_long_cannot_hold_keep_the_stream_from_starting() {
 }
 
 impl Bench {
-    /// So many records of ours, none twice.
+    /// More partitions of both topics.
+    fn grow(&self, partitions: u32) {
+        self.cluster.grow_topic(TOPIC, partitions);
+        self.cluster.grow_topic(CANCEL, partitions);
+    }
+
     /// Each of our records names the one before it.
     fn check_chain(&self, partition: u32) {
         let mut last = 0;
@@ -264,6 +269,7 @@ impl Bench {
         }
     }
 
+    /// So many grants of ours, none twice.
     fn check_count(&self, count: usize) {
         let mut seqs: Vec<u64> = (0..6).flat_map(|partition| self.places(partition)).map(|(seq, _)| seq).collect();
         seqs.sort_unstable();

@@ -202,8 +202,8 @@ fn after_a_crash_the_tail_is_looked_at_again_when_the_late_window_is_over() {
     bench.process().publish(&bench).unwrap();
     bench.cluster.faults(|faults| faults.hold_appends = false);
     bench.late_window.set(Duration::from_secs(1));
-    // Id, partitions, and of each partition its bounds and its tail: the first look.
-    bench.cluster.faults(|faults| faults.late_after_calls = Some(8));
+    // Id, partitions of both topics, and of each lane its bounds and, where there is something, its tail: the first look.
+    bench.cluster.faults(|faults| faults.late_after_calls = Some(12));
     bench.process().publish(&bench).unwrap();
     assert_eq!(bench.cluster.travelling(), 0);
     bench.check_once();

@@ -73,7 +73,7 @@ fn what_a_sink_misses_is_sent_again_with_the_same_place() {
     let mut process = bench.process();
     process.publish(&bench).unwrap();
     let before = bench.places(1);
-    process.marks.partitions.miss(Lane::new(Kind::Grant, 1), Lsn::new(before[5].0));
+    process.marks.lanes.miss(Lane::new(Kind::Grant, 1), Lsn::new(before[5].0));
     bench.grant(5);
     let published = process.published();
     process.publish(&bench).unwrap();
@@ -84,13 +84,13 @@ fn what_a_sink_misses_is_sent_again_with_the_same_place() {
     assert!(after[again.end..].iter().all(|(seq, _)| *seq > before[before.len() - 1].0), "then it goes on");
     assert_eq!(bench.check(), before.len() - 6, "and in no other partition");
 
-    process.marks.partitions.miss(Lane::new(Kind::Grant, 1), Lsn::ZERO);
+    process.marks.lanes.miss(Lane::new(Kind::Grant, 1), Lsn::ZERO);
     process.publish(&bench).unwrap();
     let restarted = &mut bench.process();
     restarted.publish(&bench).unwrap();
     assert_eq!(restarted.figures.kafka_records.get(), 0, "a restart is not led astray by them");
-    process.marks.partitions.miss(Lane::new(Kind::Grant, 1), bench.last.get());
-    process.marks.partitions.miss(Lane::new(Kind::Grant, 77), Lsn::ZERO);
+    process.marks.lanes.miss(Lane::new(Kind::Grant, 1), bench.last.get());
+    process.marks.lanes.miss(Lane::new(Kind::Return, 77), Lsn::ZERO);
     let count = bench.places(1).len();
     process.publish(&bench).unwrap();
     assert_eq!(bench.places(1).len(), count, "nothing is behind the last one, and no partition is 77");
@@ -103,7 +103,7 @@ fn a_crash_while_records_are_sent_again_is_no_loss() {
     let mut process = bench.process();
     process.publish(&bench).unwrap();
     let there = bench.places(1);
-    process.marks.partitions.miss(Lane::new(Kind::Grant, 1), Lsn::ZERO);
+    process.marks.lanes.miss(Lane::new(Kind::Grant, 1), Lsn::ZERO);
     bench.cluster.faults(|faults| faults.fatal_after = Some(3));
     assert!(process.fault(&bench).passes());
     process.worker.save();

@@ -139,12 +139,12 @@ fn what_comes_again_is_found_and_makes_no_row_a_second_time() {
     let line = refuses(&mut *ledger, &mut position, &settings, &[entry(&grant(8)), entry(&again(11, 44))]);
     assert!(line.contains("seat 1 user 44 (seq 11): it has come back"), "{line}");
     assert_eq!(ledger.in_place_of(&entry(&again(13, 1001))), Ok(InPlace::Same));
-    assert_eq!(ledger.in_place_of(&entry(&again(13, 1002))), Ok(InPlace::Other(on_seat_2())), "of another user");
+    assert_eq!(ledger.in_place_of(&entry(&again(13, 1002))), Ok(InPlace::Earlier(on_seat_2())), "of another user");
 
     assert_eq!(ledger.in_place_of(&returned(15, &grant(2))), Ok(InPlace::Nothing), "its grant is there, and it is not");
     assert_eq!(ledger.in_place_of(&returned(15, &grant(9))), Ok(InPlace::Nothing));
     let other = Grant { seq: Lsn::new(5), ..grant(2) };
-    assert_eq!(ledger.in_place_of(&returned(15, &other)), Ok(InPlace::Other(on_seat_2())));
+    assert_eq!(ledger.in_place_of(&returned(15, &other)), Ok(InPlace::Earlier(on_seat_2())));
     let at_10 = format!("the return of campaign spring seat 1 (log {LOG}, its grant's seq 1)");
     assert_eq!(ledger.in_place_of(&returned(10, &grant(2))), Ok(InPlace::Other(at_10)));
 }
