@@ -33,6 +33,7 @@ mod operations;
 mod race;
 mod redis_tools;
 mod rehearse;
+mod reset;
 mod rot;
 mod seed;
 mod slow_readers;

@@ -18,6 +18,13 @@ const VALUES: [&str; 5] = ["", "1", "text", "-7", "0.5"];
 /// What to do: an action and the choices it makes.
 type Step = (u8, usize, usize, i64);
 
+fn take(gate: &mut Gate, step: Step) {
+    match step {
+        (13, first, _, 7) => gate.purge(NAMES[first].as_bytes()),
+        _ => gate.ask(command(step)),
+    };
+}
+
 fn command((action, first, second, number): Step) -> Command<'static> {
     let (db, key, other) = (Db((first % 2) as u8), NAMES[first].as_bytes(), NAMES[second].as_bytes());
     let bytes = VALUES[second].as_bytes();
@@ -141,7 +148,7 @@ proptest! {
     ) {
         let mut gate = Gate::new();
         for (turn, step) in steps.into_iter().enumerate() {
-            gate.ask(command(step));
+            take(&mut gate, step);
             gate.wait(1);
             if turn % 7 == 0 {
                 gate.expire(2);
@@ -184,7 +191,7 @@ proptest! {
                 prop_assert_eq!(seen(&restored, &gate.view), seen(&gate.core, &gate.view));
                 other = Some((restored, gate.journal.len()));
             }
-            gate.ask(command(step));
+            take(&mut gate, step);
             gate.wait(1);
             if turn % 7 == 0 {
                 gate.expire(2);
