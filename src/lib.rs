@@ -15,6 +15,7 @@ pub mod dump; //      the journal, one event a line
 pub mod check; //     every byte of a data directory, and what each remedy would lose
 pub mod backup; //    a consistent copy of a running gate
 pub mod apply; //     the campaigns of a file, at a running gate
+pub mod seed; //      a Redis event moves in
 pub mod catch_up; //  a journal that is older than the world
 pub mod wiring; //    the settings as the rooms' own options
 pub mod banner; //    what the first start says

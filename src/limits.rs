@@ -57,13 +57,16 @@ pub const CATCH_UP_LINES_MAX: usize = 100;
 /// Lost grants that `check` names one by one to people; to programs it names all.
 pub const CHECK_GRANTS_SHOWN: usize = 100;
 
+/// Seats of one `GATE.SEED`: the loop is not kept for long.
+pub const SEED_SEATS_MAX: usize = 1000;
+
 /// Rows of one `GATE.SEATS` answer.
 pub const SEATS_ROWS_MAX: u32 = 10_000;
 
 /// Campaigns that have figures of their own; the rest are counted together as `other`.
 pub const FIGURES_CAMPAIGNS_MAX: usize = 1000;
 
-/// Users of a rehearsal: it remembers 9 bytes of each.
+/// Users of a rehearsal: it remembers 9 bytes of each, and more where seats come back.
 pub const REHEARSE_USERS_MAX: u32 = 100_000_000;
 
 /// Connections of a rehearsal: a client address has about so many ports to one server.

@@ -9,7 +9,7 @@ use coupon_gate::ledger::{ddl, ddl_mysql};
 use coupon_gate::rehearse::{RehearseError, RehearseOptions, Report, Target};
 use coupon_gate::settings::{self, Command, Database, DdlSettings, RehearseSettings};
 use coupon_gate::{
-    apply, audit, backup, catch_up, check, dead_letters, dump, logging, rehearse, serve, sink_process, wiring,
+    apply, audit, backup, catch_up, check, dead_letters, dump, logging, rehearse, seed, serve, sink_process, wiring,
 };
 
 /// Gives memory back when large answers are gone, whatever small pieces lie between them.
@@ -48,6 +48,14 @@ fn main() -> ExitCode {
         Ok(Command::Apply(settings)) => {
             let mut told = Exit::Done;
             match apply::command(&settings, &mut |text| told = print(text, told)) {
+                Ok(found) if told == Exit::Done => found,
+                Ok(_) => told,
+                Err(error) => failed(&error, error.exit()),
+            }
+        }
+        Ok(Command::Seed(settings)) => {
+            let mut told = Exit::Done;
+            match seed::command(&settings, &mut |text| told = print(text, told)) {
                 Ok(found) if told == Exit::Done => found,
                 Ok(_) => told,
                 Err(error) => failed(&error, error.exit()),
@@ -112,6 +120,9 @@ fn rehearsed(settings: &RehearseSettings) -> Result<Report, RehearseError> {
         connections: settings.connections.get(),
         pipeline: settings.pipeline.get(),
         repeat: settings.repeat.get(),
+        hold: settings.hold,
+        confirm_share: settings.confirm_share,
+        cancel_share: settings.cancel_share,
         through: settings.through,
         json: settings.json,
     };

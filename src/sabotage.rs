@@ -61,12 +61,20 @@ pub enum Sabotage {
     SinkOneLate,
     /// The stream publishes into a topic that another gate has filled.
     AcceptForeignLog,
+    /// The sink stores a return before its grant, and a grant before the return that freed its seat, as they come.
+    ReturnsUnordered,
     /// A hold stays when its time is over, until its user asks.
     KeepHolds,
     /// A hold ends before its time is over.
     HoldsEndEarly,
     /// A snapshot has seats that are held as granted.
     ForgetHolds,
+    /// A seat that came back stays out until the next start.
+    SeatsStayOut,
+    /// A cancel that is sent again is answered as if it were the first.
+    ReturnTwice,
+    /// A snapshot does not say that seats came back.
+    ForgetReturns,
 }
 
 #[cfg(feature = "sabotage")]
@@ -100,9 +108,13 @@ impl Sabotage {
         Sabotage::StreamOneEarly,
         Sabotage::SinkOneLate,
         Sabotage::AcceptForeignLog,
+        Sabotage::ReturnsUnordered,
         Sabotage::KeepHolds,
         Sabotage::HoldsEndEarly,
         Sabotage::ForgetHolds,
+        Sabotage::SeatsStayOut,
+        Sabotage::ReturnTwice,
+        Sabotage::ForgetReturns,
     ];
 }
 

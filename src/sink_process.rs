@@ -78,7 +78,7 @@ pub fn run(settings: &SinkSettings) -> Result<Exit, SinkProcessError> {
         Err(KafkaError::Unavailable(_) | KafkaError::Gone { .. }) => None,
     };
     let connect = Box::new(move || first.take().map_or_else(&mut connect, Ok));
-    let feed = KafkaFeed::new(connect, kafka.topic.clone(), None).ahead();
+    let feed = KafkaFeed::new(connect, wiring::topics(kafka), None).ahead();
     let pace = wiring::pace(&settings.writing);
     let options = sink::Options { ledger, pace, owner: sink::owner(), claims_at_once: false };
     let sink =
@@ -86,7 +86,9 @@ pub fn run(settings: &SinkSettings) -> Result<Exit, SinkProcessError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(SinkProcessError::System)?;
     let figures_at = admin.as_ref().map_or("none".to_owned(), |admin| format!("http://{}/metrics", admin.address()));
-    tracing::info!("sink: topic {} of {} to {}; figures {figures_at}", kafka.topic, kafka.brokers, world.ledger);
+    let returns = kafka.cancel_topic.as_ref().map_or(String::new(), |topic| format!(" and {topic}"));
+    let (topic, brokers) = (&kafka.topic, &kafka.brokers);
+    tracing::info!("sink: topic {topic}{returns} of {brokers} to {}; figures {figures_at}", world.ledger);
     figures.ready.store(true, Ordering::Release);
     runtime.block_on(serve::asked_to_stop());
     figures.ready.store(false, Ordering::Release);

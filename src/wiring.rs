@@ -5,7 +5,7 @@
 use crate::kafka::KafkaSettings;
 use crate::ledger::{LedgerAt, LedgerSettings, MysqlAt, Password, Tls, UserColumn};
 use crate::settings::{Kafka, Ledger, LedgerUsers, LedgerWriting, MysqlTls, MysqlUrl};
-use crate::sink::{Connect, Pace};
+use crate::sink::{Connect, Pace, Topics};
 
 /// The ledger for who writes to it; `None` where there is to be none.
 pub fn ledger(at: &Ledger, users: LedgerUsers, writing: &LedgerWriting) -> Option<LedgerSettings> {
@@ -14,6 +14,7 @@ pub fn ledger(at: &Ledger, users: LedgerUsers, writing: &LedgerWriting) -> Optio
         users: user_column(users),
         create: writing.create,
         also: writing.also.clone(),
+        also_return: writing.also_return.clone(),
         pause_when: writing.pause_when.clone(),
     })
 }
@@ -64,4 +65,9 @@ pub fn kafka(kafka: &Kafka) -> KafkaSettings {
 pub fn connect(at: &Kafka) -> Connect {
     let settings = kafka(at);
     Box::new(move || settings.connect())
+}
+
+/// The topics that a sink reads.
+pub fn topics(kafka: &Kafka) -> Topics {
+    Topics { grants: kafka.topic.clone(), returns: kafka.cancel_topic.clone() }
 }

@@ -33,6 +33,7 @@ const ROOMS: &[Room] = &[
             "check",
             "backup",
             "apply",
+            "seed",
             "catch_up",
             "wiring",
             "rehearse",
@@ -79,6 +80,7 @@ const ROOMS: &[Room] = &[
     room("check", &["settings", "journal", "core", "grant", "limits", "ids", "exit", "sabotage"]),
     room("backup", &["settings", "remote", "ledger", "journal", "core", "limits", "ids", "exit", "sabotage"]),
     room("apply", &["settings", "remote", "exit"]),
+    room("seed", &["settings", "remote", "limits", "exit"]),
     room(
         "catch_up",
         &[

@@ -10,8 +10,9 @@ use super::AuditError;
 use super::findings::{Findings, Kind, Place};
 use super::page::{Entry, Page, SEQ_MAX};
 use super::progress::Progress;
+use super::returned::{Gone, Mark};
 use crate::core::{Event, parse_integer};
-use crate::grant::{Grant, GrantUser};
+use crate::grant::{Grant, GrantUser, Return};
 use crate::ids::{CampaignId, LogId, Lsn, Seat, User};
 use crate::journal::ReadOnly;
 use crate::wire::kafka::{Key, partition_of};
@@ -61,6 +62,8 @@ pub enum Judged {
     Wrong,
     /// It is none of ours.
     Orphan,
+    /// It may be one of ours: the journal no longer tells of what was then and is not now.
+    Untold,
     /// Its campaign was not asked for.
     Ignored,
 }
@@ -171,7 +174,7 @@ impl Book {
         }
         let place = if seen == Seen::Ledger { Place::Ledger } else { Place::Kafka };
         let user = fold(self.hash_keys, &grant.user);
-        let last = self.last();
+        let (last, kept_from) = (self.last(), self.journal.kept_from());
         let Some(index) = self.by_name.get(&*grant.campaign) else {
             self.findings.add(&grant.campaign, place, Kind::Orphan, || format!("{}: no such campaign", words(grant)));
             return Ok(Judged::Orphan);
@@ -194,6 +197,29 @@ impl Book {
             });
             return Ok(Judged::Wrong);
         }
+        if let Some(gone) = page.returned.granted_at(grant.seq) {
+            let mark = match seen {
+                Seen::Topic => Mark::GrantInTopic,
+                Seen::Early => Mark::GrantEarly,
+                Seen::Ledger => Mark::GrantRow,
+            };
+            if (gone.seat, gone.grant.user, gone.nth) == (grant.seat, user, grant.nth) {
+                return Ok(if gone.set(mark) { Judged::Right } else { Judged::Again });
+            }
+            let seat = gone.seat;
+            findings.add(&grant.campaign, place, Kind::Wrong, || {
+                format!(
+                    "{}: the journal has another one at seq {} (seat {seat}), which came back",
+                    words(grant),
+                    grant.seq
+                )
+            });
+            return Ok(Judged::Wrong);
+        }
+        let is_later = there.is_none_or(|entry| entry.seq() > grant.seq);
+        if grant.seq < kept_from && is_later && (place == Place::Kafka || page.dropped) {
+            return Ok(Judged::Untold);
+        }
         if let Some(seat) = page.seat_of(grant.seq) {
             let kind = if mark(page, seen, seat) { Kind::Wrong } else { Kind::Twice };
             findings
@@ -215,6 +241,54 @@ impl Book {
             false => words(grant),
         });
         Ok(Judged::Orphan)
+    }
+}
+
+impl Book {
+    /// Holds a return of our journal that was seen outside against the journal.
+    pub fn judge_return(&mut self, seen: Seen, back: &Return, progress: &mut Progress) -> Result<Judged, AuditError> {
+        if !self.wants(&back.campaign) {
+            return Ok(Judged::Ignored);
+        }
+        if back.seq > self.last() {
+            self.catch_up(progress)?;
+        }
+        let place = if seen == Seen::Ledger { Place::Ledger } else { Place::Kafka };
+        let (user, last, kept_from) = (fold(self.hash_keys, &back.user), self.last(), self.journal.kept_from());
+        let orphan = |findings: &mut Findings, why: &str| {
+            findings.add(&back.campaign, place, Kind::Orphan, || format!("{back}{why}"));
+            Ok(Judged::Orphan)
+        };
+        let Some(index) = self.by_name.get(&*back.campaign) else {
+            return orphan(&mut self.findings, ": no such campaign");
+        };
+        let (page, findings) = (&mut self.pages[*index], &mut self.findings);
+        if page.shadow {
+            findings.add(&back.campaign, place, Kind::Shadow, || back.to_string());
+            return Ok(Judged::Orphan);
+        }
+        let Some(gone) = page.returned.returned_at(back.seq) else {
+            if back.seq < kept_from {
+                return Ok(Judged::Untold);
+            }
+            let beyond = format!(": beyond the journal's end at {last}");
+            return orphan(findings, if back.seq > last { &beyond } else { "" });
+        };
+        let mark = match seen {
+            Seen::Topic => Mark::InTopic,
+            Seen::Early => Mark::Early,
+            Seen::Ledger => Mark::Row,
+        };
+        if (gone.seat, gone.grant.user, gone.nth, gone.grant.seq()) == (back.seat, user, back.nth, back.grant) {
+            return Ok(if gone.set(mark) { Judged::Right } else { Judged::Again });
+        }
+        let there = *gone;
+        findings.add(&back.campaign, place, Kind::Wrong, || {
+            let Gone { seat, nth, grant, .. } = there;
+            let user = page.user_words(grant);
+            format!("{back}: the journal has seat {seat} {user} nth {nth} there, whose grant's seq is {}", grant.seq())
+        });
+        Ok(Judged::Wrong)
     }
 }
 
@@ -291,11 +365,18 @@ impl Turn<'_> {
                 self.granted(*campaign, *seat, (*user, *nth), lsn);
             }
             Event::Imported { campaign, seat, user, nth, seq, .. } => {
-                *self.imports_upto = lsn;
-                self.granted(*campaign, *seat, (*user, *nth), *seq);
+                if seq.is_some() {
+                    *self.imports_upto = lsn;
+                }
+                self.granted(*campaign, *seat, (*user, *nth), seq.unwrap_or(lsn));
+            }
+            Event::Returned { campaign, seat, user, nth, grant, seq, .. } => {
+                if seq.is_some() {
+                    *self.imports_upto = lsn;
+                }
+                self.returned(*campaign, *seat, (*user, *nth), *grant, seq.unwrap_or(lsn));
             }
             Event::Held { .. }
-            | Event::Returned { .. }
             | Event::HoldEnded { .. }
             | Event::Skipped { .. }
             | Event::KeySet { .. }
@@ -306,6 +387,27 @@ impl Turn<'_> {
             | Event::KeyRenamed { .. }
             | Event::Flushed { .. } => {}
         }
+    }
+
+    fn returned(&mut self, id: CampaignId, seat: Seat, (user, nth): (User<'_>, u16), grant: Lsn, seq: Lsn) {
+        let Some(known) = self.by_id.get(id.index()) else {
+            self.trouble.get_or_insert(AuditError::NoSuchCampaign { seq, id: id.0 });
+            return;
+        };
+        let Some(index) = *known else { return };
+        if seq.get() > SEQ_MAX {
+            self.trouble.get_or_insert(AuditError::TooFar(seq));
+            return;
+        }
+        let page = &mut self.pages[index];
+        if page.shadow {
+            // Which seats somebody has is not kept of a rehearsal.
+            page.taken = page.taken.saturating_sub(1);
+            page.events = page.events.saturating_sub(1);
+            return;
+        }
+        let entry = entry(self.layout, self.hash_keys, page, user, grant);
+        page.take_back(Gone::new(entry, seat.get(), nth, seq));
     }
 
     fn granted(&mut self, id: CampaignId, seat: Seat, (user, nth): (User<'_>, u16), seq: Lsn) {
@@ -329,16 +431,22 @@ impl Turn<'_> {
             page.taken += 1;
             return;
         }
-        let partition = match self.layout.key {
-            Key::Campaign => page.partition,
-            Key::User | Key::None => self.layout.partition(&page.name, user, seq),
-        };
-        let folded = match user {
-            User::Int(number) => number.cast_unsigned(),
-            User::Any(bytes) => fold_bytes(self.hash_keys, bytes),
-        };
-        if !page.give(seat.get(), Entry::new(seq, partition, folded), nth) {
+        let entry = entry(self.layout, self.hash_keys, page, user, seq);
+        if !page.give(seat.get(), entry, nth) {
             self.findings.add(&page.name, Place::Journal, Kind::Broken, || broken("granted a second time"));
         }
     }
+}
+
+/// A grant at `seq` as a page holds it.
+fn entry(layout: Layout, hash_keys: (u64, u64), page: &Page, user: User<'_>, seq: Lsn) -> Entry {
+    let partition = match layout.key {
+        Key::Campaign => page.partition,
+        Key::User | Key::None => layout.partition(&page.name, user, seq),
+    };
+    let folded = match user {
+        User::Int(number) => number.cast_unsigned(),
+        User::Any(bytes) => fold_bytes(hash_keys, bytes),
+    };
+    Entry::new(seq, partition, folded)
 }

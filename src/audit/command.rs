@@ -45,5 +45,10 @@ fn topic(kafka: &Kafka) -> TopicAt {
         KafkaKey::User => Key::User,
         KafkaKey::None => Key::None,
     };
-    TopicAt { cluster: wiring::kafka(kafka).connect(), name: kafka.topic.clone(), key }
+    TopicAt {
+        cluster: wiring::kafka(kafka).connect(),
+        name: kafka.topic.clone(),
+        cancel: kafka.cancel_topic.clone(),
+        key,
+    }
 }

@@ -19,6 +19,7 @@ mod findings;
 mod page;
 mod progress;
 mod report;
+mod returned;
 mod rows;
 mod sweep;
 #[cfg(test)]
@@ -38,7 +39,7 @@ use crate::exit::Exit;
 use crate::ids::Lsn;
 use crate::journal::{self, Disk, JournalError};
 use crate::kafka::{Cluster, KafkaError};
-use crate::ledger::{LedgerSettings, kafka_source};
+use crate::ledger::LedgerSettings;
 use crate::wire::kafka::Key;
 use book::{Book, Layout};
 use rows::Rows;
@@ -63,8 +64,10 @@ pub struct Sources {
 pub struct TopicAt {
     /// The cluster, or why there is no talking to it.
     pub cluster: Result<Box<dyn Cluster>, KafkaError>,
-    /// The topic's name.
+    /// The topic of the grants.
     pub name: String,
+    /// The topic of the returns, if there is one.
+    pub cancel: Option<String>,
     /// By what grants are spread over it.
     pub key: Key,
 }
@@ -175,8 +178,7 @@ pub fn run(sources: Sources, progress: &mut Progress) -> Result<Report, AuditErr
         sweep.covers = rows::covers(&rows.positions, book.log(), book.imports_upto);
     }
     if let Some(topic) = &topic {
-        sweep.source = kafka_source(&topic.cluster_id, &topic.name);
-        sweep.highs = topic.bounds.iter().map(|bounds| bounds.high).collect();
+        sweep.ends = topic.ends();
     }
     sweep.finish(&mut book, &mut report);
     progress.end();
@@ -205,11 +207,11 @@ fn open_ledger(settings: Option<&LedgerSettings>, report: &mut Report) -> Option
 }
 
 fn open_topic(at: Option<TopicAt>, report: &mut Report) -> Option<Topic> {
-    let Some(TopicAt { cluster, name, .. }) = at else {
+    let Some(TopicAt { cluster, name, cancel, .. }) = at else {
         report.not_asked(Checked::Kafka, "--kafka-brokers is not set");
         return None;
     };
-    match cluster.and_then(|cluster| Topic::begin(cluster, &name)) {
+    match cluster.and_then(|cluster| Topic::begin(cluster, &name, cancel)) {
         Ok(Some(topic)) => Some(topic),
         Ok(None) => {
             report.unreachable(Checked::Kafka, format!("kafka: there is no topic {name}"));

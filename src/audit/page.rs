@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::returned::{Gone, Mark, Returned};
 use crate::core::{Terms, Users};
 use crate::ids::Lsn;
 
@@ -63,6 +64,16 @@ impl Bits {
         true
     }
 
+    /// Takes `index` out; whether it was set.
+    pub fn take(&mut self, index: usize) -> bool {
+        let was = self.has(index);
+        if was {
+            self.words[index / 64] &= !(1 << (index % 64));
+            self.count -= 1;
+        }
+        was
+    }
+
     /// How many are set.
     pub fn count(&self) -> u64 {
         self.count
@@ -88,6 +99,10 @@ pub struct Page {
     pub partition: u16,
     /// Grants that the journal tells of.
     pub events: u64,
+    /// How many of those came back.
+    pub returns: u64,
+    /// Those, and further ones whose grant the journal no longer tells of.
+    pub returned: Returned,
     /// Who has each seat; the first is seat 1.
     pub seats: Vec<Entry>,
     /// Seats that somebody has.
@@ -116,6 +131,8 @@ impl Page {
             dropped: false,
             partition,
             events: 0,
+            returns: 0,
+            returned: Returned::default(),
             seats: Vec::new(),
             taken: 0,
             nths: BTreeMap::new(),
@@ -153,6 +170,27 @@ impl Page {
             }
         }
         free
+    }
+
+    /// A grant came back. What was seen of it already goes with it.
+    pub fn take_back(&mut self, mut gone: Gone) {
+        if self.entry(gone.seat).is_some_and(|entry| entry.seq() == gone.grant.seq()) {
+            let index = gone.seat as usize - 1;
+            self.seats[index] = Entry::default();
+            self.nths.remove(&gone.seat);
+            (self.taken, self.ascending) = (self.taken - 1, false);
+            self.returns += 1;
+            for (bits, mark) in [
+                (&mut self.in_topic, Mark::GrantInTopic),
+                (&mut self.early, Mark::GrantEarly),
+                (&mut self.in_ledger, Mark::GrantRow),
+            ] {
+                if bits.take(index) {
+                    gone.set(mark);
+                }
+            }
+        }
+        self.returned.add(gone);
     }
 
     /// The seat that was granted at `seq`; `None` also where seats were not given in order.

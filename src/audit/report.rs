@@ -42,12 +42,18 @@ pub struct CampaignRow {
     pub dropped: bool,
     /// Seats that somebody has.
     pub counter: u64,
-    /// Grants in the journal.
+    /// Grants in the journal that did not come back.
     pub journal: u64,
     /// Of those, in the topic; `None`: not checked.
     pub kafka: Option<u64>,
     /// Of those, in the ledger; `None`: not checked.
     pub ledger: Option<u64>,
+    /// Grants that came back.
+    pub returned: u64,
+    /// Of those, returns in the topic of returns; `None`: not checked.
+    pub kafka_returned: Option<u64>,
+    /// Of those, returns in the ledger; `None`: not checked.
+    pub ledger_returned: Option<u64>,
     /// Not yet in the topic.
     pub kafka_pending: u64,
     /// Not yet in the ledger.
@@ -181,7 +187,8 @@ impl Report {
                     "campaign": row.campaign, "in_journal": !row.unknown, "limit": row.limit, "shadow": row.shadow,
                     "dropped": row.dropped, "counter": row.counter, "journal": row.journal, "kafka": row.kafka,
                     "ledger": row.ledger, "kafka_pending": row.kafka_pending, "ledger_pending": row.ledger_pending,
-                    "pending": row.pending, "no_longer_kept": row.unkept, "missing": row.missing, "extra": row.extra,
+                    "returned": row.returned, "kafka_returned": row.kafka_returned,
+                    "ledger_returned": row.ledger_returned, "pending": row.pending, "no_longer_kept": row.unkept, "missing": row.missing, "extra": row.extra,
                     "agrees": row.agrees,
                 })
             })

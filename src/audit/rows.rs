@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::AuditError;
-use super::book::{Book, Layout, Seen};
+use super::book::{Book, Judged, Layout, Seen};
 use super::findings::{Kind, Place};
 use super::page::{Entry, Page};
 use super::progress::Progress;
-use crate::grant;
+use crate::grant::Kind as EntryKind;
 use crate::ids::{LogId, Lsn};
-use crate::ledger::{DeadLetter, LedgerError, LedgerReader, Position, journal_source};
+use crate::ledger::{DeadLetter, LedgerError, LedgerReader, Position, ReturnRow, journal_source, kind_of_source};
 use crate::wire::kafka::{Key, Parsed, parse, partition_of};
 
 /// Rows of one question to the database.
@@ -28,10 +28,12 @@ pub struct Rows {
 /// What a ledger holds beside what differs.
 #[derive(Debug, Default)]
 pub struct RowFacts {
-    /// Rows of our journal.
+    /// Rows of our journal, of grants and of returns.
     pub rows: u64,
     /// Rows of other journals, under campaigns that ours does not have.
     pub others: u64,
+    /// What the journal no longer tells of.
+    pub untold: u64,
     /// Dead letters of all sources.
     pub letters: u64,
     /// Why grants of ours became dead letters, by their position.
@@ -59,7 +61,7 @@ impl Rows {
         loop {
             let from = after.as_ref().map(|(campaign, seat)| (campaign.as_str(), *seat));
             let rows = self.reader.grants(from, PAGE_ROWS).map_err(ReadError::Ledger)?;
-            let Some(last) = rows.last() else { return Ok(facts) };
+            let Some(last) = rows.last() else { break };
             let over = only.is_some_and(|only| *last.campaign != *only);
             after = Some((last.campaign.to_string(), last.seat));
             for row in &rows {
@@ -68,7 +70,8 @@ impl Rows {
                 }
                 if row.log == book.log() {
                     facts.rows += 1;
-                    book.judge(Seen::Ledger, row, progress).map_err(ReadError::Audit)?;
+                    let judged = book.judge(Seen::Ledger, row, progress).map_err(ReadError::Audit)?;
+                    facts.untold += u64::from(judged == Judged::Untold);
                 } else if book.page(&row.campaign).is_some_and(|page| !page.shadow) {
                     let words = || format!("seat {} user {} (log {}, seq {})", row.seat, row.user, row.log, row.seq);
                     book.findings.add(&row.campaign, Place::Ledger, Kind::OtherJournal, words);
@@ -78,7 +81,34 @@ impl Rows {
             }
             progress.at(facts.rows, total.max(facts.rows));
             if over {
-                return Ok(facts);
+                break;
+            }
+        }
+        self.returns(book, &mut facts, progress)?;
+        Ok(facts)
+    }
+
+    /// Reads all returns: they lie in the order of the journal, those of all campaigns.
+    fn returns(&mut self, book: &mut Book, facts: &mut RowFacts, progress: &mut Progress) -> Result<(), ReadError> {
+        let mut after = None;
+        loop {
+            let rows = self.reader.returns(after, PAGE_ROWS).map_err(ReadError::Ledger)?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            after = Some((last.back.log, last.back.seq));
+            for ReturnRow { back, .. } in &rows {
+                if !book.wants(&back.campaign) {
+                    continue;
+                }
+                if back.log == book.log() {
+                    facts.rows += 1;
+                    let judged = book.judge_return(Seen::Ledger, back, progress).map_err(ReadError::Audit)?;
+                    facts.untold += u64::from(judged == Judged::Untold);
+                } else if book.page(&back.campaign).is_some_and(|page| !page.shadow) {
+                    let words = || format!("{back} (log {})", back.log);
+                    book.findings.add(&back.campaign, Place::Ledger, Kind::OtherJournal, words);
+                } else {
+                    facts.others += 1;
+                }
             }
         }
     }
@@ -111,10 +141,10 @@ pub enum ReadError {
     Audit(AuditError),
 }
 
-/// The grant that a dead letter claims to be.
+/// The grant or return that a dead letter claims to be.
 fn meant(letter: &DeadLetter) -> Option<(LogId, Lsn)> {
     match parse(
-        grant::Kind::Grant,
+        kind_of_source(&letter.source),
         letter.key.as_deref(),
         letter.value.as_deref(),
         Some(letter.at),
@@ -129,7 +159,7 @@ fn meant(letter: &DeadLetter) -> Option<(LogId, Lsn)> {
 /// How far one source of our journal is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cover {
-    /// `journal:LOG` or `kafka:CLUSTER:TOPIC`.
+    /// `journal:LOG`, `kafka:CLUSTER:TOPIC` or `kafka-returns:CLUSTER:TOPIC`.
     pub source: String,
     /// By partition: what is at or below this is stored.
     pub upto: Vec<Lsn>,
@@ -145,7 +175,7 @@ pub fn covers(positions: &[Position], log: LogId, imports_upto: Lsn) -> Vec<Cove
     for position in positions {
         let (source, own) = match position.source.rsplit_once(':') {
             _ if position.source == journal_source(log) => (position.source.as_str(), true),
-            Some((topic, suffix)) if topic.starts_with("kafka:") && suffix.parse::<LogId>().is_ok() => {
+            Some((topic, suffix)) if topic.starts_with("kafka") && suffix.parse::<LogId>().is_ok() => {
                 if suffix != log.to_string() {
                     continue;
                 }
@@ -178,6 +208,11 @@ pub fn covers(positions: &[Position], log: LogId, imports_upto: Lsn) -> Vec<Cove
 }
 
 impl Cover {
+    /// Whether entries of this kind are stored from there: a journal has both.
+    fn tells_of(&self, kind: EntryKind) -> bool {
+        self.source.starts_with("journal:") || kind_of_source(&self.source) == kind
+    }
+
     /// Up to where grants of `page` are stored, where that is the same for all of them.
     fn of_page(&self, page: &Page, layout: Layout) -> Option<Lsn> {
         let partitions = u32::try_from(self.upto.len()).ok()?;
@@ -208,10 +243,11 @@ pub struct Stored<'a> {
 }
 
 impl<'a> Stored<'a> {
-    /// Of `page`, by what `covers` say.
-    pub fn of(covers: &'a [Cover], page: &Page, layout: Layout) -> Stored<'a> {
-        let upto = covers.iter().filter_map(|cover| cover.of_page(page, layout)).max().unwrap_or(Lsn::ZERO);
-        let others = covers.iter().filter(|cover| cover.of_page(page, layout).is_none()).collect();
+    /// The entries of `kind` of `page`, by what `covers` say.
+    pub fn of(covers: &'a [Cover], kind: EntryKind, page: &Page, layout: Layout) -> Stored<'a> {
+        let covers = || covers.iter().filter(move |cover| cover.tells_of(kind));
+        let upto = covers().filter_map(|cover| cover.of_page(page, layout)).max().unwrap_or(Lsn::ZERO);
+        let others = covers().filter(|cover| cover.of_page(page, layout).is_none()).collect();
         Stored { upto, others, layout }
     }
 

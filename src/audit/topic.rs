@@ -6,11 +6,12 @@ use std::ops::ControlFlow;
 
 use super::AuditError;
 use super::book::{Book, Judged, Seen};
-use super::findings::{Kind, Place};
+use super::findings::{Kind as Difference, Place};
 use super::progress::Progress;
-use crate::grant::{self, Entry, Grant};
+use crate::grant::{Entry, Kind};
 use crate::ids::{LogId, Lsn};
 use crate::kafka::{Bounds, Cluster, KafkaError, Record};
+use crate::ledger::{kafka_returns_source, kafka_source};
 use crate::wire::kafka::{Bad, EntryRecord, Parsed, parse};
 
 /// Other journals in the topic that are counted each for itself.
@@ -34,6 +35,8 @@ pub struct Topic {
     pub cluster_id: String,
     /// What each partition held when the audit began.
     pub bounds: Vec<Bounds>,
+    /// The same of the returns: the topic and its partitions. `None` where there is none.
+    pub returns: Option<(String, Vec<Bounds>)>,
 }
 
 /// What was found in one partition of the grants of our journal.
@@ -52,8 +55,8 @@ pub struct Part {
 pub struct TopicFacts {
     /// Records of all kinds.
     pub records: u64,
-    /// Grants of our journal, in their turn.
-    pub grants: u64,
+    /// Grants and returns of our journal, in their turn.
+    pub entries: u64,
     /// The same again: readers skip them.
     pub repeats: u64,
     /// Before their turn: readers wait for them to be sent again.
@@ -68,24 +71,55 @@ pub struct TopicFacts {
     pub others: BTreeMap<LogId, u64>,
     /// Grants of further journals.
     pub further: u64,
-    /// By partition.
+    /// Of the grants, by partition.
     pub parts: Vec<Part>,
+    /// Of the returns, by partition; `None` where there is no topic for them.
+    pub returns: Option<Vec<Part>>,
+    /// What the journal no longer tells of.
+    pub untold: u64,
+}
+
+impl TopicFacts {
+    /// What was found of entries of `kind`, by partition; `None` where they have no topic.
+    pub fn parts_of(&self, kind: Kind) -> Option<&[Part]> {
+        match kind {
+            Kind::Grant => Some(&self.parts),
+            Kind::Return => self.returns.as_deref(),
+        }
+    }
 }
 
 impl Topic {
     /// Asks where the topic begins and ends. `None`: there is no such topic.
-    pub fn begin(mut cluster: Box<dyn Cluster>, name: &str) -> Result<Option<Topic>, KafkaError> {
+    pub fn begin(
+        mut cluster: Box<dyn Cluster>,
+        name: &str,
+        cancel: Option<String>,
+    ) -> Result<Option<Topic>, KafkaError> {
         let cluster_id = cluster.id()?;
-        let Some(partitions) = cluster.partitions(name)? else { return Ok(None) };
-        let bounds = (0..partitions).map(|partition| cluster.bounds(name, partition)).collect::<Result<_, _>>()?;
-        Ok(Some(Topic { cluster, name: name.to_owned(), cluster_id, bounds }))
+        let mut bounds_of = |name: &str| -> Result<Option<Vec<Bounds>>, KafkaError> {
+            let Some(partitions) = cluster.partitions(name)? else { return Ok(None) };
+            (0..partitions).map(|partition| cluster.bounds(name, partition)).collect::<Result<_, _>>().map(Some)
+        };
+        let Some(bounds) = bounds_of(name)? else { return Ok(None) };
+        let returns = match cancel {
+            Some(cancel) => bounds_of(&cancel)?.map(|bounds| (cancel, bounds)),
+            None => None,
+        };
+        Ok(Some(Topic { cluster, name: name.to_owned(), cluster_id, bounds, returns }))
     }
 
     /// Reads all of it. What it finds wrong goes to the findings of `book`.
     pub fn read(&mut self, book: &mut Book, progress: &mut Progress) -> Result<TopicFacts, ReadError> {
         let mut facts = TopicFacts::default();
-        let total = self.bounds.iter().map(|bounds| bounds.high - bounds.low).sum();
-        for partition in 0..self.bounds.len() {
+        let topics = [(Kind::Grant, &self.name, &self.bounds)].into_iter();
+        let topics = topics.chain(self.returns.iter().map(|(name, bounds)| (Kind::Return, name, bounds)));
+        let lines = topics
+            .flat_map(|(kind, name, bounds)| (0..).zip(bounds).map(move |(part, bounds)| (kind, name, part, *bounds)));
+        let lines: Vec<(Kind, &String, u32, Bounds)> = lines.collect();
+        let total = lines.iter().map(|(.., bounds)| bounds.high - bounds.low).sum();
+        facts.returns = self.returns.as_ref().map(|_| Vec::new());
+        for (kind, name, partition, bounds) in lines {
             let mut line = Line {
                 book: &mut *book,
                 progress: &mut *progress,
@@ -93,15 +127,28 @@ impl Topic {
                 total,
                 last: HashMap::new(),
                 part: Part::default(),
-                next: self.bounds[partition].low,
-                cut: self.bounds[partition].low > 0,
+                kind,
+                next: bounds.low,
+                cut: bounds.low > 0,
                 trouble: None,
             };
-            line.read(self.cluster.as_mut(), &self.name, partition as u32, self.bounds[partition])?;
+            line.read(self.cluster.as_mut(), name, partition, bounds)?;
             let part = line.part;
-            facts.parts.push(part);
+            match (kind, &mut facts.returns) {
+                (Kind::Return, Some(returns)) => returns.push(part),
+                (Kind::Return, None) | (Kind::Grant, _) => facts.parts.push(part),
+            }
         }
         Ok(facts)
+    }
+
+    /// Each topic as a source of the ledger, and where its partitions end.
+    pub fn ends(&self) -> Vec<(String, Vec<u64>)> {
+        let highs = |bounds: &[Bounds]| bounds.iter().map(|bounds| bounds.high).collect();
+        let grants = (kafka_source(&self.cluster_id, &self.name), highs(&self.bounds));
+        let returns =
+            self.returns.iter().map(|(name, bounds)| (kafka_returns_source(&self.cluster_id, name), highs(bounds)));
+        std::iter::once(grants).chain(returns).collect()
     }
 }
 
@@ -122,6 +169,8 @@ struct Line<'a> {
     /// The last grant of each journal in its turn. Of ours alone more than that is asked.
     last: HashMap<LogId, Lsn>,
     part: Part,
+    /// What its records are.
+    kind: Kind,
     /// The next offset to read.
     next: u64,
     /// Records before those that are read are gone.
@@ -167,7 +216,7 @@ impl Line<'_> {
         if self.facts.records.is_multiple_of(SHOWN_EVERY) {
             self.progress.at(self.facts.records, self.total);
         }
-        match parse(grant::Kind::Grant, record.key.as_deref(), record.value.as_deref(), record.at, &record.headers) {
+        match parse(self.kind, record.key.as_deref(), record.value.as_deref(), record.at, &record.headers) {
             Parsed::Foreign => self.facts.foreign += 1,
             Parsed::Bad(bad) => self.bad(record, &bad),
             Parsed::Entry(found) if found.entry.log() != self.book.log() => {
@@ -205,38 +254,38 @@ impl Line<'_> {
     }
 
     fn ours(&mut self, record: &Record, found: &EntryRecord) -> Result<(), AuditError> {
-        let EntryRecord { entry: Entry::Grant { grant, .. }, prev } = found else {
-            unreachable!("what is read as a grant is none other");
-        };
-        let last = self.last_of(grant.log, *prev);
+        let EntryRecord { entry, prev } = found;
+        let (log, seq) = (entry.log(), entry.seq());
+        let last = self.last_of(log, *prev);
         if *prev > last {
             self.facts.early += 1;
-            if self.judge(Seen::Early, grant)? != Judged::Orphan {
-                self.part.seen_upto = self.part.seen_upto.max(grant.seq);
+            if self.judge(Seen::Early, entry)? != Judged::Orphan {
+                self.part.seen_upto = self.part.seen_upto.max(seq);
             }
             return Ok(());
         }
-        let judged = self.judge(Seen::Topic, grant)?;
+        let judged = self.judge(Seen::Topic, entry)?;
         match judged {
             Judged::Orphan => return Ok(()),
             Judged::Again => self.facts.repeats += 1,
-            Judged::Right | Judged::Wrong | Judged::Ignored => self.facts.grants += 1,
+            Judged::Untold => self.facts.untold += 1,
+            Judged::Right | Judged::Wrong | Judged::Ignored => self.facts.entries += 1,
         }
-        let words = || format!("seat {} (seq {}) at {}", grant.seat, grant.seq, place(record));
-        if grant.seq <= last {
+        let words = || format!("seat {} (seq {seq}) at {}", entry.seat(), place(record));
+        if seq <= last {
             // What retention took before the sink had it is sent again, behind what came later.
-            if judged == Judged::Right && grant.seq > self.part.unkept_upto {
+            if judged == Judged::Right && seq > self.part.unkept_upto {
                 let add = || format!("{} comes after seq {last}", words());
-                self.book.findings.add(&grant.campaign, Place::Kafka, Kind::Order, add);
+                self.book.findings.add(entry.campaign(), Place::Kafka, Difference::Order, add);
             }
             return Ok(());
         }
         if *prev < last {
             let add = || format!("{} names seq {prev} as the one before it, which is {last}", words());
-            self.book.findings.add(&grant.campaign, Place::Kafka, Kind::Chain, add);
+            self.book.findings.add(entry.campaign(), Place::Kafka, Difference::Chain, add);
         }
-        self.last.insert(grant.log, grant.seq);
-        self.part.seen_upto = self.part.seen_upto.max(grant.seq);
+        self.last.insert(log, seq);
+        self.part.seen_upto = self.part.seen_upto.max(seq);
         Ok(())
     }
 
@@ -253,8 +302,11 @@ impl Line<'_> {
         last
     }
 
-    fn judge(&mut self, seen: Seen, grant: &Grant) -> Result<Judged, AuditError> {
-        self.book.judge(seen, grant, self.progress)
+    fn judge(&mut self, seen: Seen, entry: &Entry) -> Result<Judged, AuditError> {
+        match entry {
+            Entry::Grant { grant, .. } => self.book.judge(seen, grant, self.progress),
+            Entry::Return(back) => self.book.judge_return(seen, back, self.progress),
+        }
     }
 }
 

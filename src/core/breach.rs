@@ -40,10 +40,9 @@ impl Core {
                 let row = Row { user: *user, nth: *nth, request, at: *at, lsn, until: Some(*until) };
                 self.breach_of_seat(*campaign, *seat, row).or_else(|| self.breach_of_order(*campaign, *seat))
             }
-            Event::Imported { campaign, seat, user, nth, at, seq, after: _ } => {
+            Event::Imported { campaign, seat, user, nth, at, seq: _, after: _ } => {
                 let row = Row { user: *user, nth: *nth, request: b"", at: *at, lsn, until: None };
-                let no_seq = (*seq == Lsn::ZERO).then_some("a grant has a position");
-                no_seq.or_else(|| self.breach_of_seat(*campaign, *seat, row))
+                self.breach_of_seat(*campaign, *seat, row)
             }
             Event::Returned { campaign, seat, user, nth, at: _, grant, seq: _ } => {
                 self.breach_of_absence(*campaign).or_else(|| {

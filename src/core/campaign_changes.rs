@@ -20,8 +20,13 @@ impl Core {
             }
             Event::Imported { campaign, seat, user, nth, at, seq, after: _ } => {
                 let row = Row { user: *user, nth: *nth, request: b"", at: *at, lsn, until: None };
+                let seeds = self.campaigns.live_mut(*campaign).roster.seeds();
                 self.give(*campaign, *seat, &row, true);
-                self.campaigns.live_mut(*campaign).roster.know_as(*seat, *seq);
+                let roster = &mut self.campaigns.live_mut(*campaign).roster;
+                match seq {
+                    Some(seq) => roster.know_as(*seat, *seq),
+                    None => roster.set_seeds(if seeds + 1 == roster.out() { seeds + 1 } else { 0 }),
+                }
             }
             Event::Returned { campaign, seat, user, nth, at, grant, seq } => {
                 self.take_back(lsn, *campaign, *seat, (*user, *nth, *grant), *at, seq.unwrap_or(lsn));

@@ -216,7 +216,8 @@ impl Core {
         };
         let seats = campaign.roster.standing(self.scatter, user).seats();
         // That a seat is not there any more is told, too.
-        let mut depends = if seats.is_empty() || campaign.terms.hold > 0 { campaign.lsn } else { Lsn::ZERO };
+        let was_more = campaign.terms.hold > 0 || campaign.roster.last_return() > Lsn::ZERO;
+        let mut depends = if seats.is_empty() || was_more { campaign.lsn } else { Lsn::ZERO };
         let row = |seat: Seat| {
             let Row { at, lsn, until, .. } = campaign.roster.row(seat);
             depends = depends.max(lsn);
@@ -335,7 +336,7 @@ fn which_seat<'s, 'a>(name: &[u8], seats: usize, campaign: &Campaign) -> Decisio
     refuse(Refusal::ErrText(text), campaign.lsn)
 }
 
-fn user_of(users: Users, text: &[u8]) -> Result<User<'_>, Refusal> {
+pub(super) fn user_of(users: Users, text: &[u8]) -> Result<User<'_>, Refusal> {
     match users {
         Users::Int => parse_integer(text).map(User::Int).ok_or(Refusal::Err("user is not an integer or out of range")),
         Users::Any if (1..=limits::USER_BYTES_MAX).contains(&text.len()) => Ok(User::Any(text)),

@@ -111,6 +111,10 @@ impl Core {
                     format!("{missing} of {granted} grants of campaign '{name}' are not yet {done}; wait, or FORCE");
                 return refuse(Refusal::Conflict(text), campaign.lsn);
             }
+            if campaign.roster.last_return() > mark {
+                let text = format!("the last return of campaign '{}' is not yet {done}; wait, or FORCE", shown(name));
+                return refuse(Refusal::Conflict(text), campaign.lsn);
+            }
         }
         record(Event::CampaignDropped { id, at: view.now }, Reply::Ok)
     }

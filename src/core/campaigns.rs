@@ -174,6 +174,9 @@ impl Campaigns {
                     if last_return > Lsn::ZERO {
                         show(Piece::Returns { first_grant: first_at, last_grant: last_at, last_lsn, last_return })?;
                     }
+                    if roster.seeds() > 0 {
+                        show(Piece::Seeds(roster.seeds()))?;
+                    }
                     let mut next = 1;
                     for (seat, Row { user, nth, request, at, lsn, until }) in roster.rows_from(Seat::new(1)) {
                         if seat.get() > next {
@@ -249,6 +252,14 @@ impl Campaigns {
         }
     }
 
+    /// So many seats of the last campaign, which has none yet, are another system's grants.
+    pub(super) fn seeds_of_last(&mut self, seeds: u32) -> Result<(), Contradiction> {
+        match self.last_roster()?.restore_seeds(seeds) {
+            true => Ok(()),
+            false => Err(Contradiction("what was brought in is told before the seats")),
+        }
+    }
+
     /// The next seat of the last campaign is a grant that the world knows as `seq`.
     pub(super) fn know_next_as(&mut self, seq: Lsn) -> Result<(), Contradiction> {
         self.last_roster()?.know_next_as(seq);
@@ -258,7 +269,10 @@ impl Campaigns {
     /// Gives the next seat of the last campaign; see [`Roster::fill`].
     pub(super) fn fill_last(&mut self, row: &Row<'_>) -> Result<(), Contradiction> {
         let roster = self.last_roster()?;
+        let told = |grants: Grants| (grants.last_return > Lsn::ZERO).then_some(Grants { count: 0, ..grants });
+        let before = told(roster.grants());
         match roster.fill_next(row) {
+            true if told(roster.grants()) != before => Err(Contradiction("what came back counts for first and last")),
             true if row.until.is_some() && roster.misses_imported() => Err(Contradiction(KNOWN_SEAT)),
             true => Ok(()),
             false => Err(Contradiction("a user is of the kind that his campaign takes")),
@@ -304,6 +318,9 @@ impl Campaigns {
         }
         if campaign.roster.misses_imported() {
             return Err(Contradiction(KNOWN_SEAT));
+        }
+        if campaign.roster.misses_seeds() {
+            return Err(Contradiction("what was brought in is all there is"));
         }
         if let Some(deadline) = campaign.roster.holds().first_deadline() {
             self.first_hold_moved(CampaignId(self.slots.len() as u32 - 1), None, Some(deadline));
@@ -467,6 +484,12 @@ impl Core {
     pub fn is_held(&self, id: CampaignId, seat: Seat) -> Option<bool> {
         let roster = &self.campaigns.get(id).roster;
         roster.is_out(seat).then(|| roster.row(seat).until.is_some())
+    }
+
+    /// The position by which the world knows the last return of a campaign that can be claimed from; `Lsn::ZERO` where nothing
+    /// came back.
+    pub fn last_return(&self, id: CampaignId) -> Lsn {
+        self.campaigns.get(id).roster.last_return()
     }
 
     /// Who has a seat of a campaign that can be claimed from; somebody has it.

@@ -17,6 +17,8 @@ pub enum Command<'a> {
     Confirm { campaign: &'a [u8], user: &'a [u8], seat: Option<Seat>, flat: bool },
     /// `GATE.CANCEL`; without a seat, the only one that the user has.
     Cancel { campaign: &'a [u8], user: &'a [u8], seat: Option<Seat>, flat: bool },
+    /// `GATE.SEED`: users and seats.
+    Seed { campaign: &'a [u8], seats: Vec<(&'a [u8], Seat)> },
     /// `GATE.STATUS`
     Status { campaign: &'a [u8], user: &'a [u8] },
     /// `GATE.INFO`

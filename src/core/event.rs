@@ -120,7 +120,8 @@ pub enum Event<'a> {
         /// Its time was over; otherwise somebody asked for it.
         expired: bool,
     },
-    /// A seat that this journal had granted before it was lost or set back: read again from the world around it.
+    /// A seat that was granted elsewhere: by this journal before it was lost or set back, read again from the world around
+    /// it; or by another system, and is brought in.
     Imported {
         /// Of which campaign.
         campaign: CampaignId,
@@ -132,8 +133,8 @@ pub enum Event<'a> {
         nth: u16,
         /// When it was granted.
         at: Millis,
-        /// Its position when it was granted: the world knows it by that.
-        seq: Lsn,
+        /// Its position when this journal had it: the world knows it by that. None of what another system granted.
+        seq: Option<Lsn>,
         /// As of [`Event::Granted`].
         after: Lsn,
     },

@@ -63,6 +63,8 @@ pub enum Piece<'p> {
         /// The position by which the world knows the last return.
         last_return: Lsn,
     },
+    /// So many seats of the last campaign, all of them, were granted by another system.
+    Seeds(u32),
     /// The next so many seats of the last campaign are free: at least one, and one that is not free follows.
     FreeSeats(u32),
     /// The next seat of the last campaign is a grant that the world knows by this position, which is not its own here.
@@ -169,6 +171,7 @@ impl Restoring {
                     last_return: *last_return,
                 })
             }
+            Piece::Seeds(count) => core.campaigns.seeds_of_last(*count),
             Piece::FreeSeats(count) => {
                 self.unindexed = true;
                 core.campaigns.free_last(*count)

@@ -6,6 +6,7 @@
 mod breach;
 mod campaign_changes;
 mod campaign_claims;
+mod campaign_seeds;
 mod campaign_terms;
 mod campaigns;
 mod command;
@@ -114,6 +115,7 @@ impl Core {
             Command::Claim { campaign, user, request, flat } => self.claim(campaign, user, request, flat, view),
             Command::Confirm { campaign, user, seat, flat } => self.confirm(campaign, user, seat, flat, view),
             Command::Cancel { campaign, user, seat, flat } => self.cancel(campaign, user, seat, flat, view),
+            Command::Seed { campaign, seats } => self.seed(campaign, &seats, view),
             Command::Status { campaign, user } => self.status(campaign, user, view),
             Command::CampaignInfo { campaign } => self.campaign_info(campaign, view),
             Command::Campaigns => self.list_campaigns(),

@@ -23,6 +23,8 @@ pub(super) struct Roster {
     grants: Grants,
     /// Seats of an import: the position by which the world knows the grant.
     imported: BTreeMap<u32, Lsn>,
+    /// Grants of another system, as long as there are no others.
+    seeds: u32,
 }
 
 #[derive(Debug)]
@@ -110,6 +112,7 @@ impl Standing<'_> {
     }
 
     /// Which one the next seat would be.
+    #[inline]
     pub(super) fn next_nth(self) -> u16 {
         match self {
             Standing::None => 1,
@@ -145,7 +148,7 @@ impl Roster {
             Users::Any => Seating::Any(Rows::default()),
         };
         let (free, holds, grants) = (FreeSeats::default(), Holds::default(), Grants::default());
-        Roster { seating, free, holds, grants, imported: BTreeMap::new() }
+        Roster { seating, free, holds, grants, imported: BTreeMap::new(), seeds: 0 }
     }
 
     /// What holds at every moment: a seat that is not free is granted or held.
@@ -271,6 +274,33 @@ impl Roster {
         self.imported.insert(seat.get(), seq);
     }
 
+    /// So many grants, all there are, are another system's: to be said behind the last of them.
+    pub(super) fn set_seeds(&mut self, seeds: u32) {
+        self.seeds = seeds;
+    }
+
+    /// Something else is there than was said of what another system had granted.
+    pub(super) fn misses_seeds(&self) -> bool {
+        self.seeds > 0 && !self.has_only_seeds()
+    }
+
+    /// How many grants are another system's; nothing is said once there are others, or some came back.
+    pub(super) fn seeds(&self) -> u32 {
+        if self.has_only_seeds() { self.seeds } else { 0 }
+    }
+
+    /// Whether nothing has happened here but that grants of another system were brought in.
+    pub(super) fn has_only_seeds(&self) -> bool {
+        self.seeds == self.out() && self.grants.last_return == Lsn::ZERO
+    }
+
+    /// So many seats, all that will come, are another system's grants.
+    pub(super) fn restore_seeds(&mut self, seeds: u32) -> bool {
+        let fits = self.is_new() && self.seeds == 0 && self.grants.last_return == Lsn::ZERO && seeds > 0;
+        self.seeds = seeds;
+        fits
+    }
+
     /// The next seat behind the last one is a grant that the world knows as `seq`.
     pub(super) fn know_next_as(&mut self, seq: Lsn) {
         self.imported.insert(self.len().saturating_add(1), seq);
@@ -308,6 +338,7 @@ impl Roster {
                 Seating::Any(rows) => rows.find_nobody(),
             }
         }
+        self.seeds = 0;
         assert!(self.fill(seat, row), "a user is of the kind that his campaign takes");
         if !found {
             return;

@@ -3,17 +3,17 @@
 use std::fmt;
 
 use crate::core::Users;
-use crate::grant::{Entry, Grant, GrantUser, Kind};
-use crate::ledger::{DeadLetter, InPlace, Ledger, LedgerError, LedgerSettings};
-use crate::wire::kafka::{EntryRecord, Parsed, parse};
+use crate::grant::{Entry, GrantUser, Kind};
+use crate::ledger::{DeadLetter, InPlace, Ledger, LedgerError, LedgerSettings, kind_of_source};
+use crate::wire::kafka::{Parsed, parse};
 
 /// What became of a letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Its row is in, the letter is gone.
-    Stored(Grant),
+    Stored(Entry),
     /// Its row was there already; the letter is gone.
-    WasThere(Grant),
+    WasThere(Entry),
     /// The letter is gone.
     Dropped,
     /// Somebody else saw to it meanwhile.
@@ -32,8 +32,8 @@ impl Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Outcome::Stored(grant) => write!(f, "stored: {grant}"),
-            Outcome::WasThere(grant) => write!(f, "was stored already: {grant}"),
+            Outcome::Stored(entry) => write!(f, "stored: {entry}"),
+            Outcome::WasThere(entry) => write!(f, "was stored already: {entry}"),
             Outcome::Dropped => f.write_str("dropped"),
             Outcome::Gone => f.write_str("somebody else saw to it"),
             Outcome::Refused(why) => write!(f, "stays: {why}"),
@@ -55,7 +55,7 @@ impl Store {
         Ok(Store { ledger, settings: settings.clone() })
     }
 
-    /// Stores the letter's row, unless something contradicts.
+    /// Stores what the letter says, unless something contradicts.
     ///
     /// # Errors
     /// Only what concerns the whole ledger.
@@ -63,30 +63,30 @@ impl Store {
         let headers = letter.record_headers();
         // A record's own time is not kept with it, but for the one in a JSON value.
         let at = Some(grant_time(letter).unwrap_or(letter.at));
-        let grant = match parse(Kind::Grant, letter.key.as_deref(), letter.value.as_deref(), at, &headers) {
-            Parsed::Entry(EntryRecord { entry: Entry::Grant { grant, .. }, .. }) => grant,
-            Parsed::Entry(_) => unreachable!("what is read as a grant is none other"),
+        let kind = kind_of(letter);
+        let entry = match parse(kind, letter.key.as_deref(), letter.value.as_deref(), at, &headers) {
+            Parsed::Entry(record) => record.entry,
             Parsed::Bad(bad) => return Ok(Outcome::Refused(bad.reason)),
             Parsed::Foreign => return Ok(Outcome::Refused("it has none of our headers".into())),
         };
-        let kind = match &grant.user {
+        let users = match entry.user() {
             GrantUser::Int(_) => Users::Int,
             GrantUser::Any(_) => Users::Any,
         };
-        if !self.settings.carries(kind) {
-            return Ok(Outcome::Refused(format!("{grant}: the ledger's users are numbers (--ledger-users bigint)")));
+        if !self.settings.carries(users) {
+            return Ok(Outcome::Refused(format!("{entry}: the ledger's users are numbers (--ledger-users bigint)")));
         }
-        let rows = match self.ledger.in_place_of(&grant)? {
+        let entries = match self.ledger.in_place_of(&entry)? {
             InPlace::Same => &[][..],
-            InPlace::Nothing => std::slice::from_ref(&grant),
+            InPlace::Nothing => std::slice::from_ref(&entry),
             InPlace::Other(there) => {
-                return Ok(Outcome::Refused(format!("{grant}: there is {there}, and a row is never replaced")));
+                return Ok(Outcome::Refused(format!("{entry}: there is {there}, and a row is never replaced")));
             }
         };
-        let was_there = rows.is_empty();
-        let buried = self.ledger.bury(std::slice::from_ref(letter), rows);
+        let was_there = entries.is_empty();
+        let buried = self.ledger.bury(std::slice::from_ref(letter), entries);
         let outcome = settle(buried)?;
-        Ok(outcome.unwrap_or(if was_there { Outcome::WasThere(grant) } else { Outcome::Stored(grant) }))
+        Ok(outcome.unwrap_or(if was_there { Outcome::WasThere(entry) } else { Outcome::Stored(entry) }))
     }
 
     /// Takes the letter away.
@@ -109,7 +109,16 @@ fn settle(buried: Result<(), LedgerError>) -> Result<Option<Outcome>, LedgerErro
     }
 }
 
+/// What the record is: the topic tells. What was put away from a journal, which has both kinds, is JSON that tells.
+fn kind_of(letter: &DeadLetter) -> Kind {
+    let says_return = || json(letter).is_some_and(|json| json.get("kind").is_some_and(|kind| kind == "return"));
+    if letter.source.starts_with("journal:") && says_return() { Kind::Return } else { kind_of_source(&letter.source) }
+}
+
+fn json(letter: &DeadLetter) -> Option<serde_json::Value> {
+    serde_json::from_slice(letter.value.as_deref()?).ok()
+}
+
 fn grant_time(letter: &DeadLetter) -> Option<crate::ids::Millis> {
-    let json: serde_json::Value = serde_json::from_slice(letter.value.as_deref()?).ok()?;
-    json.get("at")?.as_i64().filter(|at| *at >= 0).map(crate::ids::Millis)
+    json(letter)?.get("at")?.as_i64().filter(|at| *at >= 0).map(crate::ids::Millis)
 }

@@ -202,10 +202,10 @@ impl Line<'_> {
             }
             Event::Imported { campaign, seat, user, nth, at, seq, after } => {
                 let mut fields = vec![named(campaign), ("seat", seat_of(seat)), ("user", user_of(user))];
-                fields.push(("seq", Field::Unsigned(seq.get())));
+                fields.extend(seq.map(|seq| ("seq", Field::Unsigned(seq.get()))));
                 fields.extend(nth_of(*nth));
                 fields.extend(after_of(*after));
-                ("imported", *at, fields)
+                (if seq.is_some() { "imported" } else { "seeded" }, *at, fields)
             }
             Event::Skipped { upto } => ("skipped", self.at, vec![("upto", Field::Unsigned(upto.get()))]),
             Event::KeySet { db: number, key: name, value, expires } => {

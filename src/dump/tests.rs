@@ -72,7 +72,7 @@ fn every_kind_of_event_has_its_line_and_its_object() {
             user: User::Any(b"a b"),
             nth: 1,
             at: NOW,
-            seq: Lsn::new(77),
+            seq: Some(Lsn::new(77)),
             after: Lsn::ZERO,
         },
         Event::CampaignAltered {

@@ -311,7 +311,10 @@ impl Compactor {
         let mut reader = Reader::open(Arc::clone(&self.disk), data, file.header.first_lsn)?;
         while let Some(batch) = reader.next_of_all(file.header.durable)? {
             if batch.events().any(|event| {
-                matches!(event, Ok((_, Event::Imported { .. } | Event::Returned { seq: Some(_), .. })) | Err(_))
+                matches!(
+                    event,
+                    Ok((_, Event::Imported { seq: Some(_), .. } | Event::Returned { seq: Some(_), .. })) | Err(_)
+                )
             }) {
                 return Ok(true);
             }

@@ -91,7 +91,7 @@ impl Campaigns {
         let (log, campaign, user) = (self.log, Arc::clone(&known.name), (*user).into());
         let (seq, after) = match event {
             Event::Granted { after, .. } | Event::Confirmed { after, .. } => (lsn, *after),
-            Event::Imported { seq, after, .. } => (*seq, *after),
+            Event::Imported { seq, after, .. } => (seq.unwrap_or(lsn), *after),
             Event::Returned { seq, grant, .. } => {
                 let seq = seq.unwrap_or(lsn);
                 return Ok(Some(Entry::Return(Return { log, seq, grant: *grant, campaign, seat, user, nth, at })));

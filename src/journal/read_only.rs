@@ -216,7 +216,7 @@ fn tell(snapshot: &Snapshot, first: Lsn, visit: &mut dyn FnMut(Lsn, &Event<'_>))
                 let by = Cow::Borrowed(&b"nobody remembers"[..]);
                 visit((*lsn).min(first.prev()), &Event::CampaignAltered { id: campaign, to: *to, at: *at, by });
             }
-            Piece::Altered { .. } | Piece::Returns { .. } => {}
+            Piece::Altered { .. } | Piece::Returns { .. } | Piece::Seeds(_) => {}
             Piece::FreeSeats(count) => seat += count,
             Piece::KnownAs(seq) => known_as = Some(*seq),
             Piece::Seat { user, nth, request, at, lsn, until } => {
@@ -229,7 +229,7 @@ fn tell(snapshot: &Snapshot, first: Lsn, visit: &mut dyn FnMut(Lsn, &Event<'_>))
                         &match (*until, known_as) {
                             (Some(until), _) => Event::Held { campaign, seat, user, nth, request, at, until },
                             (None, Some(seq)) => {
-                                Event::Imported { campaign, seat, user, nth, at, seq, after: Lsn::ZERO }
+                                Event::Imported { campaign, seat, user, nth, at, seq: Some(seq), after: Lsn::ZERO }
                             }
                             (None, None) => Event::Granted { campaign, seat, user, nth, request, at, after: Lsn::ZERO },
                         },

@@ -32,6 +32,15 @@ fn small() -> (Core, Covered) {
         at: Millis(3),
         until: Millis(8),
     };
+    let imported = |campaign, seq| Event::Imported {
+        campaign: CampaignId(campaign),
+        seat: Seat::new(1),
+        user: User::Int(1),
+        nth: 1,
+        at: Millis(3),
+        seq,
+        after: Lsn::ZERO,
+    };
     let created = |id, name, terms| Event::CampaignCreated { id: CampaignId(id), name, terms, at: Millis(1) };
     for (lsn, event) in (1..).map(Lsn::new).zip([
         created(0, b"a", terms),
@@ -55,11 +64,25 @@ fn small() -> (Core, Covered) {
             at: Millis(3),
             expired: true,
         },
+        created(5, b"r", Terms { limit: 9, ..Terms::DEFAULT }),
+        imported(5, Some(Lsn::new(77))),
+        granted(CampaignId(5), 2, User::Int(2)),
+        Event::Returned {
+            campaign: CampaignId(5),
+            seat: Seat::new(2),
+            user: User::Int(2),
+            nth: 1,
+            at: Millis(3),
+            grant: Lsn::new(18),
+            seq: None,
+        },
+        created(6, b"s", Terms { limit: 9, ..Terms::DEFAULT }),
+        imported(6, None),
     ]) {
         core.evolve(lsn, &event);
     }
     let log = LogId([0xbb; 16]);
-    let covered = Covered { log, segment: 3, next: Lsn::new(16), chain: 0x0102_0304, term: 2, owner: [0xaa; 16] };
+    let covered = Covered { log, segment: 3, next: Lsn::new(22), chain: 0x0102_0304, term: 2, owner: [0xaa; 16] };
     (core, covered)
 }
 
@@ -70,10 +93,10 @@ fn a_snapshot_has_its_golden_bytes() {
     let (core, covered) = small();
     let size = write(&disk, dir, &covered, Millis(8), &core, &mut |_| Ok(())).expect("written");
     let golden = [
-        "4347534e41505331 0200 bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb 0300000000000000 1000000000000000 04030201",
+        "4347534e41505331 0200 bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb 0300000000000000 1600000000000000 04030201",
         "0200000000000000 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa 0a00000000000000 0600000000000000 0800000000000000",
         "CRC",
-        "92010000 0b000000 CRC",
+        "59020000 12000000 CRC",
         "01 00000000 09000000 09 0100000000000000 0200000000000000 0000000000000000 0100000000000000 0200000000000000 01000000 61",
         "04 feffffffffffffff 030000000000 020000000000",
         "01 01000000 09000000 04 0100000000000000 0000000000000000 0000000000000000 0300000000000000 0500000000000000 01000000 62",
@@ -87,8 +110,15 @@ fn a_snapshot_has_its_golden_bytes() {
         "0c00000000000000 0f00000000000000 01000000 68",
         "0a 01000000",
         "0b 0200000000000000 030000000000 0e0000000000 0800000000000000 0100 00",
+        "01 05000000 09000000 00 0100000000000000 0000000000000000 0000000000000000 1000000000000000 1300000000000000 01000000 72",
+        "0d 0300000000000000 0300000000000000 1200000000000000 1300000000000000",
+        "0e 4d00000000000000",
+        "04 0100000000000000 030000000000 110000000000",
+        "01 06000000 09000000 00 0100000000000000 0000000000000000 0000000000000000 1400000000000000 1500000000000000 01000000 73",
+        "0f 01000000",
+        "04 0100000000000000 030000000000 150000000000",
         "06 02 4d00000000000000 0b00000000000000 01000000 6b 02000000 7676",
-        "00000000 00000000 CRC 0b00000000000000 0300000000000000 CRC",
+        "00000000 00000000 CRC 1200000000000000 0500000000000000 CRC",
     ];
     let bytes = disk.files().remove(&path(dir, 3)).expect("it is there");
     let (mut at, golden) = (0, golden.join(" "));
@@ -98,7 +128,7 @@ fn a_snapshot_has_its_golden_bytes() {
         assert!(field == "CRC" || here == field, "at {at}: {here}, not {field}");
         at += len;
     }
-    assert_eq!((at as u64, size), (size.bytes, SnapshotSize { bytes: bytes.len() as u64, pieces: 11, seats: 3 }));
+    assert_eq!((at as u64, size), (size.bytes, SnapshotSize { bytes: bytes.len() as u64, pieces: 18, seats: 5 }));
     let crc = u32::from_le_bytes(bytes[94..98].try_into().expect("four bytes"));
     assert_eq!(crc, crc32c::crc32c(&bytes[..94]));
 }
@@ -118,7 +148,7 @@ fn a_snapshot_reads_back_and_a_long_one_in_many_blocks() {
         all.sort();
         all
     };
-    for lsn in 16..20_000 {
+    for lsn in 22..20_000 {
         let value = vec![b'v'; lsn as usize % 99];
         let key = lsn.to_string();
         let event = Event::KeySet { db: Db(0), key: key.as_bytes(), value: value.into(), expires: Millis::NEVER };

@@ -16,6 +16,15 @@ pub struct Table {
     pub key: &'static [&'static str],
     /// Columns of the one further UNIQUE, or none.
     pub unique: &'static [&'static str],
+    /// Columns that the one further index begins with, or none.
+    pub index: &'static [&'static str],
+}
+
+impl Table {
+    /// The name of its index.
+    pub fn index_name(&self) -> String {
+        format!("{}_by_{}", self.name, self.index.join("_"))
+    }
 }
 
 /// Stands for the type that `--ledger-users` chooses.
@@ -35,6 +44,7 @@ const GRANT: Table = Table {
     ],
     key: &["campaign", "seat"],
     unique: &["user_id", "campaign", "nth"],
+    index: &[],
 };
 
 const RETURN: Table = Table {
@@ -47,30 +57,32 @@ const RETURN: Table = Table {
         ("nth", "INTEGER", ""),
         ("granted_at", "TEXT", "UTC"),
         ("log_id", "TEXT", ""),
-        ("seq", "INTEGER", ""),
+        ("seq", "INTEGER", "the grant's"),
         ("returned_at", "TEXT", "UTC"),
-        ("return_seq", "INTEGER", ""),
+        ("return_seq", "INTEGER", "the return's position in that journal"),
     ],
     key: &["log_id", "return_seq"],
     unique: &[],
+    index: &["campaign", "seq"],
 };
 
 const POSITION: Table = Table {
     name: "coupon_sink_position",
     about: "how far each source is stored; moves in the transaction that stores the rows. Never edit it.",
     columns: &[
-        ("source", "TEXT", "journal:LOG or kafka:CLUSTER:TOPIC"),
+        ("source", "TEXT", "journal:LOG, kafka:CLUSTER:TOPIC or kafka-returns:CLUSTER:TOPIC"),
         ("kpart", "INTEGER", "partition; 0 for a journal"),
         ("next_position", "INTEGER", "the first position that is not stored: an lsn, or an offset"),
-        ("log_id", "TEXT", "the journal of the last grant stored from there"),
+        ("log_id", "TEXT", "the journal of the last record stored from there"),
         ("last_seq", "INTEGER", "its seq"),
-        ("hole", "INTEGER", "1: grants behind it are missing there, and are awaited"),
+        ("hole", "INTEGER", "1: records behind it are missing there, and are awaited"),
         ("owner_epoch", "INTEGER", "only the newest owner may store"),
         ("owner", "TEXT", ""),
         ("updated_at", "TEXT", "UTC"),
     ],
     key: &["source", "kpart"],
     unique: &[],
+    index: &[],
 };
 
 const DEAD_LETTER: Table = Table {
@@ -88,6 +100,7 @@ const DEAD_LETTER: Table = Table {
     ],
     key: &["source", "kpart", "position"],
     unique: &[],
+    index: &[],
 };
 
 /// All tables of the ledger.
@@ -117,9 +130,20 @@ pub fn sqlite_table(table: &Table, users: UserColumn) -> String {
     sql + "\n) WITHOUT ROWID"
 }
 
+/// The index of a table that has one, as an SQLite statement, without a semicolon.
+pub fn sqlite_index(table: &Table) -> Option<String> {
+    let columns = table.index.join(", ");
+    let sql = || format!("CREATE INDEX IF NOT EXISTS {} ON {} ({columns})", table.index_name(), table.name);
+    (!table.index.is_empty()).then(sql)
+}
+
 /// All tables as an SQLite script: what `coupon-gate ddl sqlite` prints.
 pub fn sqlite(users: UserColumn) -> String {
-    TABLES.iter().map(|table| sqlite_table(table, users) + ";\n").collect::<Vec<_>>().join("\n")
+    let script = |table| {
+        let index = sqlite_index(table).map_or(String::new(), |index| index + ";\n");
+        format!("{};\n{index}", sqlite_table(table, users))
+    };
+    TABLES.iter().map(script).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

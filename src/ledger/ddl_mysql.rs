@@ -77,7 +77,15 @@ pub fn mysql_table(table: &Table, users: UserColumn) -> String {
     if !table.unique.is_empty() {
         sql += &format!(",\n  UNIQUE KEY uq_user ({})", list(table.unique));
     }
+    if !table.index.is_empty() {
+        sql += &format!(",\n  KEY {} ({})", table.index_name(), list(table.index));
+    }
     sql + &format!("\n) ENGINE=InnoDB COMMENT={}", literal(table.about))
+}
+
+/// The index of a table that was made without it, as a statement, without a semicolon.
+pub(super) fn mysql_index(table: &Table) -> String {
+    format!("CREATE INDEX {} ON {} ({})", table.index_name(), table.name, list(table.index))
 }
 
 /// All tables as a script: what `coupon-gate ddl mysql` prints.

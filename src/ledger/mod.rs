@@ -6,16 +6,21 @@
 
 pub mod ddl; //        the tables, as data
 pub mod ddl_mysql; //  the same in the words of MySQL
+mod both; //           what every adapter does alike
 mod sqlite; //         the ledger in an SQLite file
 mod sqlite_copy; //    a copy of the file while it is in use
 mod sqlite_look; //    the same file for who must not leave a trace
 mod sqlite_open; //    its connection, tables and errors
+mod sqlite_rows; //    its rows, written and read
 mod mysql; //          the ledger in MySQL or MariaDB
 mod mysql_at; //       where that is, and its connections
 mod mysql_open; //     its tables and their shape
 mod mysql_rows; //     its rows, written and read
-mod mysql_also; //     the operator's statement there
+mod mysql_entries; //  the entries of a batch
+mod mysql_also; //     the operator's statements there
 mod mysql_fault; //    what its errors mean
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -30,7 +35,7 @@ pub use sqlite_copy::copy_sqlite;
 pub(crate) use sqlite_open::fault;
 
 use crate::core::Users;
-use crate::grant::Grant;
+use crate::grant::{Entry, Grant, Kind, Return};
 use crate::ids::{LogId, Lsn, Millis};
 
 /// Which database the ledger is in.
@@ -53,6 +58,8 @@ pub struct LedgerSettings {
     pub create: bool,
     /// `--ledger-also`.
     pub also: Option<String>,
+    /// `--ledger-also-return`.
+    pub also_return: Option<String>,
     /// `--ledger-pause-when`.
     pub pause_when: Option<String>,
 }
@@ -60,7 +67,14 @@ pub struct LedgerSettings {
 impl LedgerSettings {
     /// The ledger at `at` with every other setting at its default.
     pub fn new(at: LedgerAt) -> LedgerSettings {
-        LedgerSettings { at, users: UserColumn::default(), create: true, also: None, pause_when: None }
+        LedgerSettings {
+            at,
+            users: UserColumn::default(),
+            create: true,
+            also: None,
+            also_return: None,
+            pause_when: None,
+        }
     }
 
     /// Whether a campaign with such users can be stored; asked before it is created.
@@ -76,6 +90,7 @@ impl LedgerSettings {
                 users: self.users,
                 create: self.create,
                 also: self.also.clone(),
+                also_return: self.also_return.clone(),
                 pause_when: self.pause_when.clone(),
             })),
             LedgerAt::Mysql(at) => Box::new(MysqlLedger::new(MysqlOptions {
@@ -83,6 +98,7 @@ impl LedgerSettings {
                 users: self.users,
                 create: self.create,
                 also: self.also.clone(),
+                also_return: self.also_return.clone(),
                 pause_when: self.pause_when.clone(),
             })),
         }
@@ -95,10 +111,8 @@ impl LedgerSettings {
     /// `Unavailable` where it cannot be asked at the moment, `Unfit` where its tables have another shape.
     pub fn to_read(&self) -> Result<Option<Box<dyn LedgerReader>>, LedgerError> {
         match &self.at {
-            LedgerAt::Sqlite(path) => {
-                Ok(sqlite::SqliteReader::open(path, self.users)?
-                    .map(|reader| Box::new(reader) as Box<dyn LedgerReader>))
-            }
+            LedgerAt::Sqlite(path) => Ok(sqlite_rows::SqliteReader::open(path, self.users)?
+                .map(|reader| Box::new(reader) as Box<dyn LedgerReader>)),
             LedgerAt::Mysql(at) => {
                 Ok(mysql_rows::MysqlReader::open(at, self.users)?
                     .map(|reader| Box::new(reader) as Box<dyn LedgerReader>))
@@ -128,16 +142,29 @@ pub fn journal_source(log: LogId) -> String {
     format!("journal:{log}")
 }
 
-/// The source name of a Kafka topic.
+/// The source name of a Kafka topic of grants.
 pub fn kafka_source(cluster: &str, topic: &str) -> String {
     format!("kafka:{cluster}:{topic}")
+}
+
+/// What the name of a topic of returns begins with.
+const KAFKA_RETURNS: &str = "kafka-returns:";
+
+/// The source name of a Kafka topic of returns.
+pub fn kafka_returns_source(cluster: &str, topic: &str) -> String {
+    format!("{KAFKA_RETURNS}{cluster}:{topic}")
+}
+
+/// What the records of a source are, or would have been: dead letters make no entries, but it is known of which kind.
+pub fn kind_of_source(source: &str) -> Kind {
+    if source.starts_with(KAFKA_RETURNS) { Kind::Return } else { Kind::Grant }
 }
 
 /// A row of `coupon_sink_position`: how far one partition of a source is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Position {
-    /// `journal:LOG`, `kafka:CLUSTER:TOPIC`; `kafka:CLUSTER:TOPIC:LOG` for each further journal with records in that
-    /// partition: what was the last one of it; `next` is then where the partition stood.
+    /// `journal:LOG`, `kafka:CLUSTER:TOPIC`, `kafka-returns:CLUSTER:TOPIC`; with `:LOG` behind it for each further journal
+    /// with records in that partition: what was the last one of it; `next` is then where the partition stood.
     pub source: String,
     /// The partition; 0 where there are none.
     pub kpart: u32,
@@ -186,8 +213,8 @@ pub struct Batch<'a> {
     pub owner: &'a str,
     /// Never empty. A batch of moves alone is a sign of life.
     pub moves: &'a [Move],
-    /// In the order of their `seq` within each partition; may be empty.
-    pub rows: &'a [Grant],
+    /// In the order in which they are to be applied; may be empty.
+    pub entries: &'a [Entry],
     /// Records that cannot be rows; may be empty. One whose place is taken is there already, and stays as it is: a source
     /// is read again from its start.
     pub dead: &'a [DeadLetter],
@@ -224,15 +251,24 @@ impl DeadLetter {
     }
 }
 
-/// What stands where a grant belongs.
+/// What stands where an entry belongs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InPlace {
-    /// That very grant.
+    /// That very entry.
     Same,
     /// Another row on its seat, or of its user: in words.
     Other(String),
     /// Nothing.
     Nothing,
+}
+
+/// A row of `coupon_return`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReturnRow {
+    /// What came back.
+    pub back: Return,
+    /// When it had been granted.
+    pub granted_at: Millis,
 }
 
 /// A database that a sink writes to. All calls block; the connection is dropped and made anew by `open`.
@@ -253,19 +289,28 @@ pub trait Ledger: Send {
     /// `Unavailable` if a row of `seen` has changed or one of `new` is there: read them again.
     fn claim(&mut self, owner: &str, seen: &[Position], new: &[Move]) -> Result<Vec<Position>, LedgerError>;
 
-    /// What stands where `grant` belongs: on its seat, or with its user and `nth`.
-    fn in_place_of(&mut self, grant: &Grant) -> Result<InPlace, LedgerError>;
+    /// What stands where `entry` belongs. A grant belongs on its seat, with its user and `nth`; one that came back since is
+    /// the same. A return belongs among the returns, and is another where its seat is somebody else's already.
+    fn in_place_of(&mut self, entry: &Entry) -> Result<InPlace, LedgerError>;
 
-    /// One transaction: compare-and-set of every move, then the dead letters, the rows, and the operator's statement
-    /// for each row. Any error means: rolled back, or (a lost answer) as if; only the positions tell.
+    /// Whether what `entry` must come after is in the ledger: of a return its grant, of a grant the return that it names.
+    /// An entry that waits for nothing is ready, and so is a return that is there already.
+    fn is_ready(&mut self, entry: &Entry) -> Result<bool, LedgerError>;
+
+    /// One transaction: compare-and-set of every move, then the dead letters, the entries in their order, and the
+    /// operator's statement for each of them. A grant makes a row of `coupon_grant`, a return moves that to `coupon_return`.
+    /// Any error means: rolled back, or (a lost answer) as if; only the positions tell.
+    ///
+    /// # Errors
+    /// `Refused` also for a return whose grant has no row.
     fn store(&mut self, batch: &Batch<'_>) -> Result<(), LedgerError>;
 
-    /// One transaction: takes `letters` out of the dead letters, stores `rows` and runs the operator's statement for each.
-    /// No position moves. Either slice may be empty.
+    /// One transaction: takes `letters` out of the dead letters, stores `entries` and runs the operator's statement for
+    /// each. No position moves. Either slice may be empty.
     ///
     /// # Errors
     /// `TakenOver` where one of the letters is not there: somebody else saw to it.
-    fn bury(&mut self, letters: &[DeadLetter], rows: &[Grant]) -> Result<(), LedgerError>;
+    fn bury(&mut self, letters: &[DeadLetter], entries: &[Entry]) -> Result<(), LedgerError>;
 
     /// Statements that others have run in this database since this was asked last; `None` where that cannot be known, and
     /// at the first time after `open`.
@@ -283,12 +328,12 @@ pub trait LedgerReader: Send {
     /// At most `limit` rows of `coupon_grant` behind `after` (campaign, seat), in the order of campaign and seat.
     fn grants(&mut self, after: Option<(&str, u32)>, limit: usize) -> Result<Vec<Grant>, LedgerError>;
 
+    /// At most `limit` rows of `coupon_return` behind `after` (journal, the return's seq), in that order.
+    fn returns(&mut self, after: Option<(LogId, Lsn)>, limit: usize) -> Result<Vec<ReturnRow>, LedgerError>;
+
     /// At most `limit` rows of `coupon_dead_letter` behind `after` (source, partition, position), in that order.
     fn dead_letters(&mut self, after: Option<(&str, u32, u64)>, limit: usize) -> Result<Vec<DeadLetter>, LedgerError>;
 }
-
-/// The names that `--ledger-also` may use.
-pub const ALSO_PARAMETERS: [&str; 6] = [":user", ":campaign", ":seat", ":nth", ":granted_at", ":seq"];
 
 /// Column type of users.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,31 +1,17 @@
 //! The ledger in a MySQL or MariaDB database.
 
+use mysql::Conn;
 use mysql::prelude::Queryable;
-use mysql::{Conn, Value};
 
-use super::mysql_also::Also;
 use super::mysql_at::MysqlAt;
+use super::mysql_entries::put_entries;
 use super::mysql_fault::{address, fault};
 use super::mysql_open::{self, Opened};
-use super::mysql_rows::{in_place_of, log_id, put_away, read_positions, rows, user_value, utc};
+use super::mysql_rows::{in_place_of_grant, in_place_of_return, is_ready, put_away, read_positions};
 use super::{Batch, DeadLetter, InPlace, Ledger, LedgerError, Move, Position, UserColumn};
-use crate::grant::Grant;
+use crate::grant::{Entry, Kind};
 use crate::ids::LogId;
 use crate::sabotage::{Sabotage, on};
-
-/// Rows of one INSERT statement: beyond this a longer statement gains nothing.
-const ROWS_PER_STATEMENT: usize = 500;
-
-/// Parameters of one statement: the protocol counts them in 16 bits.
-const PARAMETERS_MAX: usize = 65_535;
-
-/// Campaigns that one statement looks for.
-const CAMPAIGNS_PER_LOOK: usize = 20;
-
-/// Columns of one row.
-const COLUMNS: usize = 7;
-
-const INSERT: &str = "INSERT INTO coupon_grant (campaign, seat, user_id, nth, granted_at, log_id, seq) VALUES ";
 
 const SET: &str = "UPDATE coupon_sink_position \
      SET next_position = ?, log_id = ?, last_seq = ?, hole = ?, updated_at = UTC_TIMESTAMP(6) ";
@@ -49,8 +35,20 @@ pub struct MysqlOptions {
     pub create: bool,
     /// The operator's statement for each grant.
     pub also: Option<String>,
+    /// The operator's statement for each return.
+    pub also_return: Option<String>,
     /// The operator's query that asks for a pause.
     pub pause_when: Option<String>,
+}
+
+impl MysqlOptions {
+    /// The operator's statement for entries of this kind.
+    pub(super) fn also(&self, kind: Kind) -> Option<&str> {
+        match kind {
+            Kind::Grant => self.also.as_deref(),
+            Kind::Return => self.also_return.as_deref(),
+        }
+    }
 }
 
 /// A ledger in MySQL or MariaDB.
@@ -132,10 +130,20 @@ impl Ledger for MysqlLedger {
         })
     }
 
-    fn in_place_of(&mut self, grant: &Grant) -> Result<InPlace, LedgerError> {
+    fn in_place_of(&mut self, entry: &Entry) -> Result<InPlace, LedgerError> {
         self.at_work(|options, opened| {
-            let found = in_place_of(&mut opened.conn, options.users, grant);
+            let found = match entry {
+                Entry::Grant { grant, .. } => in_place_of_grant(&mut opened.conn, options.users, grant),
+                Entry::Return(back) => in_place_of_return(&mut opened.conn, back),
+            };
             found.map_err(|e| fault(&options.at, "look for a row", &e))
+        })
+    }
+
+    fn is_ready(&mut self, entry: &Entry) -> Result<bool, LedgerError> {
+        self.at_work(|options, opened| {
+            let ready = is_ready(&mut opened.conn, entry);
+            ready.map_err(|e| fault(&options.at, "look for what comes before an entry", &e))
         })
     }
 
@@ -143,8 +151,8 @@ impl Ledger for MysqlLedger {
         self.at_work(|options, opened| transact(options, opened, batch))
     }
 
-    fn bury(&mut self, letters: &[DeadLetter], rows: &[Grant]) -> Result<(), LedgerError> {
-        self.at_work(|options, opened| take_letters(options, opened, letters, rows))
+    fn bury(&mut self, letters: &[DeadLetter], entries: &[Entry]) -> Result<(), LedgerError> {
+        self.at_work(|options, opened| take_letters(options, opened, letters, entries))
     }
 
     fn others(&mut self) -> Result<Option<u64>, LedgerError> {
@@ -185,7 +193,7 @@ fn transact(options: &MysqlOptions, opened: &mut Opened, batch: &Batch<'_>) -> R
     for letter in batch.dead {
         put_away(&mut opened.conn, letter).map_err(|e| fault(at, "put a dead letter away", &e))?;
     }
-    put_rows(options, opened, batch.rows)?;
+    put_entries(options, opened, batch.entries)?;
     opened.conn.query_drop("COMMIT").map_err(|e| fault(at, "commit", &e))?;
     if on(Sabotage::PositionOutsideTransaction) {
         move_positions(&mut opened.conn, at, batch)?;
@@ -198,7 +206,7 @@ fn take_letters(
     options: &MysqlOptions,
     opened: &mut Opened,
     letters: &[DeadLetter],
-    rows: &[Grant],
+    entries: &[Entry],
 ) -> Result<(), LedgerError> {
     let at = &options.at;
     opened.conn.query_drop("START TRANSACTION").map_err(|e| fault(at, "begin a transaction", &e))?;
@@ -216,21 +224,8 @@ fn take_letters(
             )));
         }
     }
-    put_rows(options, opened, rows)?;
+    put_entries(options, opened, entries)?;
     opened.conn.query_drop("COMMIT").map_err(|e| fault(at, "commit", &e))
-}
-
-/// The rows, and the operator's statement for each of them.
-fn put_rows(options: &MysqlOptions, opened: &mut Opened, rows: &[Grant]) -> Result<(), LedgerError> {
-    let (at, users, conn) = (&options.at, options.users, &mut opened.conn);
-    refuse_other_logs(conn, at, rows)?;
-    for chunk in rows.chunks(ROWS_PER_STATEMENT) {
-        insert(conn, users, chunk).map_err(|e| fault(at, "insert rows", &e))?;
-    }
-    match &opened.also {
-        Some(also) => run_also(conn, at, also, users, rows),
-        None => Ok(()),
-    }
 }
 
 /// Moves every position of `batch` that stands where this sink left it, if this sink is its newest owner.
@@ -270,102 +265,6 @@ fn taken_over(conn: &mut Conn, at: &MysqlAt, batch: &Batch<'_>, to: &Move, expec
     LedgerError::TakenOver(format!(
         "{who}: another sink took over {source} partition {kpart}: expected {expected} of epoch {epoch}, there is {there}"
     ))
-}
-
-/// Rows of one campaign never come from two journals.
-fn refuse_other_logs(conn: &mut Conn, at: &MysqlAt, grants: &[Grant]) -> Result<(), LedgerError> {
-    let mut campaigns: Vec<(&str, LogId)> = grants.iter().map(|row| (&*row.campaign, row.log)).collect();
-    campaigns.sort_unstable();
-    campaigns.dedup();
-    let mixed = |campaign: &str, ours: LogId, other: LogId| {
-        LedgerError::Contradiction(format!(
-            "{}: campaign {campaign} is there with rows of another journal (log {other}, this gate is {ours}); \
-             they are never mixed: give this gate a ledger of its own with --ledger, or the campaign another name",
-            address(at),
-        ))
-    };
-    if let Some(two) = campaigns.windows(2).find(|two| two[0].0 == two[1].0) {
-        return Err(mixed(two[0].0, two[0].1, two[1].1));
-    }
-    // Any one row will do: they are all of one log, because of this very check. Two journals that begin a campaign in
-    // the same moment meet on its first seat.
-    let one = "(SELECT campaign, log_id FROM coupon_grant WHERE campaign = ? LIMIT 1)";
-    for chunk in campaigns.chunks(CAMPAIGNS_PER_LOOK) {
-        // Two statements stay prepared: for one campaign, and for many.
-        let many = if chunk.len() == 1 { 1 } else { CAMPAIGNS_PER_LOOK };
-        let names = chunk.iter().map(|(name, _)| *name).chain(std::iter::repeat(chunk[0].0)).take(many);
-        let names: Vec<Value> = names.map(Value::from).collect();
-        let there: Vec<(String, Vec<u8>)> = rows(conn, &vec![one; many].join(" UNION ALL "), names)
-            .map_err(|e| fault(at, "look for rows of another journal", &e))?;
-        for (campaign, ours) in chunk {
-            let log = there.iter().find(|(name, _)| name == campaign).map(|(_, log)| log_id(log));
-            if let Some(other) = log.filter(|log| log != ours) {
-                return Err(mixed(campaign, *ours, other));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn insert(conn: &mut Conn, users: UserColumn, rows: &[Grant]) -> mysql::Result<()> {
-    let mut values = Vec::with_capacity(rows.len() * COLUMNS);
-    for row in rows {
-        values.push(Value::Bytes(row.campaign.as_bytes().to_vec()));
-        values.push(Value::UInt(row.seat.into()));
-        values.push(user_value(users, &row.user));
-        values.push(Value::UInt(row.nth.into()));
-        values.push(utc(row.at));
-        values.push(Value::Bytes(row.log.0.to_vec()));
-        values.push(Value::UInt(row.seq.get()));
-    }
-    let sql = format!("{INSERT}{}", vec!["(?,?,?,?,?,?,?)"; rows.len()].join(","));
-    execute(conn, &sql, values, rows.len() == ROWS_PER_STATEMENT)
-}
-
-/// The operator's statement for each row: for many at once where that is the same.
-fn run_also(conn: &mut Conn, at: &MysqlAt, also: &Also, users: UserColumn, rows: &[Grant]) -> Result<(), LedgerError> {
-    let doing = "run the statement of --ledger-also";
-    let most = ROWS_PER_STATEMENT.min((PARAMETERS_MAX / also.parameters.len().max(1)).max(1));
-    for chunk in rows.chunks(most) {
-        if let Some(sql) = also.of_many(chunk.len()) {
-            let values = chunk.iter().flat_map(|row| also_values(also, users, row)).collect();
-            execute(conn, &sql, values, chunk.len() == most).map_err(|e| fault(at, doing, &e))?;
-            continue;
-        }
-        for row in chunk {
-            let values: Vec<Value> = also_values(also, users, row).collect();
-            let Err(error) = conn.exec_drop(&also.sql, values) else { continue };
-            let error = fault(at, doing, &error);
-            return Err(if let LedgerError::Refused(text) = error {
-                LedgerError::Refused(format!("{text}; {row}"))
-            } else {
-                error
-            });
-        }
-    }
-    Ok(())
-}
-
-fn also_values(also: &Also, users: UserColumn, row: &Grant) -> impl Iterator<Item = Value> {
-    also.parameters.iter().map(move |parameter| match *parameter {
-        ":user" => user_value(users, &row.user),
-        ":campaign" => Value::Bytes(row.campaign.as_bytes().to_vec()),
-        ":seat" => Value::UInt(row.seat.into()),
-        ":nth" => Value::UInt(row.nth.into()),
-        ":granted_at" => utc(row.at),
-        ":seq" => Value::UInt(row.seq.get()),
-        other => unreachable!("{other} was refused when the ledger was opened"),
-    })
-}
-
-/// Runs a statement of many rows. What will hardly come again does not stay prepared: it takes the server's memory.
-fn execute(conn: &mut Conn, sql: &str, values: Vec<Value>, again: bool) -> mysql::Result<()> {
-    if again {
-        return conn.exec_drop(sql, values);
-    }
-    let statement = conn.prep(sql)?;
-    conn.exec_drop(&statement, values)?;
-    conn.close(statement)
 }
 
 /// `None`: a position is not as it was seen.

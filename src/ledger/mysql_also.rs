@@ -1,8 +1,10 @@
-//! The operator's statement in MySQL: its parameters become `?`, and a plain INSERT of one row one of many.
+//! The operator's statements in MySQL: its parameters become `?`, and a plain INSERT of one row one of many.
 
 use std::fmt::Write as _;
 
-use super::{ALSO_PARAMETERS, LedgerError};
+use super::LedgerError;
+use super::both::{also_parameters, also_setting};
+use crate::grant::Kind;
 
 /// The operator's statement as it is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,8 +20,9 @@ pub(super) struct Also {
 
 impl Also {
     /// Reads a statement: one that changes rows, with parameters that we know.
-    pub(super) fn parse(text: &str) -> Result<Also, LedgerError> {
-        let refuse = |why: String| LedgerError::Unfit(format!("--ledger-also: {why}; the statement is: {text}"));
+    pub(super) fn parse(kind: Kind, text: &str) -> Result<Also, LedgerError> {
+        let setting = also_setting(kind);
+        let refuse = |why: String| LedgerError::Unfit(format!("{setting}: {why}; the statement is: {text}"));
         let mut sql = String::new();
         let (mut parameters, mut depth, mut rest) = (Vec::new(), 0_u32, text.trim());
         // Where the last `(` outside of all others stands, and whether there was more than parameters and literals in it.
@@ -36,9 +39,9 @@ impl Also {
                 continue;
             }
             if token.starts_with(':') && token.len() > 1 {
-                let known = ALSO_PARAMETERS.into_iter().find(|known| *known == token);
-                let there = ALSO_PARAMETERS.join(" ");
-                parameters.push(known.ok_or_else(|| refuse(format!("unknown parameter {token}; there are {there}")))?);
+                let known = also_parameters(kind);
+                let unknown = || refuse(format!("unknown parameter {token}; there are {}", known.join(" ")));
+                parameters.push(*known.iter().find(|known| **known == token).ok_or_else(unknown)?);
                 sql.push('?');
                 continue;
             }
@@ -145,6 +148,7 @@ mod tests {
     #[test]
     fn parameters_become_question_marks_in_their_order() {
         let also = Also::parse(
+            Kind::Grant,
             "UPDATE coupon SET user_id = :user, note = ':seat ? ''x\\'', `:nth` = 1 -- :seq\n WHERE id = :seat;",
         );
         let also = also.unwrap();
@@ -162,7 +166,7 @@ mod tests {
                 "insert into c values(NULL, ?, 'x(', -1.5),(NULL, ?, 'x(', -1.5)",
             ),
         ] {
-            assert_eq!(Also::parse(text).unwrap().of_many(2).as_deref(), Some(of_two));
+            assert_eq!(Also::parse(Kind::Grant, text).unwrap().of_many(2).as_deref(), Some(of_two));
         }
     }
 
@@ -178,7 +182,7 @@ mod tests {
             "INSERT INTO c SET u = :user",
             "DELETE FROM c WHERE u IN (:user)",
         ] {
-            assert_eq!(Also::parse(text).unwrap().of_many(2), None, "{text}");
+            assert_eq!(Also::parse(Kind::Grant, text).unwrap().of_many(2), None, "{text}");
         }
     }
 
@@ -193,8 +197,18 @@ mod tests {
             ("DELETE FROM c WHERE u = 'x", "a quote or comment is open"),
             ("DELETE FROM c /*! WHERE 1 */", "comment that is code"),
         ] {
-            let LedgerError::Unfit(line) = Also::parse(text).unwrap_err() else { panic!("{text}") };
+            let LedgerError::Unfit(line) = Also::parse(Kind::Grant, text).unwrap_err() else { panic!("{text}") };
             assert!(line.contains(why) && line.contains(text), "{text}: {line}");
         }
+    }
+
+    #[test]
+    fn the_statement_for_returns_has_two_parameters_more() {
+        let text = "DELETE FROM c WHERE u = :user AND at < :returned_at AND s < :return_seq";
+        assert_eq!(Also::parse(Kind::Return, text).unwrap().parameters, [":user", ":returned_at", ":return_seq"]);
+        let LedgerError::Unfit(line) = Also::parse(Kind::Grant, text).unwrap_err() else { panic!("taken") };
+        assert!(line.starts_with("--ledger-also: unknown parameter :returned_at"), "{line}");
+        let LedgerError::Unfit(line) = Also::parse(Kind::Return, "SELECT 1").unwrap_err() else { panic!("taken") };
+        assert!(line.starts_with("--ledger-also-return: it must be one INSERT"), "{line}");
     }
 }

@@ -22,8 +22,8 @@ pub(super) fn fault(at: &MysqlAt, doing: &str, error: &Error) -> LedgerError {
     match error {
         Error::MySqlError(answer) if is_about_a_row(answer.code) => LedgerError::Refused(text),
         Error::MySqlError(answer) if is_about_rights(answer.code) => LedgerError::Unavailable(format!(
-            "{text}; the user needs SELECT, INSERT and UPDATE on the tables of the ledger and what --ledger-also asks for, \
-             CREATE where the gate is to make its tables, and DELETE on coupon_dead_letter for `dead-letters`: GRANT them"
+            "{text}; the user needs SELECT, INSERT, UPDATE and DELETE on the tables of the ledger, what --ledger-also and \
+             --ledger-also-return ask for, and CREATE where the gate is to make its tables: GRANT them"
         )),
         Error::MySqlError(_)
         | Error::IoError(_)
@@ -49,7 +49,7 @@ pub(super) fn connecting(at: &MysqlAt, error: &Error) -> LedgerError {
         }
         Error::MySqlError(answer) if answer.code == 1044 => format!(
             "{who}: the user {user} may not use the database {database}, or there is none: {why}; make it, and GRANT \
-             SELECT, INSERT, UPDATE, CREATE ON {database}.*"
+             SELECT, INSERT, UPDATE, DELETE, CREATE ON {database}.*"
         ),
         Error::DriverError(DriverError::TlsNotSupported) => {
             format!("{who}: the server offers no TLS; give it a certificate, or leave ?tls= out")

@@ -1,8 +1,9 @@
-//! Opening a MySQL ledger: connection, tables and their shape, the operator's statement.
+//! Opening a MySQL ledger: connection, tables and their shape, the operator's statements.
 
 use mysql::Conn;
 use mysql::prelude::Queryable;
 
+use super::both::{Each, also_setting};
 use super::ddl::{self, Table};
 use super::ddl_mysql::{self, Column, Holds};
 use super::mysql::MysqlOptions;
@@ -11,11 +12,12 @@ use super::mysql_at::{LOOK, MysqlAt, WORK};
 use super::mysql_fault::{self, address, fault};
 use super::mysql_rows::rows;
 use super::{LedgerError, UserColumn};
+use crate::grant::Kind;
 
 /// An open connection.
 pub(super) struct Opened {
     pub(super) conn: Conn,
-    pub(super) also: Option<Also>,
+    pub(super) also: Each<Option<Also>>,
     /// Statements of others in this server when that was asked last.
     pub(super) others: Option<u64>,
 }
@@ -25,26 +27,33 @@ pub(super) struct Opened {
 const GIVE_UP_THE_FROZEN: &str = "SET SESSION wait_timeout = 5";
 
 /// Statements that change nothing and need the rights that a sink needs, also from a server that is read-only.
-const RIGHTS: [&str; 3] = [
+const RIGHTS: [&str; 5] = [
     "UPDATE coupon_sink_position SET hole = hole WHERE 1 = 0",
     "INSERT INTO coupon_grant SELECT * FROM coupon_grant WHERE 1 = 0",
+    "DELETE FROM coupon_grant WHERE 1 = 0",
+    "INSERT INTO coupon_return SELECT * FROM coupon_return WHERE 1 = 0",
     "INSERT INTO coupon_dead_letter SELECT * FROM coupon_dead_letter WHERE 1 = 0",
 ];
 
-/// Connects, makes and checks the tables, checks the operator's statement and the rights.
+/// Connects, makes and checks the tables, checks the operator's statements and the rights.
 pub(super) fn open(options: &MysqlOptions) -> Result<Opened, LedgerError> {
     let at = &options.at;
-    let also = options.also.as_deref().map(Also::parse).transpose()?;
+    let also = Each::try_new(|kind| options.also(kind).map(|text| Also::parse(kind, text)).transpose())?;
     let mut conn = at.connect(LOOK)?;
     make_tables(&mut conn, options)?;
     for table in &ddl::TABLES {
         check_shape(&mut conn, table, at, options.users)?;
     }
+    for table in &ddl::TABLES {
+        make_index(&mut conn, table, options)?;
+    }
     for sql in RIGHTS {
         conn.query_drop(sql).map_err(|e| fault(at, "write to the tables", &e))?;
     }
-    if let (Some(also), Some(text)) = (&also, &options.also) {
-        check_also(&mut conn, at, also, text)?;
+    for kind in Kind::ALL {
+        if let (Some(also), Some(text)) = (also.of(kind), options.also(kind)) {
+            check_also(&mut conn, at, kind, also, text)?;
+        }
     }
     // What was a look has short time-outs, and a connection keeps those that it began with.
     drop(conn);
@@ -95,6 +104,28 @@ fn make_tables(conn: &mut Conn, options: &MysqlOptions) -> Result<(), LedgerErro
     Ok(())
 }
 
+/// Tables that were made before they had their index get it: without it, each look at the table reads all of it.
+fn make_index(conn: &mut Conn, table: &Table, options: &MysqlOptions) -> Result<(), LedgerError> {
+    let at = &options.at;
+    if table.index.is_empty() {
+        return Ok(());
+    }
+    let there = indexes(conn, table).map_err(|e| fault(at, "read the tables", &e))?;
+    if there.iter().any(|index| index.columns.iter().take(table.index.len()).eq(table.index)) {
+        return Ok(());
+    }
+    let sql = ddl_mysql::mysql_index(table);
+    if !options.create {
+        return Err(LedgerError::Unfit(format!(
+            "{}: table {} has no index ({}) and --ledger-create is no; make it with: {sql}",
+            address(at),
+            table.name,
+            table.index.join(", ")
+        )));
+    }
+    conn.query_drop(sql).map_err(|e| fault(at, &format!("create an index of the table {}", table.name), &e))
+}
+
 /// Our columns must hold what ours hold, under our keys, in InnoDB; what else the table has must not need a value.
 fn check_shape(conn: &mut Conn, table: &Table, at: &MysqlAt, users: UserColumn) -> Result<(), LedgerError> {
     let unfit = |what: String| {
@@ -133,14 +164,17 @@ fn check_shape(conn: &mut Conn, table: &Table, at: &MysqlAt, users: UserColumn) 
     if let Some(odd) = there.iter().find(|c| c.must && !table.columns.iter().any(|(name, ..)| *name == c.name)) {
         return Err(unfit(format!("column {} needs a value and has no default", odd.name)));
     }
-    let keys = unique_keys(conn, table).map_err(failed)?;
-    if !keys.iter().any(|(name, columns)| name == "PRIMARY" && columns.iter().eq(table.key)) {
+    let indexes = indexes(conn, table).map_err(failed)?;
+    if !indexes.iter().any(|index| index.name == "PRIMARY" && index.columns.iter().eq(table.key)) {
         return Err(unfit(format!("its primary key is not ({})", table.key.join(", "))));
     }
-    let same = |columns: &[String]| {
-        columns.len() == table.unique.len() && table.unique.iter().all(|name| columns.iter().any(|c| c == name))
+    let same = |index: &Index| {
+        let Index { columns, is_unique, .. } = index;
+        *is_unique
+            && columns.len() == table.unique.len()
+            && table.unique.iter().all(|name| columns.iter().any(|c| c == name))
     };
-    if !table.unique.is_empty() && !keys.iter().any(|(_, columns)| same(columns)) {
+    if !table.unique.is_empty() && !indexes.iter().any(same) {
         return Err(unfit(format!("it has no UNIQUE KEY ({})", table.unique.join(", "))));
     }
     Ok(())
@@ -179,21 +213,28 @@ fn columns(conn: &mut Conn, table: &Table) -> mysql::Result<Vec<There>> {
     Ok(columns.collect())
 }
 
-/// Name and whole columns of every unique key.
-fn unique_keys(conn: &mut Conn, table: &Table) -> mysql::Result<Vec<(String, Vec<String>)>> {
-    let sql = "SELECT index_name, COALESCE(column_name, ''), sub_part IS NULL FROM information_schema.statistics \
-               WHERE table_schema = DATABASE() AND table_name = ? AND non_unique = 0 ORDER BY index_name, seq_in_index";
-    let parts: Vec<(String, String, bool)> = rows(conn, sql, (table.name,))?;
-    let mut keys: Vec<(String, Vec<String>)> = Vec::new();
-    for (key, column, whole) in parts {
+/// An index that is there.
+struct Index {
+    name: String,
+    is_unique: bool,
+    columns: Vec<String>,
+}
+
+fn indexes(conn: &mut Conn, table: &Table) -> mysql::Result<Vec<Index>> {
+    let sql = "SELECT index_name, non_unique = 0, COALESCE(column_name, ''), sub_part IS NULL \
+               FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = ? \
+               ORDER BY index_name, seq_in_index";
+    let parts: Vec<(String, bool, String, bool)> = rows(conn, sql, (table.name,))?;
+    let mut indexes: Vec<Index> = Vec::new();
+    for (name, is_unique, column, whole) in parts {
         // A prefix of a column is not the column.
         let column = if whole { column } else { format!("{column}(...)") };
-        match keys.last_mut().filter(|(name, _)| *name == key) {
-            Some((_, columns)) => columns.push(column),
-            None => keys.push((key, vec![column])),
+        match indexes.last_mut().filter(|index| index.name == name) {
+            Some(index) => index.columns.push(column),
+            None => indexes.push(Index { name, is_unique, columns: vec![column] }),
         }
     }
-    Ok(keys)
+    Ok(indexes)
 }
 
 impl There {
@@ -237,11 +278,12 @@ impl There {
 }
 
 /// The server must understand it.
-fn check_also(conn: &mut Conn, at: &MysqlAt, also: &Also, text: &str) -> Result<(), LedgerError> {
-    let refuse = |why: String| LedgerError::Unfit(format!("--ledger-also: {why}; the statement is: {text}"));
+fn check_also(conn: &mut Conn, at: &MysqlAt, kind: Kind, also: &Also, text: &str) -> Result<(), LedgerError> {
+    let setting = also_setting(kind);
+    let refuse = |why: String| LedgerError::Unfit(format!("{setting}: {why}; the statement is: {text}"));
     let statement = conn.prep(&also.sql).map_err(|error| {
         if mysql_fault::passes(&error) {
-            fault(at, "prepare --ledger-also", &error)
+            fault(at, &format!("prepare {setting}"), &error)
         } else {
             refuse(mysql_fault::told(&error))
         }

@@ -8,8 +8,8 @@ use mysql::{Conn, Error, Params, Value};
 use super::mysql_at::MysqlAt;
 use super::mysql_fault::fault;
 use super::mysql_open;
-use super::{DeadLetter, InPlace, LedgerError, LedgerReader, Position, UserColumn};
-use crate::grant::{Grant, GrantUser};
+use super::{DeadLetter, InPlace, LedgerError, LedgerReader, Position, ReturnRow, UserColumn};
+use crate::grant::{Entry, Grant, GrantUser, Return};
 use crate::ids::{LogId, Lsn, Millis};
 
 /// What [`read_positions`] reads, up to its condition.
@@ -44,6 +44,11 @@ impl LedgerReader for MysqlReader {
         let (campaign, seat) = after.unwrap_or(("", 0));
         let read = read_grants(&mut self.conn, self.users, campaign, seat, limit);
         read.map_err(|e| fault(&self.at, "read the grants", &e))
+    }
+
+    fn returns(&mut self, after: Option<(LogId, Lsn)>, limit: usize) -> Result<Vec<ReturnRow>, LedgerError> {
+        let read = read_returns(&mut self.conn, self.users, after, limit);
+        read.map_err(|e| fault(&self.at, "read the returns", &e))
     }
 
     fn dead_letters(&mut self, after: Option<(&str, u32, u64)>, limit: usize) -> Result<Vec<DeadLetter>, LedgerError> {
@@ -95,10 +100,7 @@ fn read_grants(
         Ok(Grant {
             campaign: campaign.into(),
             seat,
-            user: match (user, users) {
-                (Value::Bytes(bytes), UserColumn::Text) => GrantUser::Any(bytes.into()),
-                (other, _) => GrantUser::Int(mysql::from_value_opt(other)?),
-            },
+            user: user_of(user, users)?,
             nth,
             at: millis(&at),
             log: log_id(&log),
@@ -106,6 +108,33 @@ fn read_grants(
         })
     });
     grants.collect()
+}
+
+fn read_returns(
+    conn: &mut Conn,
+    users: UserColumn,
+    after: Option<(LogId, Lsn)>,
+    limit: usize,
+) -> mysql::Result<Vec<ReturnRow>> {
+    type Row = (String, u32, Value, u16, Value, Vec<u8>, u64, Value, u64);
+    let sql = "SELECT campaign, seat, user_id, nth, granted_at, log_id, seq, returned_at, return_seq FROM coupon_return \
+               WHERE log_id > ? OR (log_id = ? AND return_seq > ?) ORDER BY log_id, return_seq LIMIT ?";
+    let (log, seq) = after.map_or((Vec::new(), 0), |(log, seq)| (log.0.to_vec(), seq.get()));
+    let read: Vec<Row> = rows(conn, sql, (&log, &log, seq, limit))?;
+    let returns = read.into_iter().map(|(campaign, seat, user, nth, granted_at, log, grant, at, seq)| {
+        let back = Return {
+            log: log_id(&log),
+            seq: Lsn::new(seq),
+            grant: Lsn::new(grant),
+            campaign: campaign.into(),
+            seat,
+            user: user_of(user, users)?,
+            nth,
+            at: millis(&at),
+        };
+        Ok(ReturnRow { back, granted_at: millis(&granted_at) })
+    });
+    returns.collect()
 }
 
 fn read_dead_letters(
@@ -131,14 +160,21 @@ fn read_dead_letters(
     Ok(letters.collect())
 }
 
-/// What stands on the grant's seat, else what its user has as his `nth`.
-pub(super) fn in_place_of(conn: &mut Conn, users: UserColumn, grant: &Grant) -> mysql::Result<InPlace> {
-    type Row = (u32, Vec<u8>, u16, Vec<u8>, u64);
+/// Of a grant: its seat, user, nth, journal and seq.
+type Row = (u32, Vec<u8>, u16, Vec<u8>, u64);
+
+/// What stands on the grant's seat, else what its user has as his `nth`; unless it has come back, which it did as it was.
+pub(super) fn in_place_of_grant(conn: &mut Conn, users: UserColumn, grant: &Grant) -> mysql::Result<InPlace> {
     let columns = "SELECT seat, CAST(user_id AS BINARY), nth, log_id, seq FROM coupon_grant";
     let by_seat = format!("{columns} WHERE campaign = ? AND seat = ?");
     let mut there: Vec<Row> = rows(conn, &by_seat, (&*grant.campaign, grant.seat))?;
     let ours: Row = (grant.seat, text(&grant.user), grant.nth, grant.log.0.to_vec(), grant.seq.get());
     if there.first() == Some(&ours) {
+        return Ok(InPlace::Same);
+    }
+    let returned =
+        "SELECT seat, CAST(user_id AS BINARY), nth, log_id, seq FROM coupon_return WHERE campaign = ? AND seq = ?";
+    if rows(conn, returned, (&*grant.campaign, grant.seq.get()))?.first() == Some(&ours) {
         return Ok(InPlace::Same);
     }
     if there.is_empty() {
@@ -149,10 +185,55 @@ pub(super) fn in_place_of(conn: &mut Conn, users: UserColumn, grant: &Grant) -> 
             there = rows(conn, &by_user, (user, &*grant.campaign, grant.nth))?;
         }
     }
-    Ok(there.pop().map_or(InPlace::Nothing, |(seat, user, nth, log, seq)| {
-        let (user, log) = (user.escape_ascii(), log_id(&log));
-        InPlace::Other(format!("seat {seat} user {user} nth {nth} (log {log}, seq {seq})"))
-    }))
+    Ok(there.pop().map_or(InPlace::Nothing, other))
+}
+
+fn other((seat, user, nth, log, seq): Row) -> InPlace {
+    let (user, log) = (user.escape_ascii(), log_id(&log));
+    InPlace::Other(format!("seat {seat} user {user} nth {nth} (log {log}, seq {seq})"))
+}
+
+/// The return of that journal and seq, else another grant on its seat.
+pub(super) fn in_place_of_return(conn: &mut Conn, back: &Return) -> mysql::Result<InPlace> {
+    let log = &back.log.0[..];
+    let sql = "SELECT campaign, seat, seq FROM coupon_return WHERE log_id = ? AND return_seq = ?";
+    let there: Vec<(String, u32, u64)> = rows(conn, sql, (log, back.seq.get()))?;
+    if let Some((campaign, seat, seq)) = there.first() {
+        let is_same = (&**campaign, *seat, *seq) == (&*back.campaign, back.seat, back.grant.get());
+        let log = back.log;
+        let told = format!("the return of campaign {campaign} seat {seat} (log {log}, its grant's seq {seq})");
+        return Ok(if is_same { InPlace::Same } else { InPlace::Other(told) });
+    }
+    let sql = "SELECT seat, CAST(user_id AS BINARY), nth, log_id, seq FROM coupon_grant \
+               WHERE campaign = ? AND seat = ? AND NOT (log_id = ? AND seq = ?)";
+    let there: Vec<Row> = rows(conn, sql, (&*back.campaign, back.seat, log, back.grant.get()))?;
+    Ok(there.into_iter().next().map_or(InPlace::Nothing, other))
+}
+
+/// Whether what `entry` must come after is there.
+pub(super) fn is_ready(conn: &mut Conn, entry: &Entry) -> mysql::Result<bool> {
+    let (log, after) = (entry.log(), entry.after().get());
+    let mut is_returned = |seq: u64| -> mysql::Result<bool> {
+        let sql = "SELECT 1 FROM coupon_return WHERE log_id = ? AND return_seq = ?";
+        Ok(!rows::<u8>(conn, sql, (&log.0[..], seq))?.is_empty())
+    };
+    match entry {
+        Entry::Grant { .. } => Ok(after == 0 || is_returned(after)?),
+        Entry::Return(back) => {
+            if is_returned(back.seq.get())? {
+                return Ok(true);
+            }
+            let sql = "SELECT 1 FROM coupon_grant WHERE campaign = ? AND seat = ? AND log_id = ? AND seq = ?";
+            Ok(!rows::<u8>(conn, sql, (&*back.campaign, back.seat, &log.0[..], after))?.is_empty())
+        }
+    }
+}
+
+/// When the grant of a return that is stored was granted.
+pub(super) fn granted_at(conn: &mut Conn, back: &Return) -> mysql::Result<Value> {
+    let sql = "SELECT granted_at FROM coupon_return WHERE log_id = ? AND return_seq = ?";
+    let told: Vec<Value> = rows(conn, sql, (&back.log.0[..], back.seq.get()))?;
+    Ok(told.into_iter().next().unwrap_or(Value::NULL))
 }
 
 /// Puts a record away that can be no row.
@@ -177,6 +258,14 @@ pub(super) fn user_value(users: UserColumn, user: &GrantUser) -> Value {
         },
         (UserColumn::Text, user) => Value::Bytes(text(user)),
     }
+}
+
+/// A user as [`user_value`] wrote him.
+fn user_of(value: Value, users: UserColumn) -> mysql::Result<GrantUser> {
+    Ok(match (value, users) {
+        (Value::Bytes(bytes), UserColumn::Text) => GrantUser::Any(bytes.into()),
+        (other, _) => GrantUser::Int(mysql::from_value_opt(other)?),
+    })
 }
 
 fn text(user: &GrantUser) -> Vec<u8> {

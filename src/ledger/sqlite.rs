@@ -5,10 +5,15 @@ use std::path::{Path, PathBuf};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params, params_from_iter};
 
+use super::both::{Each, also_setting, campaigns, mixed, refuse_returned, stretch, without_grant};
 use super::sqlite_open::{self, Also, Opened, fault};
-use super::{Batch, DeadLetter, InPlace, Ledger, LedgerError, LedgerReader, Move, Position, UserColumn};
-use crate::grant::{Grant, GrantUser};
-use crate::ids::{LogId, Lsn, Millis};
+use super::sqlite_rows::{
+    POSITION_COLUMNS, copy_back, granted_at, in_place_of_grant, in_place_of_return, int, is_ready, log_of, put_away,
+    read_position, read_positions, remove, returned, take_away, user_value, utc,
+};
+use super::{Batch, DeadLetter, InPlace, Ledger, LedgerError, Move, Position, UserColumn};
+use crate::grant::{Entry, Kind};
+use crate::ids::LogId;
 use crate::sabotage::{Sabotage, on};
 
 /// Rows of one INSERT statement: beyond this a longer statement gains nothing.
@@ -31,9 +36,6 @@ const MAKE: &str = "INSERT INTO coupon_sink_position \
      (source, kpart, next_position, log_id, last_seq, hole, owner_epoch, owner, updated_at) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, strftime('%Y-%m-%d %H:%M:%f', 'now'))";
 
-const POSITION_COLUMNS: &str =
-    "source, kpart, next_position, log_id, last_seq, hole, owner_epoch, owner, updated_at FROM coupon_sink_position";
-
 /// What an SQLite ledger is opened with.
 #[derive(Clone, Debug)]
 pub struct SqliteOptions {
@@ -45,8 +47,20 @@ pub struct SqliteOptions {
     pub create: bool,
     /// The operator's statement for each grant.
     pub also: Option<String>,
+    /// The operator's statement for each return.
+    pub also_return: Option<String>,
     /// The operator's query that asks for a pause.
     pub pause_when: Option<String>,
+}
+
+impl SqliteOptions {
+    /// The operator's statement for entries of this kind.
+    pub(super) fn also(&self, kind: Kind) -> Option<&str> {
+        match kind {
+            Kind::Grant => self.also.as_deref(),
+            Kind::Return => self.also_return.as_deref(),
+        }
+    }
 }
 
 /// A ledger in an SQLite file.
@@ -90,6 +104,12 @@ pub enum Step {
     Inserted,
     /// The operator's statements have run.
     Also,
+    /// A row is among the returns and the grants.
+    Copied,
+    /// The rows are among the returns alone.
+    Returned,
+    /// The operator's statements for returns have run.
+    AlsoReturn,
     /// The transaction is committed; its answer can still be lost.
     Committed,
     /// The rows are committed and the position is not: never, unless sabotaged.
@@ -135,7 +155,7 @@ impl SqliteLedger {
         for letter in batch.dead {
             put_away(&tx, letter).map_err(|e| fault(path, "put a dead letter away", &e))?;
         }
-        self.put_rows(&tx, opened.also.as_ref(), batch.rows)?;
+        self.put_entries(&tx, &opened.also, batch.entries)?;
         tx.commit().map_err(|e| fault(path, "commit", &e))?;
         if on(Sabotage::PositionOutsideTransaction) {
             self.step(Step::BetweenTwo)?;
@@ -145,30 +165,73 @@ impl SqliteLedger {
         Ok(())
     }
 
-    /// The rows, and the operator's statement for each of them.
-    fn put_rows(&self, tx: &Transaction<'_>, also: Option<&Also>, rows: &[Grant]) -> Result<(), LedgerError> {
-        let (path, users) = (&self.options.path, self.options.users);
-        refuse_other_logs(tx, path, rows)?;
-        for chunk in rows.chunks(ROWS_PER_STATEMENT) {
-            insert(tx, users, chunk).map_err(|e| fault(path, "insert rows", &e))?;
-        }
-        self.step(Step::Inserted)?;
-        if let Some(also) = also {
-            run_also(tx, also, users, rows).map_err(|(row, e)| {
-                match fault(path, "run the statement of --ledger-also", &e) {
-                    LedgerError::Refused(text) => LedgerError::Refused(format!("{text}; {row}")),
-                    other @ (LedgerError::Unavailable(_)
-                    | LedgerError::Unfit(_)
-                    | LedgerError::Contradiction(_)
-                    | LedgerError::TakenOver(_)) => other,
-                }
+    /// The entries in their order, and the operator's statement for each of them.
+    fn put_entries(
+        &self,
+        tx: &Transaction<'_>,
+        also: &Each<Option<Also>>,
+        entries: &[Entry],
+    ) -> Result<(), LedgerError> {
+        refuse_what_was_here(tx, &self.options.path, entries)?;
+        for run in entries.chunk_by(|one, next| one.kind() == next.kind()) {
+            let kind = run[0].kind();
+            match kind {
+                Kind::Grant => self.put_grants(tx, run)?,
+                Kind::Return => self.put_returns(tx, run)?,
+            }
+            if let Some(also) = also.of(kind) {
+                self.run_also(tx, also, kind, run)?;
+            }
+            self.step(match kind {
+                Kind::Grant => Step::Also,
+                Kind::Return => Step::AlsoReturn,
             })?;
         }
-        self.step(Step::Also)
+        Ok(())
+    }
+
+    fn put_grants(&self, tx: &Transaction<'_>, grants: &[Entry]) -> Result<(), LedgerError> {
+        let (path, users) = (&self.options.path, self.options.users);
+        for chunk in grants.chunks(ROWS_PER_STATEMENT) {
+            insert(tx, users, chunk).map_err(|e| fault(path, "insert rows", &e))?;
+        }
+        self.step(Step::Inserted)
+    }
+
+    /// The row of each one's grant becomes one of the returns.
+    fn put_returns(&self, tx: &Transaction<'_>, returns: &[Entry]) -> Result<(), LedgerError> {
+        let path = &self.options.path;
+        for back in returns {
+            let copied = copy_back(tx, back).map_err(|e| fault(path, "move a row to the returns", &e))?;
+            self.step(Step::Copied)?;
+            let removed = remove(tx, back).map_err(|e| fault(path, "take a row out of the grants", &e))?;
+            if (copied, removed) != (1, 1) {
+                return Err(without_grant(&who(path), std::slice::from_ref(back)));
+            }
+        }
+        self.step(Step::Returned)
+    }
+
+    fn run_also(&self, tx: &Transaction<'_>, also: &Also, kind: Kind, entries: &[Entry]) -> Result<(), LedgerError> {
+        let (path, users) = (&self.options.path, self.options.users);
+        for entry in entries {
+            let ran = also_values(tx, also, users, entry).and_then(|values| {
+                tx.prepare_cached(&also.sql).and_then(|mut statement| statement.execute(params_from_iter(values)))
+            });
+            let Err(error) = ran else { continue };
+            return Err(match fault(path, &format!("run the statement of {}", also_setting(kind)), &error) {
+                LedgerError::Refused(text) => LedgerError::Refused(format!("{text}; {entry}")),
+                other @ (LedgerError::Unavailable(_)
+                | LedgerError::Unfit(_)
+                | LedgerError::Contradiction(_)
+                | LedgerError::TakenOver(_)) => other,
+            });
+        }
+        Ok(())
     }
 
     /// The transaction of [`Ledger::bury`].
-    fn take_letters(&self, opened: &mut Opened, letters: &[DeadLetter], rows: &[Grant]) -> Result<(), LedgerError> {
+    fn take_letters(&self, opened: &mut Opened, letters: &[DeadLetter], entries: &[Entry]) -> Result<(), LedgerError> {
         let path = &self.options.path;
         let begin = |e| fault(path, "begin a transaction", &e);
         let tx = opened.conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(begin)?;
@@ -184,7 +247,7 @@ impl SqliteLedger {
                 )));
             }
         }
-        self.put_rows(&tx, opened.also.as_ref(), rows)?;
+        self.put_entries(&tx, &opened.also, entries)?;
         tx.commit().map_err(|e| fault(path, "commit", &e))
     }
 }
@@ -219,10 +282,20 @@ impl Ledger for SqliteLedger {
         })
     }
 
-    fn in_place_of(&mut self, grant: &Grant) -> Result<InPlace, LedgerError> {
+    fn in_place_of(&mut self, entry: &Entry) -> Result<InPlace, LedgerError> {
         let (path, users) = (self.options.path.clone(), self.options.users);
         let conn = &self.opened()?.conn;
-        in_place_of(conn, users, grant).map_err(|e| fault(&path, "look for a row", &e))
+        let found = match entry {
+            Entry::Grant { grant, .. } => in_place_of_grant(conn, users, grant),
+            Entry::Return(back) => in_place_of_return(conn, back),
+        };
+        found.map_err(|e| fault(&path, "look for a row", &e))
+    }
+
+    fn is_ready(&mut self, entry: &Entry) -> Result<bool, LedgerError> {
+        let path = self.options.path.clone();
+        let conn = &self.opened()?.conn;
+        is_ready(conn, entry).map_err(|e| fault(&path, "look for what comes before an entry", &e))
     }
 
     fn store(&mut self, batch: &Batch<'_>) -> Result<(), LedgerError> {
@@ -235,12 +308,12 @@ impl Ledger for SqliteLedger {
         done
     }
 
-    fn bury(&mut self, letters: &[DeadLetter], rows: &[Grant]) -> Result<(), LedgerError> {
+    fn bury(&mut self, letters: &[DeadLetter], entries: &[Entry]) -> Result<(), LedgerError> {
         let Some(mut opened) = self.opened.take() else {
             return Err(LedgerError::Unavailable("ledger: not open".into()));
         };
         sqlite_open::same_file(&self.options.path, &opened)?;
-        let done = self.take_letters(&mut opened, letters, rows);
+        let done = self.take_letters(&mut opened, letters, entries);
         self.opened = Some(opened);
         done
     }
@@ -257,44 +330,6 @@ impl Ledger for SqliteLedger {
             Ok(answer == Some(Value::Integer(1)))
         });
         asked.map_err(|e| fault(&path, "run the query of --ledger-pause-when", &e))
-    }
-}
-
-/// A ledger in an SQLite file, for who only reads.
-pub struct SqliteReader {
-    path: PathBuf,
-    users: UserColumn,
-    conn: Connection,
-}
-
-impl SqliteReader {
-    /// Reads through a connection that is there already.
-    pub(super) fn over(conn: Connection, path: &Path, users: UserColumn) -> SqliteReader {
-        SqliteReader { path: path.to_owned(), users, conn }
-    }
-
-    /// Opens the file at `path`; `None` where it, or the tables in it, are not there.
-    pub fn open(path: &Path, users: UserColumn) -> Result<Option<SqliteReader>, LedgerError> {
-        let conn = sqlite_open::open_to_read(path, users)?;
-        Ok(conn.map(|conn| SqliteReader { path: path.to_owned(), users, conn }))
-    }
-}
-
-impl LedgerReader for SqliteReader {
-    fn all_positions(&mut self) -> Result<Vec<Position>, LedgerError> {
-        let sql = format!("SELECT {POSITION_COLUMNS} ORDER BY source, kpart");
-        read_positions(&self.conn, &sql, []).map_err(|e| fault(&self.path, "read the positions", &e))
-    }
-
-    fn grants(&mut self, after: Option<(&str, u32)>, limit: usize) -> Result<Vec<Grant>, LedgerError> {
-        let (campaign, seat) = after.unwrap_or(("", 0));
-        let read = read_grants(&self.conn, self.users, campaign, seat, limit);
-        read.map_err(|e| fault(&self.path, "read the grants", &e))
-    }
-
-    fn dead_letters(&mut self, after: Option<(&str, u32, u64)>, limit: usize) -> Result<Vec<DeadLetter>, LedgerError> {
-        let read = read_dead_letters(&self.conn, after.unwrap_or(("", 0, 0)), limit);
-        read.map_err(|e| fault(&self.path, "read the dead letters", &e))
     }
 }
 
@@ -338,111 +373,59 @@ fn move_positions(conn: &Connection, path: &Path, batch: &Batch<'_>) -> Result<(
     Ok(())
 }
 
-/// Rows of one campaign never come from two journals.
-fn refuse_other_logs(tx: &Transaction<'_>, path: &Path, rows: &[Grant]) -> Result<(), LedgerError> {
-    let mut campaigns: Vec<(&str, LogId)> = rows.iter().map(|row| (&*row.campaign, row.log)).collect();
-    campaigns.sort_unstable();
-    campaigns.dedup();
-    for (campaign, ours) in campaigns {
-        let ours = ours.to_string();
-        // Any one row will do: they are all of one log, because of this very check.
-        let log: Option<String> = tx
-            .prepare_cached("SELECT log_id FROM coupon_grant WHERE campaign = ?1 LIMIT 1")
-            .and_then(|mut statement| statement.query_row([campaign], |row| row.get(0)).optional())
-            .map_err(|e| fault(path, "look for rows of another journal", &e))?;
-        if let Some(other) = log.filter(|log| *log != ours) {
-            return Err(LedgerError::Contradiction(format!(
-                "ledger: {}: campaign {campaign} is there with rows of another journal (log {other}, this gate is {ours}); \
-                 they are never mixed: give this gate a ledger of its own with --ledger, or the campaign another name",
-                path.display(),
-            )));
+/// Rows of one campaign never come from two journals, and none comes again that has come back.
+fn refuse_what_was_here(tx: &Transaction<'_>, path: &Path, entries: &[Entry]) -> Result<(), LedgerError> {
+    let failed = |e| fault(path, "look for rows of the same campaigns", &e);
+    for (campaign, ours, grants) in campaigns(&who(path), entries)? {
+        if let Some(other) = log_of(tx, campaign).map_err(failed)?.filter(|log| *log != ours) {
+            return Err(mixed(&who(path), campaign, ours, other));
         }
+        let returned = returned(tx, campaign, stretch(&grants)).map_err(failed)?;
+        refuse_returned(&who(path), &grants, &returned)?;
     }
     Ok(())
 }
 
-fn insert(conn: &Connection, users: UserColumn, rows: &[Grant]) -> rusqlite::Result<usize> {
+fn who(path: &Path) -> String {
+    format!("ledger: {}", path.display())
+}
+
+fn insert(conn: &Connection, users: UserColumn, rows: &[Entry]) -> rusqlite::Result<usize> {
     let sql = format!("{INSERT}{}", vec!["(?,?,?,?,?,?,?)"; rows.len()].join(","));
     let mut values = Vec::with_capacity(rows.len() * COLUMNS);
     for row in rows {
-        values.push(Value::Text(row.campaign.to_string()));
-        values.push(Value::Integer(row.seat.into()));
-        values.push(user_value(users, &row.user));
-        values.push(Value::Integer(row.nth.into()));
-        values.push(Value::Text(utc(row.at)));
-        values.push(Value::Text(row.log.to_string()));
-        values.push(Value::Integer(int(row.seq.get())));
+        values.push(Value::Text(row.campaign().to_string()));
+        values.push(Value::Integer(row.seat().into()));
+        values.push(user_value(users, row.user()));
+        values.push(Value::Integer(row.nth().into()));
+        values.push(Value::Text(utc(row.at())));
+        values.push(Value::Text(row.log().to_string()));
+        values.push(Value::Integer(int(row.seq().get())));
     }
-    if rows.len() == ROWS_PER_STATEMENT {
+    if matches!(rows.len(), 1 | ROWS_PER_STATEMENT) {
         conn.prepare_cached(&sql)?.execute(params_from_iter(values))
     } else {
         conn.prepare(&sql)?.execute(params_from_iter(values))
     }
 }
 
-fn put_away(conn: &Connection, letter: &DeadLetter) -> rusqlite::Result<usize> {
-    let sql = "INSERT INTO coupon_dead_letter (source, kpart, position, reason, key, value, headers, at) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (source, kpart, position) DO NOTHING";
-    conn.prepare_cached(sql)?.execute(params![
-        letter.source,
-        letter.kpart,
-        int(letter.position),
-        letter.reason,
-        letter.key,
-        letter.value,
-        letter.headers,
-        utc(letter.at)
-    ])
-}
-
-fn take_away(conn: &Connection, letter: &DeadLetter) -> rusqlite::Result<usize> {
-    let sql = "DELETE FROM coupon_dead_letter WHERE source = ?1 AND kpart = ?2 AND position = ?3";
-    conn.prepare_cached(sql)?.execute(params![letter.source, letter.kpart, int(letter.position)])
-}
-
-fn run_also<'r>(
-    tx: &Transaction<'_>,
-    also: &Also,
-    users: UserColumn,
-    rows: &'r [Grant],
-) -> Result<(), (&'r Grant, rusqlite::Error)> {
-    for row in rows {
-        let values = also.parameters.iter().map(|parameter| match *parameter {
-            ":user" => user_value(users, &row.user),
-            ":campaign" => Value::Text(row.campaign.to_string()),
-            ":seat" => Value::Integer(row.seat.into()),
-            ":nth" => Value::Integer(row.nth.into()),
-            ":granted_at" => Value::Text(utc(row.at)),
-            ":seq" => Value::Integer(int(row.seq.get())),
-            other => unreachable!("{other} was refused when the ledger was opened"),
-        });
-        let ran = tx.prepare_cached(&also.sql).and_then(|mut statement| statement.execute(params_from_iter(values)));
-        ran.map_err(|error| (row, error))?;
-    }
-    Ok(())
-}
-
-pub(super) fn read_position(conn: &Connection, source: &str, kpart: u32) -> rusqlite::Result<Option<Position>> {
-    let sql = format!("SELECT {POSITION_COLUMNS} WHERE source = ?1 AND kpart = ?2");
-    Ok(read_positions(conn, &sql, params![source, kpart])?.pop())
-}
-
-fn read_positions(conn: &Connection, sql: &str, params: impl rusqlite::Params) -> rusqlite::Result<Vec<Position>> {
-    let mut statement = conn.prepare(sql)?;
-    let rows = statement.query_map(params, |row| {
-        Ok(Position {
-            source: row.get(0)?,
-            kpart: row.get(1)?,
-            next: unsigned(row.get(2)?),
-            log: log_id(&row.get::<_, String>(3)?),
-            last_seq: Lsn::new(unsigned(row.get(4)?)),
-            hole: row.get(5)?,
-            epoch: unsigned(row.get(6)?),
-            owner: row.get(7)?,
-            beat: row.get(8)?,
+fn also_values(tx: &Transaction<'_>, also: &Also, users: UserColumn, entry: &Entry) -> rusqlite::Result<Vec<Value>> {
+    let value = |parameter: &&str| {
+        Ok(match (*parameter, entry) {
+            (":user", _) => user_value(users, entry.user()),
+            (":campaign", _) => Value::Text(entry.campaign().to_string()),
+            (":seat", _) => Value::Integer(entry.seat().into()),
+            (":nth", _) => Value::Integer(entry.nth().into()),
+            (":granted_at", Entry::Grant { grant, .. }) => Value::Text(utc(grant.at)),
+            (":granted_at", Entry::Return(back)) => granted_at(tx, back)?,
+            (":seq", Entry::Grant { grant, .. }) => Value::Integer(int(grant.seq.get())),
+            (":seq", Entry::Return(back)) => Value::Integer(int(back.grant.get())),
+            (":returned_at", Entry::Return(back)) => Value::Text(utc(back.at)),
+            (":return_seq", Entry::Return(back)) => Value::Integer(int(back.seq.get())),
+            (other, _) => unreachable!("{other} was refused when the ledger was opened"),
         })
-    })?;
-    rows.collect()
+    };
+    also.parameters.iter().map(value).collect()
 }
 
 /// `None`: a position is not as it was seen.
@@ -476,118 +459,4 @@ fn claim(
     }
     tx.commit()?;
     Ok(Some(claimed))
-}
-
-fn in_place_of(conn: &Connection, users: UserColumn, grant: &Grant) -> rusqlite::Result<InPlace> {
-    let sql = "SELECT count(*) FROM coupon_grant WHERE campaign = ?1 AND seat = ?2 \
-               AND user_id = ?3 AND nth = ?4 AND log_id = ?5 AND seq = ?6";
-    let (user, log) = (user_value(users, &grant.user), grant.log.to_string());
-    let values = params![&*grant.campaign, grant.seat, user, grant.nth, log, int(grant.seq.get())];
-    if conn.query_row(sql, values, |count| count.get::<_, i64>(0))? == 1 {
-        return Ok(InPlace::Same);
-    }
-    let sql = "SELECT seat, CAST(user_id AS TEXT), nth, log_id, seq FROM coupon_grant \
-               WHERE (campaign = ?1 AND seat = ?2) OR (user_id = ?3 AND campaign = ?1 AND nth = ?4) \
-               ORDER BY seat <> ?2 LIMIT 1";
-    let user = user_value(users, &grant.user);
-    let there = conn.query_row(sql, params![&*grant.campaign, grant.seat, user, grant.nth], |there| {
-        let (seat, nth, seq): (i64, i64, i64) = (there.get(0)?, there.get(2)?, there.get(4)?);
-        let (user, log): (String, String) = (there.get(1)?, there.get(3)?);
-        Ok(format!("seat {seat} user {user} nth {nth} (log {log}, seq {seq})"))
-    });
-    Ok(there.optional()?.map_or(InPlace::Nothing, InPlace::Other))
-}
-
-fn read_grants(
-    conn: &Connection,
-    users: UserColumn,
-    campaign: &str,
-    seat: u32,
-    limit: usize,
-) -> rusqlite::Result<Vec<Grant>> {
-    let sql = "SELECT campaign, seat, user_id, nth, granted_at, log_id, seq FROM coupon_grant \
-               WHERE (campaign, seat) > (?1, ?2) ORDER BY campaign, seat LIMIT ?3";
-    let mut statement = conn.prepare_cached(sql)?;
-    let rows = statement.query_map(params![campaign, seat, rows_of(limit)], |row| {
-        Ok(Grant {
-            campaign: row.get::<_, String>(0)?.into(),
-            seat: row.get(1)?,
-            user: match (row.get(2)?, users) {
-                (Value::Integer(number), _) => GrantUser::Int(number),
-                (Value::Text(text), UserColumn::Text) => GrantUser::Any(text.into_bytes().into()),
-                (Value::Blob(bytes), UserColumn::Text) => GrantUser::Any(bytes.into()),
-                (other, _) => return Err(rusqlite::Error::InvalidColumnType(2, "user_id".into(), other.data_type())),
-            },
-            nth: row.get(3)?,
-            at: millis(&row.get::<_, String>(4)?),
-            log: log_id(&row.get::<_, String>(5)?),
-            seq: Lsn::new(unsigned(row.get(6)?)),
-        })
-    })?;
-    rows.collect()
-}
-
-fn read_dead_letters(
-    conn: &Connection,
-    (source, kpart, position): (&str, u32, u64),
-    limit: usize,
-) -> rusqlite::Result<Vec<DeadLetter>> {
-    let sql = "SELECT source, kpart, position, reason, key, value, headers, at FROM coupon_dead_letter \
-               WHERE (source, kpart, position) > (?1, ?2, ?3) ORDER BY source, kpart, position LIMIT ?4";
-    let mut statement = conn.prepare_cached(sql)?;
-    let rows = statement.query_map(params![source, kpart, int(position), rows_of(limit)], |row| {
-        Ok(DeadLetter {
-            source: row.get(0)?,
-            kpart: row.get(1)?,
-            position: unsigned(row.get(2)?),
-            reason: row.get(3)?,
-            key: row.get(4)?,
-            value: row.get(5)?,
-            headers: row.get(6)?,
-            at: millis(&row.get::<_, String>(7)?),
-        })
-    })?;
-    rows.collect()
-}
-
-/// Bytes that are not UTF-8 stay bytes: SQLite keeps a BLOB in a TEXT column as it is, equal to no text.
-fn user_value(users: UserColumn, user: &GrantUser) -> Value {
-    match (users, user) {
-        (UserColumn::Bigint, GrantUser::Int(number)) => Value::Integer(*number),
-        (UserColumn::Text, GrantUser::Int(number)) => Value::Text(number.to_string()),
-        (UserColumn::Bigint | UserColumn::Text, GrantUser::Any(bytes)) => match std::str::from_utf8(bytes) {
-            Ok(text) => Value::Text(text.into()),
-            Err(_) => Value::Blob(bytes.to_vec()),
-        },
-    }
-}
-
-/// `YYYY-MM-DD HH:MM:SS.mmm` in UTC: what SQLite's own date functions read and write.
-fn utc(at: Millis) -> String {
-    let instant = jiff::Timestamp::from_millisecond(at.0).unwrap_or(jiff::Timestamp::MAX);
-    instant.strftime("%Y-%m-%d %H:%M:%S%.3f").to_string()
-}
-
-/// The time that [`utc`] wrote; 0 for what somebody else wrote.
-fn millis(text: &str) -> Millis {
-    let time: Option<jiff::Timestamp> = format!("{}Z", text.replace(' ', "T")).parse().ok();
-    Millis(time.map_or(0, jiff::Timestamp::as_millisecond))
-}
-
-/// The log id of a row; `LogId::NONE` for what somebody else wrote.
-fn log_id(text: &str) -> LogId {
-    text.parse().unwrap_or(LogId::NONE)
-}
-
-/// A number below zero was written by somebody else; the compare-and-set then says so.
-fn unsigned(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or(0)
-}
-
-fn rows_of(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX)
-}
-
-fn int(position: u64) -> i64 {
-    i64::try_from(position).expect("a journal's positions stay below 2^63")
 }

@@ -9,10 +9,11 @@ use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::sqlite::SqliteReader;
 use super::sqlite_open::open_to_look;
-use super::{DeadLetter, LedgerError, LedgerReader, Position, UserColumn};
+use super::sqlite_rows::SqliteReader;
+use super::{DeadLetter, LedgerError, LedgerReader, Position, ReturnRow, UserColumn};
 use crate::grant::Grant;
+use crate::ids::{LogId, Lsn};
 
 /// Answers that are asked for again because the file changed meanwhile.
 const TRIES_MAX: u32 = 10;
@@ -85,6 +86,10 @@ impl LedgerReader for SqliteLook {
 
     fn grants(&mut self, after: Option<(&str, u32)>, limit: usize) -> Result<Vec<Grant>, LedgerError> {
         self.ask(|reader| reader.grants(after, limit))
+    }
+
+    fn returns(&mut self, after: Option<(LogId, Lsn)>, limit: usize) -> Result<Vec<ReturnRow>, LedgerError> {
+        self.ask(|reader| reader.returns(after, limit))
     }
 
     fn dead_letters(&mut self, after: Option<(&str, u32, u64)>, limit: usize) -> Result<Vec<DeadLetter>, LedgerError> {

@@ -1,5 +1,6 @@
 //! Opening an SQLite ledger: connection, tables, the operator's statement; and what its errors mean.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
@@ -7,9 +8,11 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
+use super::both::{Each, also_parameters, also_setting};
 use super::ddl::{self, Table};
 use super::sqlite::SqliteOptions;
-use super::{ALSO_PARAMETERS, LedgerError, UserColumn};
+use super::{LedgerError, UserColumn};
+use crate::grant::Kind;
 
 /// How long one statement waits for another connection's lock; the sink's own back-off does the rest.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(250);
@@ -21,7 +24,7 @@ pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(2);
 /// An open database.
 pub(super) struct Opened {
     pub(super) conn: Connection,
-    pub(super) also: Option<Also>,
+    pub(super) also: Each<Option<Also>>,
     /// The operator's query, checked.
     pub(super) pause_when: Option<String>,
     file: (u64, u64),
@@ -34,7 +37,7 @@ pub(super) struct Also {
     pub(super) parameters: Vec<&'static str>,
 }
 
-/// Connects, makes and checks the tables, checks the operator's statement.
+/// Connects, makes and checks the tables, checks the operator's statements.
 pub(super) fn open(options: &SqliteOptions) -> Result<Opened, LedgerError> {
     let path = &options.path;
     if !options.create && !path.exists() {
@@ -57,7 +60,11 @@ pub(super) fn open(options: &SqliteOptions) -> Result<Opened, LedgerError> {
     for table in &ddl::TABLES {
         check_shape(&conn, table, path, options.users)?;
     }
-    let also = options.also.as_deref().map(|sql| check_also(&conn, path, sql)).transpose()?;
+    for table in &ddl::TABLES {
+        make_index(&conn, table, options)?;
+    }
+    let check = |kind| options.also(kind).map(|sql| check_also(&conn, path, kind, sql)).transpose();
+    let also = Each::try_new(check)?;
     let file = file_of(path).map_err(|e| LedgerError::Unavailable(format!("ledger: {}: {e}", path.display())))?;
     Ok(Opened { conn, also, pause_when: options.pause_when.clone(), file })
 }
@@ -161,6 +168,39 @@ fn make_tables(conn: &mut Connection, options: &SqliteOptions) -> Result<(), Led
     tx.commit().map_err(failed)
 }
 
+/// Ledgers made before a table had its index get it: without it, each look at the table reads all of it.
+fn make_index(conn: &Connection, table: &Table, options: &SqliteOptions) -> Result<(), LedgerError> {
+    let path = &options.path;
+    let Some(sql) = ddl::sqlite_index(table) else { return Ok(()) };
+    let there = indexes(conn, table).map_err(|e| fault(path, "read the tables", &e))?;
+    if there.values().any(|columns| columns.iter().take(table.index.len()).eq(table.index)) {
+        return Ok(());
+    }
+    if !options.create {
+        return Err(LedgerError::Unfit(format!(
+            "ledger: {}: table {} has no index ({}) and --ledger-create is no; make it with: {sql}",
+            path.display(),
+            table.name,
+            table.index.join(", ")
+        )));
+    }
+    conn.execute(&sql, []).map(drop).map_err(|e| fault(path, "create an index", &e))
+}
+
+/// The columns of every index.
+fn indexes(conn: &Connection, table: &Table) -> rusqlite::Result<BTreeMap<String, Vec<String>>> {
+    let sql = "SELECT one.name, part.name FROM pragma_index_list(?1) AS one, pragma_index_info(one.name) AS part \
+               WHERE NOT one.partial AND part.name IS NOT NULL ORDER BY one.name, part.seqno";
+    let mut statement = conn.prepare(sql)?;
+    let parts = statement.query_map([table.name], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+    let mut indexes: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for part in parts {
+        let (index, column) = part?;
+        indexes.entry(index).or_default().push(column);
+    }
+    Ok(indexes)
+}
+
 /// Ledgers made before there was a column `hole` get it: nothing was missing there.
 fn add_hole(conn: &Connection) -> rusqlite::Result<()> {
     let sql = "SELECT count(*) FROM pragma_table_info('coupon_sink_position') WHERE name = 'hole'";
@@ -244,9 +284,10 @@ fn affinity(declared: &str) -> &'static str {
 }
 
 /// One statement that changes rows, with parameters that we know.
-fn check_also(conn: &Connection, path: &Path, sql: &str) -> Result<Also, LedgerError> {
-    let refuse = |why: String| LedgerError::Unfit(format!("--ledger-also: {why}; the statement is: {sql}"));
-    let statement = conn.prepare(sql).map_err(|e| match fault(path, "prepare --ledger-also", &e) {
+fn check_also(conn: &Connection, path: &Path, kind: Kind, sql: &str) -> Result<Also, LedgerError> {
+    let (setting, known) = (also_setting(kind), also_parameters(kind));
+    let refuse = |why: String| LedgerError::Unfit(format!("{setting}: {why}; the statement is: {sql}"));
+    let statement = conn.prepare(sql).map_err(|e| match fault(path, &format!("prepare {setting}"), &e) {
         busy @ LedgerError::Unavailable(_) if is_passing(&e) => busy,
         LedgerError::Unavailable(_)
         | LedgerError::Unfit(_)
@@ -262,11 +303,8 @@ fn check_also(conn: &Connection, path: &Path, sql: &str) -> Result<Also, LedgerE
     let mut parameters = Vec::new();
     for index in 1..=statement.parameter_count() {
         let name = statement.parameter_name(index).unwrap_or("?");
-        let known = ALSO_PARAMETERS.into_iter().find(|known| *known == name);
-        parameters.push(
-            known
-                .ok_or_else(|| refuse(format!("unknown parameter {name}; there are {}", ALSO_PARAMETERS.join(" "))))?,
-        );
+        let unknown = || refuse(format!("unknown parameter {name}; there are {}", known.join(" ")));
+        parameters.push(*known.iter().find(|known| **known == name).ok_or_else(unknown)?);
     }
     Ok(Also { sql: sql.into(), parameters })
 }

@@ -29,7 +29,17 @@ impl FromStr for Target {
     type Err = BadTarget;
 
     fn from_str(url: &str) -> Result<Target, BadTarget> {
-        parse(url).map_err(|why| BadTarget(format!("--target {}: {why}", masked(url))))
+        Target::named("--target", url)
+    }
+}
+
+impl Target {
+    /// The target that `flag` gives as `url`.
+    ///
+    /// # Errors
+    /// The URL is none.
+    pub fn named(flag: &str, url: &str) -> Result<Target, BadTarget> {
+        parse(url).map_err(|why| BadTarget(format!("{flag} {}: {why}", masked(url))))
     }
 }
 

@@ -264,12 +264,12 @@ fn start_sink(
     let ledger = ledger.clone();
     let feed: Box<dyn Feed> = match &settings.kafka {
         Some(kafka) => {
-            let (connect, topic) = (wiring::connect(kafka), kafka.topic.clone());
+            let (connect, topics) = (wiring::connect(kafka), wiring::topics(kafka));
             if settings.sink == Sink::Outside {
-                let options = FollowOptions { ledger, connect, topic, log };
+                let options = FollowOptions { ledger, connect, topics, log };
                 return sink::follow(options, watermarks, figures).map(Filler::Outside);
             }
-            Box::new(KafkaFeed::new(connect, topic, Some((log, Arc::clone(&watermarks)))).ahead())
+            Box::new(KafkaFeed::new(connect, topics, Some((log, Arc::clone(&watermarks)))).ahead())
         }
         None => {
             let events = Box::new(JournalSource::new(Arc::new(RealDisk), &settings.data));

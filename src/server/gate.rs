@@ -6,7 +6,9 @@ use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::Duration;
 
-use crate::core::{self, Claim, Command, Core, Decision, Event, Group, Outcome, Refusal, Reply, Users, View};
+use crate::core::{
+    self, Claim, Command, Core, Decision, Event, Group, Outcome, Refusal, Reply, Settlement, Users, View,
+};
 use crate::ids::{CampaignId, Lsn, Millis, Seat, User};
 use crate::journal::{self, Answerable, Journal, Open, Room};
 use crate::limits;
@@ -296,6 +298,7 @@ impl Gate {
             return no_room(room, protocol, out);
         }
         let waits_for_kafka = self.facts.answers_are_published && tells_of_grants(&command);
+        let cancels = if let Command::Cancel { seat, .. } = command { seat } else { None };
         let (claim, depends) = match self.core.decide(command, &self.view) {
             Decision::Answer { reply: Reply::Refused(Refusal::NoCampaign(_)), .. } if self.stale.is_some() => {
                 // It may be in the part that is lost.
@@ -303,6 +306,11 @@ impl Gate {
             }
             Decision::Answer { mut reply, depends } => {
                 let depends = if on(Sabotage::ReadsUnheld) { Lsn::ZERO } else { depends };
+                if on(Sabotage::ReturnTwice)
+                    && let (Some(seat), Reply::Settled(settled)) = (cancels, &mut reply)
+                {
+                    settled.settlement = Settlement::Cancelled(seat);
+                }
                 if let (Some(campaign), Reply::Map(rows)) = (told_of, &mut reply)
                     && let Some(id) = self.core.campaign_id(campaign)
                 {
@@ -316,7 +324,9 @@ impl Gate {
                 if self.is_streamed(campaign)
                     && let Some(why) = self.facts.return_not_carried() =>
             {
-                return refuse(Refusal::Err(why), protocol, out);
+                // That the user has the seat is told, too.
+                wire::encode(&Reply::Refused(Refusal::Err(why)), protocol, out);
+                (None, self.core.applied())
             }
             Decision::Record { group, mut reply } => {
                 let bytes = group.events().iter().map(journal::record_bytes_max).sum();
@@ -369,12 +379,17 @@ impl Gate {
         let mut lsn = Lsn::ZERO;
         for (index, event) in events.iter().enumerate() {
             lsn = journal.append(event, index + 1 < events.len());
-            self.core.evolve(lsn, event);
+            if matches!(event, Event::Returned { .. }) && on(Sabotage::SeatsStayOut) {
+                self.core.evolve(lsn, &Event::Skipped { upto: lsn });
+            } else {
+                self.core.evolve(lsn, event);
+            }
             if let Event::CampaignCreated { id, .. }
             | Event::CampaignAltered { id, .. }
             | Event::CampaignDropped { id, .. }
             | Event::Confirmed { campaign: id, .. }
             | Event::Returned { campaign: id, .. }
+            | Event::Imported { campaign: id, .. }
             | Event::HoldEnded { campaign: id, .. } = event
             {
                 self.tally.touch(*id);
@@ -572,6 +587,7 @@ fn tells_of_grants(command: &Command<'_>) -> bool {
             | Command::Claim { .. }
             | Command::Confirm { .. }
             | Command::Cancel { .. }
+            | Command::Seed { .. }
             | Command::Status { .. }
             | Command::CampaignInfo { .. }
             | Command::Campaigns

@@ -33,7 +33,7 @@ pub use rehearse::RehearseSettings;
 pub use serve::ServeSettings;
 pub use tools::{
     ApplySettings, AuditSettings, CatchUpFrom, CatchUpSettings, Database, DdlSettings, DeadLetterAction,
-    DeadLetterSettings, LedgerWriting, SinkSettings, World,
+    DeadLetterSettings, LedgerWriting, SeedSettings, SinkSettings, World,
 };
 pub use value::{
     AnswerAfter, Appendfsync, KafkaKey, KafkaValue, Ledger, LedgerUsers, Listen, LogFormat, LogLevels, MysqlTls,
@@ -61,6 +61,8 @@ pub enum Command {
     Backup(Box<BackupSettings>),
     /// Create the campaigns of a file.
     Apply(Box<ApplySettings>),
+    /// Bring in what a Redis event has granted.
+    Seed(Box<SeedSettings>),
     /// Bring a journal up to date.
     CatchUp(Box<CatchUpSettings>),
     /// See to what could not be stored.
@@ -95,6 +97,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, Settin
         Some(("audit", matches)) => Ok(Command::Audit(Box::new(AuditSettings::read(&Values::with_file(matches)?)?))),
         Some(("apply", matches)) => {
             Ok(Command::Apply(Box::new(ApplySettings::read(&Values { matches: matches.clone(), file: None })?)))
+        }
+        Some(("seed", matches)) => {
+            Ok(Command::Seed(Box::new(SeedSettings::read(&Values { matches: matches.clone(), file: None })?)))
         }
         Some(("catch-up", matches)) => {
             Ok(Command::CatchUp(Box::new(CatchUpSettings::read(&Values::with_file(matches)?)?)))

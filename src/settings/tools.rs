@@ -156,6 +156,39 @@ impl ApplySettings {
     }
 }
 
+/// `coupon-gate seed`.
+#[derive(Clone, Debug)]
+pub struct SeedSettings {
+    /// Into which campaign.
+    pub campaign: String,
+    /// The gate: a URL, read by the room that connects.
+    pub target: String,
+    /// Its password, unless the URL has one.
+    pub password: Option<Secret>,
+    /// Where Redis is: a URL.
+    pub from_redis: String,
+    /// The key that holds the users.
+    pub set: String,
+    /// The key that has counted them.
+    pub counter: Option<String>,
+    /// Bring in nothing.
+    pub dry_run: bool,
+}
+
+impl SeedSettings {
+    pub(super) fn read(values: &Values) -> Result<SeedSettings, SettingsError> {
+        Ok(SeedSettings {
+            campaign: values.one("campaign", value::url)?,
+            target: values.one("target", value::url)?,
+            password: values.password()?,
+            from_redis: values.one("from-redis", value::url)?,
+            set: values.one("set", value::url)?,
+            counter: values.maybe("counter", value::url)?.map(|(key, _)| key),
+            dry_run: values.matches.get_flag("dry-run"),
+        })
+    }
+}
+
 /// Who knows the grants that a journal lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CatchUpFrom {

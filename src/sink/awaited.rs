@@ -1,4 +1,4 @@
-//! What was published and never comes: the newest records of a partition that retention took before they were read, or
+//! What was published and never comes: the newest records of a lane that retention took before they were read, or
 //! that were lost with its tail. No record behind them tells of the hole, so time does.
 
 use std::time::{Duration, Instant};
@@ -17,13 +17,13 @@ pub(super) struct Awaited {
 }
 
 impl Awaited {
-    /// Everything there is was read; `holes` are still awaited. Those of partitions that are `known` to have a hole are
+    /// Everything there is was read; `holes` are still awaited. Those of lanes that are `known` to have a hole are
     /// asked for anyway.
     pub(super) fn look(&mut self, holes: Vec<Hole>, known: &[Hole], now: Instant) {
-        let is_known = |hole: &Hole| known.iter().any(|known| (known.kpart, known.log) == (hole.kpart, hole.log));
+        let is_known = |hole: &Hole| known.iter().any(|known| (known.lane, known.log) == (hole.lane, hole.log));
         let holes: Vec<Hole> = holes.into_iter().filter(|hole| !is_known(hole)).collect();
         let is_same = holes.len() == self.holes.len()
-            && holes.iter().zip(&self.holes).all(|(new, old)| (new.kpart, new.after) == (old.kpart, old.after));
+            && holes.iter().zip(&self.holes).all(|(new, old)| (new.lane, new.after) == (old.lane, old.after));
         if holes.is_empty() || !is_same {
             self.since = (!holes.is_empty()).then_some(now);
         }
@@ -41,12 +41,17 @@ impl Awaited {
 mod tests {
     use super::*;
     use crate::edge::now;
+    use crate::grant::Lane;
     use crate::ids::{LogId, Lsn};
 
     #[test]
     fn what_is_awaited_for_long_is_lost_and_what_moves_is_not() {
-        let hole =
-            |kpart, after, upto| Hole { kpart, log: LogId([7; 16]), after: Lsn::new(after), upto: Lsn::new(upto) };
+        let hole = |lane, after, upto| Hole {
+            lane: Lane::at(lane),
+            log: LogId([7; 16]),
+            after: Lsn::new(after),
+            upto: Lsn::new(upto),
+        };
         let (began, mut awaited) = (now(), Awaited::default());
         let mut at = |seconds, holes: Vec<Hole>, known: &[Hole]| {
             awaited.look(holes, known, began + Duration::from_secs(seconds));

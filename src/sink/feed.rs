@@ -1,41 +1,46 @@
 //! What the sink follows: records in order, a position for each, and the way back to any position. `journal_feed.rs`
 //! and `kafka_feed.rs` are the two there are.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use super::lines::{Hole, Lines};
-use super::rows::Rows;
+use super::rows::{Rows, Sources};
 use super::worker::Fault;
-use crate::grant::Grant;
+use crate::grant::{Entry, Lane};
 use crate::ids::{LogId, Lsn};
 use crate::kafka::KafkaError;
 use crate::ledger::Ledger;
 
-/// A source of grants.
+/// A position for each lane.
+pub type Positions = BTreeMap<Lane, u64>;
+
+/// A source of entries, in lanes.
 pub trait Feed: Send {
     /// Connects where that is needed.
     fn open(&mut self) -> Result<Opened, FeedError>;
 
-    /// Where each partition is to be read from: behind what `rows` say, if the record before that is the one remembered;
-    /// else where what is kept begins.
+    /// Where each lane is to be read from: behind what `rows` say, if the record before that is the one remembered; else
+    /// where what is kept begins.
     ///
     /// # Errors
     /// A `Contradiction` where this cannot be the source that the rows were stored from.
-    fn resume(&mut self, ledger: &mut dyn Ledger, rows: &Rows) -> Result<Vec<u64>, Fault>;
+    fn resume(&mut self, ledger: &mut dyn Ledger, rows: &Rows) -> Result<Positions, Fault>;
 
-    /// The next items are those at or behind `from`, one position for each partition.
-    fn seek(&mut self, from: &[u64]) -> Result<(), FeedError>;
+    /// The next items are those at or behind `from`. No lane is held.
+    fn seek(&mut self, from: &Positions) -> Result<(), FeedError>;
 
-    /// Hands what comes within `patience` to `take`, in order within each partition: about `room` items at most. Nothing
-    /// handed over means that everything there is has been.
+    /// Hands what comes within `patience` to `take`, in order within each lane: about `room` items at most. Nothing handed
+    /// over means that everything there is has been.
     fn next(&mut self, patience: Duration, room: usize, take: &mut dyn FnMut(Item)) -> Result<(), FeedError>;
 
-    /// Fetches nothing more, or does so again. `next` is called meanwhile, and may hand over what was fetched before.
-    fn pause(&mut self, pause: bool) -> Result<(), FeedError>;
+    /// From now on nothing is fetched of the lanes `held`, and of all others. `next` is called meanwhile, and may hand over
+    /// what was fetched before.
+    fn hold(&mut self, held: &[Lane]) -> Result<(), FeedError>;
 
-    /// About how many records there are at and behind `next`.
-    fn behind(&mut self, next: &[u64]) -> Result<u64, FeedError>;
+    /// Where each lane ends at the moment.
+    fn ends(&mut self) -> Result<Positions, FeedError>;
 
     /// Up to where the journal of this gate is in the ledger, when the ledger has come as far as `lines`.
     fn stored(&self, lines: &Lines) -> Lsn;
@@ -43,28 +48,29 @@ pub trait Feed: Send {
     /// Whether that is all there will be, when the gate has stopped.
     fn is_all(&self, lines: &Lines) -> bool;
 
-    /// What was published and is not stored, by partition, when the ledger has come as far as `lines`. Where everything
-    /// there is was read, it is gone from the source: by retention, or with a lost tail, and nothing behind it tells.
+    /// What was published and is not stored, by lane, when the ledger has come as far as `lines`. Where everything there is
+    /// was read and nothing waits, it is gone from the source: by retention, or with a lost tail, and nothing behind it
+    /// tells.
     fn awaits(&self, lines: &Lines) -> Vec<Hole>;
 
-    /// Records of `log` behind `after` are missing in a partition: asks who has them to send them again.
-    fn miss(&self, kpart: u32, log: LogId, after: Lsn);
+    /// Records of `log` behind `after` are missing in a lane: asks who has them to send them again.
+    fn miss(&self, lane: Lane, log: LogId, after: Lsn);
 }
 
 /// A source that can be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opened {
-    /// Its name in the ledger.
-    pub source: String,
-    /// How many partitions it has.
-    pub partitions: u32,
+    /// What the ledger calls it.
+    pub sources: Sources,
+    /// Those that are there, in order.
+    pub lanes: Vec<Lane>,
 }
 
 /// One record, or a stretch without any.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
-    /// Its partition.
-    pub kpart: u32,
+    /// Its lane.
+    pub lane: Lane,
     /// Its position: an lsn, or an offset.
     pub position: u64,
     /// Where reading goes on behind it.
@@ -76,18 +82,19 @@ pub struct Item {
 /// What a record is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
-    /// A grant of some gate.
-    Grant {
+    /// Of some gate.
+    Entry {
         /// Which.
-        grant: Grant,
-        /// The `seq` of the record of that gate before it in its partition; `None` where the source has no holes.
+        entry: Entry,
+        /// The `seq` of the record of that gate before it in its lane; `None` where the source has no holes and entries of
+        /// both kinds are in one order.
         prev: Option<Lsn>,
-        /// Its row was found in the ledger.
-        there: bool,
+        /// Whether it was found in the ledger; `None` where nobody looked.
+        there: Option<bool>,
         /// The record as it lies in the topic.
         raw: Option<Box<Raw>>,
     },
-    /// Of a gate, and no grant.
+    /// Of a gate, and no entry.
     Bad {
         /// Why, for humans.
         reason: String,
@@ -98,8 +105,27 @@ pub enum What {
     },
     /// Somebody else's.
     Foreign,
-    /// A stretch without grants.
+    /// A stretch without entries.
     Passed,
+}
+
+impl Item {
+    /// The entry, if it is one.
+    pub(super) fn entry(&self) -> Option<&Entry> {
+        match &self.what {
+            What::Entry { entry, .. } => Some(entry),
+            What::Bad { .. } | What::Foreign | What::Passed => None,
+        }
+    }
+
+    /// The journal and the `seq` of what has a place in a line.
+    pub(super) fn place(&self) -> Option<(LogId, Lsn)> {
+        match &self.what {
+            What::Entry { entry, .. } => Some((entry.log(), entry.seq())),
+            What::Bad { place: Some((log, seq, _)), .. } => Some((*log, *seq)),
+            What::Bad { place: None, .. } | What::Foreign | What::Passed => None,
+        }
+    }
 }
 
 /// A record as it lies in the source.

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::SinkError;
-use super::kafka_feed::{Connect, by_lane};
+use super::kafka_feed::{Connect, Topics};
 use super::place::SILENCE;
-use super::rows::Rows;
+use super::rows::{Rows, Sources};
 use super::stop::Stop;
+use super::trouble;
 use crate::edge::{now, wall};
-use crate::grant::{Kind, Lane};
+use crate::grant::Lane;
 use crate::ids::{LogId, Lsn};
-use crate::ledger::{self, LedgerReader, LedgerSettings};
+use crate::ledger::{LedgerReader, LedgerSettings};
 use crate::metrics::Figures;
 use crate::watermark::Watermarks;
 
@@ -29,8 +30,8 @@ pub struct FollowOptions {
     pub ledger: LedgerSettings,
     /// Leads to the cluster, for its name.
     pub connect: Connect,
-    /// The topic that it reads.
-    pub topic: String,
+    /// What it reads.
+    pub topics: Topics,
     /// The journal of this gate.
     pub log: LogId,
 }
@@ -73,11 +74,11 @@ pub(super) struct Follower {
     options: FollowOptions,
     watermarks: Arc<Watermarks>,
     figures: Arc<Figures>,
-    source: Option<String>,
+    sources: Option<Sources>,
     reader: Option<Box<dyn LedgerReader>>,
     /// The signs of life of the sink, and since when they are these.
     signs: (Vec<String>, Instant),
-    missing: BTreeMap<u32, (Lsn, Instant)>,
+    missing: BTreeMap<Lane, (Lsn, Instant)>,
     trouble: String,
 }
 
@@ -87,7 +88,7 @@ impl Follower {
             options,
             watermarks,
             figures,
-            source: None,
+            sources: None,
             reader: None,
             signs: (Vec::new(), now()),
             missing: BTreeMap::new(),
@@ -132,12 +133,12 @@ impl Follower {
     }
 
     fn read(&mut self) -> Result<Rows, String> {
-        let source = match &self.source {
-            Some(source) => source.clone(),
+        let sources = match &self.sources {
+            Some(sources) => sources.clone(),
             None => {
                 let id = (self.options.connect)().and_then(|mut cluster| cluster.id());
                 let id = id.map_err(|error| format!("ledger: how far the sink elsewhere is, is not known: {error}"))?;
-                self.source.insert(ledger::kafka_source(&id, &self.options.topic)).clone()
+                self.sources.insert(self.options.topics.sources(&id)).clone()
             }
         };
         if self.reader.is_none() {
@@ -147,31 +148,30 @@ impl Follower {
             return Err("ledger: it has no tables yet: no sink has filled it".into());
         };
         let all = reader.all_positions().map_err(|error| error.to_string())?;
-        Ok(Rows::new(&source, all))
+        Ok(Rows::new(&sources, all))
     }
 
     fn tell_stored(&self, rows: &Rows) {
-        let partitions = rows.all.iter().map(|row| row.kpart + 1).max().unwrap_or(0);
-        let last = |kpart| rows.last(kpart, self.options.log).unwrap_or(Lsn::ZERO);
-        let last: Vec<Lsn> = (0..partitions).map(last).collect();
-        let stored = self.watermarks.stored_by(&by_lane(last));
+        let lanes = rows.by_lane().map(|(lane, _)| lane.index() + 1).max().unwrap_or(0);
+        let last = |index| rows.last(Lane::at(index), self.options.log).unwrap_or(Lsn::ZERO);
+        let last: Vec<Lsn> = (0..lanes).map(last).collect();
+        let stored = self.watermarks.stored_by(&last);
         if !rows.all.is_empty() && stored > self.watermarks.stored.get() {
             self.watermarks.stored.advance(stored);
         }
     }
 
     fn pass_on_holes(&mut self, rows: &Rows, now: Instant) {
-        let holes = rows.all.iter().filter(|row| row.hole && row.log == self.options.log);
-        let holes: BTreeMap<u32, Lsn> = holes.map(|row| (row.kpart, row.last_seq)).collect();
-        self.missing.retain(|kpart, _| holes.contains_key(kpart));
-        for (kpart, after) in holes {
-            let known = self.missing.get(&kpart);
+        let holes = rows.by_lane().filter(|(_, row)| row.hole && row.log == self.options.log);
+        let holes: BTreeMap<Lane, Lsn> = holes.map(|(lane, row)| (lane, row.last_seq)).collect();
+        self.missing.retain(|lane, _| holes.contains_key(lane));
+        for (lane, after) in holes {
+            let known = self.missing.get(&lane);
             if known.is_none_or(|(told, at)| *told != after || now.duration_since(*at) >= ASK_AGAIN) {
-                tracing::warn!(
-                    "ledger: records behind seq {after} are missing in partition {kpart}: they are sent again"
-                );
-                self.missing.insert(kpart, (after, now));
-                self.watermarks.lanes.miss(Lane::new(Kind::Grant, kpart), after);
+                let place = trouble::name(lane);
+                tracing::warn!("ledger: records behind seq {after} are missing in {place}: they are sent again");
+                self.missing.insert(lane, (after, now));
+                self.watermarks.lanes.miss(lane, after);
             }
         }
     }
@@ -183,7 +183,7 @@ impl Follower {
             self.signs = (signs, now);
         }
         if rows.all.is_empty() {
-            return Some(format!("ledger: no sink has stored anything from {} yet", rows.source));
+            return Some(format!("ledger: no sink has stored anything from {} yet", rows.sources));
         }
         if rows.owner().is_empty() {
             return Some("ledger: no sink is filling it: the last one has left in order".into());

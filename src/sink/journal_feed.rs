@@ -1,21 +1,22 @@
-//! The journal as a feed: one partition, positions are lsns, nothing is ever missing.
+//! The journal as a feed: one lane with entries of both kinds in their order, positions are lsns, nothing is ever missing.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::feed::{Feed, FeedError, Item, Opened, What};
+use super::feed::{Feed, FeedError, Item, Opened, Positions, What};
 use super::lines::{Hole, Lines};
 use super::resume;
-use super::rows::{Rows, stored_elsewhere};
+use super::rows::{Rows, Sources, stored_elsewhere};
 use super::source::{GrantSource, SourceError};
 use super::worker::Fault;
+use crate::grant::{Kind, Lane};
 use crate::ids::{LogId, Lsn};
 use crate::journal::{Campaign, Campaigns, NoSuchCampaign};
 use crate::ledger::{self, Ledger, LedgerError};
 use crate::sabotage::{Sabotage, on};
 use crate::watermark::Watermarks;
 
-/// The grants of a journal that this process is writing, up to what is durable.
+/// The entries of a journal that this process is writing, up to what is durable.
 pub struct JournalFeed {
     log: LogId,
     events: Box<dyn GrantSource>,
@@ -39,37 +40,40 @@ impl JournalFeed {
         JournalFeed { log, events, campaigns: Campaigns::new(log, campaigns), watermarks, read: Lsn::ZERO, ahead: None }
     }
 
-    fn source(&self) -> String {
-        ledger::journal_source(self.log)
+    fn lane() -> Lane {
+        Lane::new(Kind::Grant, 0)
     }
 }
 
 impl Feed for JournalFeed {
     fn open(&mut self) -> Result<Opened, FeedError> {
-        Ok(Opened { source: self.source(), partitions: 1 })
+        let sources = Sources::Journal(ledger::journal_source(self.log).into());
+        Ok(Opened { sources, lanes: vec![JournalFeed::lane()] })
     }
 
-    fn resume(&mut self, ledger: &mut dyn Ledger, rows: &Rows) -> Result<Vec<u64>, Fault> {
+    fn resume(&mut self, ledger: &mut dyn Ledger, rows: &Rows) -> Result<Positions, Fault> {
         // Before the ledger is asked for more, or what this process has stored since would look like too much.
         let durable = self.watermarks.durable.get();
+        let (source, there) = (rows.sources.to_string(), rows.of(JournalFeed::lane()));
         if self.ahead.is_none() && !on(Sabotage::ResumeUnchecked) {
-            self.ahead = rows.of(0).and_then(|there| resume::ahead(&rows.source, there, durable));
+            self.ahead = there.and_then(|there| resume::ahead(&source, there, durable));
         }
         if let Some(line) = &self.ahead {
             return Err(LedgerError::Contradiction(line.clone()).into());
         }
-        if let Some(there) = rows.of(0).filter(|_| !on(Sabotage::ResumeUnchecked)) {
+        if let Some(there) = there.filter(|_| !on(Sabotage::ResumeUnchecked)) {
             let (events, campaigns) = (self.events.as_mut(), &mut self.campaigns);
-            resume::compare(ledger, events, campaigns, (&rows.source, there, durable))?;
+            resume::compare(ledger, events, campaigns, (&source, there, durable))?;
         }
-        let elsewhere = stored_elsewhere(ledger, &rows.source, self.log)?;
-        let next = rows.of(0).map_or(1, |there| there.next);
+        let [grants, returns] = stored_elsewhere(ledger, &rows.sources, self.log)?;
+        let elsewhere = grants.upto.min(returns.upto);
+        let next = there.map_or(1, |there| there.next);
         let late = u64::from(on(Sabotage::SinkOneLate) && next > 1);
-        Ok(vec![next.max(elsewhere.next().get()) + late])
+        Ok(Positions::from([(JournalFeed::lane(), next.max(elsewhere.next().get()) + late)]))
     }
 
-    fn seek(&mut self, from: &[u64]) -> Result<(), FeedError> {
-        let from = Lsn::new(from[0]);
+    fn seek(&mut self, from: &Positions) -> Result<(), FeedError> {
+        let from = Lsn::new(from[&JournalFeed::lane()]);
         self.read = from.prev();
         self.events.seek(from).map_err(broken)
     }
@@ -84,10 +88,10 @@ impl Feed for JournalFeed {
         }
         let (mut unknown, mut last) = (None, self.read);
         let campaigns = &mut self.campaigns;
-        let read = self.events.read(durable, &mut |lsn, event| match campaigns.grant(lsn, event) {
-            Ok(Some(grant)) => {
-                let what = What::Grant { grant, prev: None, there: false, raw: None };
-                take(Item { kpart: 0, position: lsn.get(), next: lsn.next().get(), what });
+        let read = self.events.read(durable, &mut |lsn, event| match campaigns.entry(lsn, event) {
+            Ok(Some(entry)) => {
+                let what = What::Entry { entry, prev: None, there: None, raw: None };
+                take(Item { lane: JournalFeed::lane(), position: lsn.get(), next: lsn.next().get(), what });
                 last = lsn;
             }
             Ok(None) => {}
@@ -95,24 +99,29 @@ impl Feed for JournalFeed {
         });
         let upto = read.map_err(broken)?;
         if let Some((lsn, id)) = unknown {
-            let line = format!("ledger: the grant at {lsn} names campaign {}, which nobody created", id.0);
+            let line = format!("ledger: the event at {lsn} names campaign {}, which nobody created", id.0);
             return Err(FeedError::Broken(line));
         }
         if let Some(upto) = upto {
             self.read = upto;
             if last < upto {
-                take(Item { kpart: 0, position: upto.get(), next: upto.next().get(), what: What::Passed });
+                take(Item {
+                    lane: JournalFeed::lane(),
+                    position: upto.get(),
+                    next: upto.next().get(),
+                    what: What::Passed,
+                });
             }
         }
         Ok(())
     }
 
-    fn pause(&mut self, _pause: bool) -> Result<(), FeedError> {
+    fn hold(&mut self, _held: &[Lane]) -> Result<(), FeedError> {
         Ok(())
     }
 
-    fn behind(&mut self, next: &[u64]) -> Result<u64, FeedError> {
-        Ok(self.watermarks.durable.get().next().get().saturating_sub(next[0]))
+    fn ends(&mut self) -> Result<Positions, FeedError> {
+        Ok(Positions::from([(JournalFeed::lane(), self.watermarks.durable.get().next().get())]))
     }
 
     fn stored(&self, lines: &Lines) -> Lsn {
@@ -127,7 +136,7 @@ impl Feed for JournalFeed {
         Vec::new()
     }
 
-    fn miss(&self, _kpart: u32, _log: LogId, _after: Lsn) {}
+    fn miss(&self, _lane: Lane, _log: LogId, _after: Lsn) {}
 }
 
 fn broken(error: SourceError) -> FeedError {

@@ -9,7 +9,9 @@
 
 use std::collections::BTreeMap;
 
-use super::rows::{Rows, row_of_log};
+use super::feed::Positions;
+use super::rows::{Known, Rows, Sources, row_of_log};
+use crate::grant::{Kind, Lane};
 use crate::ids::{LogId, Lsn};
 use crate::ledger::Move;
 use crate::sabotage::{Sabotage, on};
@@ -25,11 +27,11 @@ pub(super) enum Verdict {
     Beyond,
 }
 
-/// Records of `log` with a `seq` above `after` and up to `upto` are missing in a partition.
+/// Records of `log` with a `seq` above `after` and up to `upto` are missing in a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hole {
-    /// In which partition.
-    pub kpart: u32,
+    /// In which lane.
+    pub lane: Lane,
     /// Of which journal.
     pub log: LogId,
     /// The last one that is stored.
@@ -38,50 +40,73 @@ pub struct Hole {
     pub upto: Lsn,
 }
 
-/// How far each partition is, and what of it the table knows.
+/// How far each lane is, and what of it the table knows.
 #[derive(Clone, Debug)]
 pub struct Lines {
-    source: String,
-    lines: Vec<Line>,
-    /// Journals that were asked for in other sources, with what is stored from there.
-    elsewhere: BTreeMap<LogId, Lsn>,
+    sources: Sources,
+    lines: BTreeMap<Lane, Line>,
+    /// Journals that were asked for in other sources, with what is stored from there: grants and returns.
+    elsewhere: BTreeMap<LogId, [Known; 2]>,
+    /// The highest `seq` of each kind that the table named at first, from any lane.
+    highest: BTreeMap<(Kind, LogId), Lsn>,
 }
 
 #[derive(Clone, Debug)]
 struct Line {
     next: u64,
-    /// The journal that the partition's own row counts.
+    /// Everything before it was judged, or is parked.
+    read: u64,
+    /// The journal that the lane's own row counts.
     own: LogId,
     logs: BTreeMap<LogId, Seen>,
-    /// As the table has the partition's own row: its position, and the last one stored.
+    /// As the table has the lane's own row: its position, and the last one stored.
     written: (u64, Lsn),
 }
 
-/// What was applied of one journal in one partition.
+/// What was applied of one journal in one lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Seen {
     last: Lsn,
+    /// Up to here, entries may be in the ledger from another lane: the table had no row of the journal in this one.
+    highest: Lsn,
     /// Up to where records are missing.
     hole: Option<Lsn>,
     /// As the table has it: last, hole, and the position of its own row where it has one.
     written: Option<(Lsn, bool, u64)>,
 }
 
+impl Line {
+    fn has_hole(&self) -> bool {
+        self.logs.values().any(|seen| seen.hole.is_some())
+    }
+}
+
 impl Lines {
-    /// As `rows` say, which have one for each of the partitions; read from `from` on.
-    pub(super) fn new(rows: &Rows, from: &[u64]) -> Lines {
-        let mut lines = Vec::with_capacity(from.len());
-        for (kpart, &next) in (0..).zip(from) {
-            let own = rows.of(kpart).expect("each partition has a row");
-            let mut line = Line { next, own: own.log, logs: BTreeMap::new(), written: (own.next, own.last_seq) };
-            for row in rows.all.iter().filter(|row| row.kpart == kpart && row.log != LogId::NONE) {
+    /// As `rows` say, which have one for each of the lanes; read from `from` on.
+    pub(super) fn new(rows: &Rows, from: &Positions) -> Lines {
+        let mut lines = BTreeMap::new();
+        for (&lane, &next) in from {
+            let own = rows.of(lane).expect("each lane has a row");
+            let written = (own.next, own.last_seq);
+            let mut line = Line { next, read: next, own: own.log, logs: BTreeMap::new(), written };
+            for row in rows.in_lane(lane).filter(|row| row.log != LogId::NONE) {
                 let written = Some((row.last_seq, row.hole, row.next));
                 let hole = row.hole.then_some(row.last_seq);
-                line.logs.insert(row.log, Seen { last: row.last_seq, hole, written });
+                line.logs.insert(row.log, Seen { last: row.last_seq, highest: Lsn::ZERO, hole, written });
             }
-            lines.push(line);
+            lines.insert(lane, line);
         }
-        Lines { source: rows.source.clone(), lines, elsewhere: BTreeMap::new() }
+        let mut highest = BTreeMap::<_, Lsn>::new();
+        for (lane, row) in rows.by_lane() {
+            let highest = highest.entry((lane.kind(), row.log)).or_default();
+            *highest = row.last_seq.max(*highest);
+        }
+        Lines { sources: rows.sources.clone(), lines, elsewhere: BTreeMap::new(), highest }
+    }
+
+    /// What the ledger calls the source of a lane.
+    pub(super) fn source(&self, lane: Lane) -> &str {
+        self.sources.of(lane)
     }
 
     /// Whether other sources were asked for `log`.
@@ -89,65 +114,132 @@ impl Lines {
         self.elsewhere.contains_key(&log)
     }
 
-    /// Everything of `log` up to `stored` is in the ledger from other sources.
-    pub(super) fn learn(&mut self, log: LogId, stored: Lsn) {
+    /// What is in the ledger of `log` from other sources.
+    pub(super) fn learn(&mut self, log: LogId, stored: [Known; 2]) {
         self.elsewhere.insert(log, stored);
-        let seen = self.lines.iter_mut().filter_map(|line| line.logs.get_mut(&log));
-        for seen in seen.filter(|seen| seen.last < stored) {
-            seen.last = stored;
-            seen.hole = seen.hole.filter(|upto| *upto > stored);
+        for lane in self.lines.keys().copied().collect::<Vec<_>>() {
+            let stored = self.certain(lane, log);
+            let seen = self.lines.get_mut(&lane).and_then(|line| line.logs.get_mut(&log));
+            if let Some(seen) = seen.filter(|seen| seen.last < stored) {
+                seen.last = stored;
+                seen.hole = seen.hole.filter(|upto| *upto > stored);
+            }
         }
     }
 
-    /// A record of `log`; `prev` is the one before it in its partition. Its journal is known.
-    pub(super) fn judge(&mut self, kpart: u32, log: LogId, seq: Lsn, prev: Option<Lsn>) -> Verdict {
-        let last = *self.elsewhere.get(&log).expect("a record is judged when its journal is known");
-        let line = &mut self.lines[kpart as usize];
+    fn elsewhere(&self, kind: Kind, log: LogId) -> Known {
+        self.elsewhere.get(&log).map_or(Known::default(), |known| known[kind as usize])
+    }
+
+    /// Everything that a lane could bring of `log` up to here is in the ledger from other sources.
+    fn certain(&self, lane: Lane, log: LogId) -> Lsn {
+        let upto = |kind| self.elsewhere(kind, log).upto;
+        match self.sources {
+            Sources::Journal(_) => upto(Kind::Grant).min(upto(Kind::Return)),
+            Sources::Topics { .. } => upto(lane.kind()),
+        }
+    }
+
+    fn line(&mut self, lane: Lane) -> &mut Line {
+        self.lines.get_mut(&lane).expect("a record comes from a lane that is there")
+    }
+
+    /// A record of `log` is to be judged.
+    pub(super) fn see(&mut self, lane: Lane, log: LogId) {
+        let last = self.certain(lane, log);
+        let highest = self.highest.get(&(lane.kind(), log)).copied().unwrap_or_default();
+        let line = self.line(lane);
         if line.own == LogId::NONE {
             line.own = log;
         }
-        let seen = line.logs.entry(log).or_insert(Seen { last, hole: None, written: None });
-        if seq <= seen.last {
+        line.logs.entry(log).or_insert(Seen { last, highest, hole: None, written: None });
+    }
+
+    /// What becomes of a record of `log`, whose journal is known; `prev` is the one before it in its lane.
+    pub(super) fn judge(&self, lane: Lane, kind: Kind, (log, seq): (LogId, Lsn), prev: Option<Lsn>) -> Verdict {
+        let last = self.last_in(lane, log).unwrap_or_else(|| self.certain(lane, log));
+        if seq <= last || seq <= self.elsewhere(kind, log).upto {
             return Verdict::Duplicate;
         }
-        if let Some(prev) = prev.filter(|prev| *prev > seen.last && !on(Sabotage::HoleIgnored)) {
-            seen.hole = Some(seen.hole.map_or(prev, |known| known.max(prev)));
-            return Verdict::Beyond;
+        match prev {
+            Some(prev) if prev > last && !on(Sabotage::HoleIgnored) => Verdict::Beyond,
+            Some(_) | None => Verdict::Apply,
         }
+    }
+
+    /// Whether an entry that is not applied may be in the ledger all the same: from another source, or from another lane
+    /// of a topic that had other partitions.
+    pub(super) fn may_be_there(&self, lane: Lane, kind: Kind, log: LogId, seq: Lsn) -> bool {
+        let seen = self.lines.get(&lane).and_then(|line| line.logs.get(&log));
+        let highest = match seen {
+            Some(seen) if seq <= seen.last => return false,
+            Some(seen) => seen.highest,
+            None => self.highest.get(&(lane.kind(), log)).copied().unwrap_or_default(),
+        };
+        seq <= highest.max(self.elsewhere(kind, log).highest)
+    }
+
+    /// Whether everything of `log` up to `seq` that belongs into a lane is in the ledger, or put aside.
+    pub(super) fn has(&self, lane: Lane, log: LogId, seq: Lsn) -> bool {
+        self.last_in(lane, log).is_some_and(|last| seq <= last) || seq <= self.elsewhere(lane.kind(), log).upto
+    }
+
+    fn last_in(&self, lane: Lane, log: LogId) -> Option<Lsn> {
+        self.lines.get(&lane)?.logs.get(&log).map(|seen| seen.last)
+    }
+
+    /// A record is applied.
+    pub(super) fn apply(&mut self, lane: Lane, log: LogId, seq: Lsn) {
+        let seen = self.line(lane).logs.get_mut(&log).expect("it was seen");
         (seen.last, seen.hole) = (seq, None);
-        Verdict::Apply
     }
 
-    /// Everything before `next` has been judged: the position moves, unless something is missing.
-    pub(super) fn pass(&mut self, kpart: u32, next: u64) {
-        let line = &mut self.lines[kpart as usize];
-        if line.logs.values().all(|seen| seen.hole.is_none()) {
-            line.next = next;
+    /// Records up to `prev` are missing. The position stays before the one at `position`, the first that tells so, or where
+    /// something of the lane is `parked`.
+    pub(super) fn miss(&mut self, lane: Lane, log: LogId, prev: Lsn, (position, parked): (u64, Option<u64>)) {
+        let line = self.line(lane);
+        if !line.has_hole() {
+            line.next = line.read.min(position).min(parked.unwrap_or(u64::MAX));
+        }
+        let seen = line.logs.get_mut(&log).expect("it was seen");
+        seen.hole = Some(seen.hole.map_or(prev, |known| known.max(prev)));
+    }
+
+    /// Everything before `next` has been judged, or is parked.
+    pub(super) fn pass(&mut self, lane: Lane, next: u64) {
+        let line = self.line(lane);
+        line.read = line.read.max(next);
+    }
+
+    /// The positions move as far as was read, unless something is missing, or parked at the position that `parked` says.
+    pub(super) fn settle(&mut self, parked: impl Fn(Lane) -> Option<u64>) {
+        for (lane, line) in self.lines.iter_mut().filter(|(_, line)| !line.has_hole()) {
+            line.next = parked(*lane).unwrap_or(line.read);
         }
     }
 
-    /// Where each partition stands.
-    pub(super) fn next(&self) -> Vec<u64> {
-        self.lines.iter().map(|line| line.next).collect()
+    /// Where each lane stands.
+    pub(super) fn next(&self) -> Positions {
+        self.lines.iter().map(|(lane, line)| (*lane, line.next)).collect()
     }
 
-    /// Where the partition stands of which a journal has only one.
+    /// Where the lane stands of which a journal has only one.
     pub fn only(&self) -> u64 {
-        self.lines[0].next
+        self.lines.values().next().expect("a journal has a lane").next
     }
 
-    /// The last `seq` of `log` stored from each partition.
+    /// The last `seq` of `log` stored from each lane, in their order; those that are not there have none.
     pub fn last(&self, log: LogId) -> Vec<Lsn> {
-        let last = |line: &Line| line.logs.get(&log).map_or(Lsn::ZERO, |seen| seen.last);
-        self.lines.iter().map(last).collect()
+        let lanes = self.lines.keys().last().map_or(0, |lane| lane.index() + 1);
+        (0..lanes).map(|index| self.last_in(Lane::at(index), log).unwrap_or(Lsn::ZERO)).collect()
     }
 
     /// What is missing.
     pub(super) fn holes(&self) -> Vec<Hole> {
         let mut holes = Vec::new();
-        for (kpart, line) in (0..).zip(&self.lines) {
+        for (&lane, line) in &self.lines {
             for (&log, seen) in &line.logs {
-                holes.extend(seen.hole.map(|upto| Hole { kpart, log, after: seen.last, upto }));
+                holes.extend(seen.hole.map(|upto| Hole { lane, log, after: seen.last, upto }));
             }
         }
         holes
@@ -155,14 +247,14 @@ impl Lines {
 
     /// Whether the table must learn of a hole, or of the end of one.
     pub(super) fn holes_moved(&self) -> bool {
-        let mut seen = self.lines.iter().flat_map(|line| line.logs.values());
+        let mut seen = self.lines.values().flat_map(|line| line.logs.values());
         seen.any(|seen| seen.hole.is_some() != seen.written.is_some_and(|(_, hole, _)| hole))
     }
 
     /// What takes the table here. Empty where it is here.
     pub(super) fn moves(&self) -> Vec<Move> {
         let mut moves = Vec::new();
-        for (kpart, line) in (0..).zip(&self.lines) {
+        for (&lane, line) in &self.lines {
             for (&log, seen) in &line.logs {
                 let hole = seen.hole.is_some();
                 let moved = seen.written.is_none_or(|(last, had, _)| (last, had) != (seen.last, hole));
@@ -171,25 +263,26 @@ impl Lines {
                     continue;
                 }
                 let (source, expected) = match is_own {
-                    true => (self.source.clone(), Some(line.written)),
-                    false => (row_of_log(&self.source, log), seen.written.map(|(last, _, at)| (at, last))),
+                    true => (self.source(lane).to_owned(), Some(line.written)),
+                    false => (row_of_log(self.source(lane), log), seen.written.map(|(last, _, at)| (at, last))),
                 };
-                moves.push(Move { source, kpart, expected, next: line.next, log, last_seq: seen.last, hole });
+                let (kpart, next, last_seq) = (lane.partition(), line.next, seen.last);
+                moves.push(Move { source, kpart, expected, next, log, last_seq, hole });
             }
             if line.own == LogId::NONE && line.written.0 != line.next {
-                moves.push(self.stay(kpart));
+                moves.push(self.stay(lane));
             }
         }
         moves
     }
 
-    /// A sign of life: a partition's row, as it is.
-    pub(super) fn stay(&self, kpart: u32) -> Move {
-        let line = &self.lines[kpart as usize];
+    /// A sign of life: a lane's row, as it is.
+    fn stay(&self, lane: Lane) -> Move {
+        let line = &self.lines[&lane];
         let seen = line.logs.get(&line.own);
         Move {
-            source: self.source.clone(),
-            kpart,
+            source: self.source(lane).to_owned(),
+            kpart: lane.partition(),
             expected: Some(line.written),
             next: line.next,
             log: line.own,
@@ -198,11 +291,19 @@ impl Lines {
         }
     }
 
+    /// What takes the table here, or a sign of life where it is here.
+    pub(super) fn sign(&self) -> Vec<Move> {
+        let moves = self.moves();
+        if moves.is_empty() { self.lines.keys().take(1).map(|first| self.stay(*first)).collect() } else { moves }
+    }
+
     /// The table is here, after `moves`.
     pub(super) fn written(&mut self, moves: &[Move]) {
         for to in moves {
-            let line = &mut self.lines[to.kpart as usize];
-            if to.source == self.source {
+            let lane = self.sources.lane(&to.source, to.kpart).expect("moves are of these sources");
+            let is_own = *to.source == **self.sources.of(lane);
+            let line = self.line(lane);
+            if is_own {
                 line.written = (to.next, to.last_seq);
             }
             if let Some(seen) = line.logs.get_mut(&to.log) {

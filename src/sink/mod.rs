@@ -17,6 +17,7 @@ mod journal_feed; //   the journal as a feed
 mod journal_source; // its events
 mod kafka_feed; //     a topic as a feed
 mod lines; //          duplicates, holes, positions
+mod order; //          what waits for another lane
 mod pace; //           ceilings, and what the database bears
 mod place; //          who may store
 mod plan; //           one transaction
@@ -29,20 +30,21 @@ mod stop; //           the word to stop
 #[cfg(test)]
 mod tests;
 mod trouble; //        what is wrong, told
+mod waiting; //        what is read and not stored
 mod worker; //         the thread between source and ledger
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use feed::{Feed, FeedError, Item, Opened, Raw, What};
+pub use feed::{Feed, FeedError, Item, Opened, Positions, Raw, What};
 pub use follow::{FollowHandle, FollowOptions, follow};
 pub use journal_feed::JournalFeed;
 pub use journal_source::JournalSource;
-pub use kafka_feed::{Connect, KafkaFeed};
+pub use kafka_feed::{Connect, KafkaFeed, Topics};
 pub use lines::{Hole, Lines};
 pub use pace::Pace;
-pub use rows::Rows;
+pub use rows::{Rows, Sources};
 pub use source::{GrantSource, SourceError};
 pub use worker::Fault;
 

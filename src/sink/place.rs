@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::feed::Opened;
+use super::feed::{Opened, Positions};
 use super::lines::Lines;
 use super::rows::Rows;
 use super::worker::{Fault, LAZY, Worker};
 use crate::edge::now;
+use crate::grant::Lane;
 use crate::ids::{LogId, Lsn};
 use crate::ledger::{LedgerError, Move, Position};
 
@@ -87,7 +88,7 @@ impl Place {
         Err(LedgerError::TakenOver(match lost {
             Some(epoch) => format!(
                 "ledger: another sink took over {}: {} (epoch {}, this one had {epoch}); this one waits until it falls silent",
-                rows.source,
+                rows.sources,
                 rows.owner(),
                 rows.epoch(),
             ),
@@ -97,7 +98,7 @@ impl Place {
 }
 
 fn stands_by(rows: &Rows) -> String {
-    format!("ledger: {} is stored by another sink: {}; this one stands by", rows.source, rows.owner())
+    format!("ledger: {} is stored by another sink: {}; this one stands by", rows.sources, rows.owner())
 }
 
 impl Worker {
@@ -109,26 +110,26 @@ impl Worker {
         if !std::mem::take(&mut self.place.connected) {
             self.ledger.open()?;
         }
-        let Opened { source, partitions } = self.feed.open()?;
-        let rows = Rows::new(&source, self.ledger.positions(&source)?);
+        let Opened { sources, lanes } = self.feed.open()?;
+        let rows = Rows::read(&sources, self.ledger.as_mut())?;
         let may_claim = self.place.may_claim(&rows, now());
         self.place.connected = may_claim.is_err();
         may_claim?;
         let from = self.feed.resume(self.ledger.as_mut(), &rows)?;
-        let (rows, epoch) = self.own(rows, partitions, &from)?;
+        let (rows, epoch) = self.own(rows, &lanes, &from)?;
         self.feed.seek(&from)?;
         self.progress.lines = Some(Lines::new(&rows, &from));
-        self.progress.source = source;
+        self.progress.sources = Some(sources);
         self.place.hold = Hold::Held { epoch };
         self.progress.written = now();
         self.seen();
         Ok(())
     }
 
-    /// The rows as this sink owns them: one for each partition.
-    fn own(&mut self, rows: Rows, partitions: u32, from: &[u64]) -> Result<(Rows, u64), Fault> {
-        let missing = (0..partitions).filter(|kpart| rows.of(*kpart).is_none());
-        let new: Vec<Move> = missing.map(|kpart| first(&rows.source, kpart, from[kpart as usize])).collect();
+    /// The rows as this sink owns them: one for each lane. Those of both kinds have one owner, and one epoch.
+    fn own(&mut self, rows: Rows, lanes: &[Lane], from: &Positions) -> Result<(Rows, u64), Fault> {
+        let missing = lanes.iter().filter(|lane| rows.of(**lane).is_none());
+        let new: Vec<Move> = missing.map(|lane| first(rows.sources.of(*lane), lane.partition(), from[lane])).collect();
         if let Hold::Doubtful { epoch, sent } = &mut self.place.hold
             && rows.epoch() == *epoch
             && new.is_empty()
@@ -144,7 +145,7 @@ impl Worker {
             return Ok((rows, epoch));
         }
         let claimed = self.ledger.claim(&self.owner, &rows.all, &new)?;
-        let rows = Rows::new(&rows.source, claimed);
+        let rows = Rows::new(&rows.sources, claimed);
         let epoch = rows.epoch();
         Ok((rows, epoch))
     }
@@ -157,7 +158,8 @@ impl Worker {
         }
         let epoch = self.place.epoch();
         let left = self.give_a_sign().and_then(|()| {
-            let rows = Rows::new(&self.progress.source, self.ledger.positions(&self.progress.source)?);
+            let sources = self.progress.sources.as_ref().expect("who holds has looked");
+            let rows = Rows::read(sources, self.ledger.as_mut())?;
             if rows.epoch() == epoch {
                 self.ledger.claim("", &rows.all, &[])?;
             }
@@ -169,7 +171,7 @@ impl Worker {
     }
 }
 
-/// The row of a partition that has none.
+/// The row of a lane that has none.
 fn first(source: &str, kpart: u32, next: u64) -> Move {
     Move { source: source.into(), kpart, expected: None, next, log: LogId::NONE, last_seq: Lsn::ZERO, hole: false }
 }

@@ -1,63 +1,86 @@
-//! One transaction, planned: which of the waiting records become rows, which dead letters, and where the positions go.
+//! One transaction, planned: which of the waiting records are applied, which become dead letters, which must wait for
+//! another lane, and where the positions go.
+//!
+//! Grants and returns of a campaign come in two lanes, each in order, and neither knows how far the other is. Whoever
+//! comes after an entry of the other lane says so (`after`), and waits for it: the records behind him in his lane wait with
+//! him, all other lanes go on. The one with the lowest `seq` of all that wait never has to, so there is always a next one.
 
-use std::collections::VecDeque;
+use std::time::Instant;
 
-use super::feed::{Item, What};
+use super::feed::{Item, Raw, What};
 use super::lines::{Lines, Verdict};
+use super::waiting::{Line, Waiting};
 use crate::core::Users;
-use crate::grant::{Grant, GrantUser};
-use crate::ids::Millis;
+use crate::grant::{Entry, GrantUser};
+use crate::ids::{Lsn, Millis};
 use crate::ledger::{DeadLetter, LedgerSettings, Move};
+use crate::sabotage::{Sabotage, on};
 
 /// What a transaction does, and what the world looks like afterwards.
 #[derive(Debug)]
 pub(super) struct Plan {
-    pub(super) rows: Vec<Grant>,
+    /// In the order in which they are applied.
+    pub(super) entries: Vec<Entry>,
     pub(super) dead: Vec<DeadLetter>,
     pub(super) moves: Vec<Move>,
-    /// The partitions afterwards.
+    /// The lanes afterwards.
     pub(super) lines: Lines,
-    /// Waiting records that are done with.
-    pub(super) items: usize,
+    /// The records that are done with, if it comes about.
+    pub(super) taken: Vec<Item>,
     pub(super) duplicates: u64,
     pub(super) foreign: u64,
 }
 
+/// What a plan must keep to.
+pub(super) struct Terms<'a> {
+    /// Entries and dead letters at most.
+    pub(super) limit: usize,
+    pub(super) ledger: &'a LedgerSettings,
+    pub(super) wall: Millis,
+    pub(super) now: Instant,
+}
+
 impl Plan {
-    /// The first of `waiting`, with at most `limit` rows and dead letters; those that are neither are done with on the
-    /// way. The journal of each is known to `lines`.
-    pub(super) fn new(
-        waiting: &VecDeque<Item>,
-        lines: &Lines,
-        limit: usize,
-        ledger: &LedgerSettings,
-        source: &str,
-        at: Millis,
-    ) -> Plan {
+    /// The first of `waiting`; those that are neither entries nor dead letters are done with on the way. What is taken must
+    /// be put back if the plan does not come about. The journal of each is known to `lines`.
+    pub(super) fn new(waiting: &mut Waiting, lines: &Lines, terms: &Terms<'_>) -> Plan {
         let mut plan = Plan {
-            rows: Vec::new(),
+            entries: Vec::new(),
             dead: Vec::new(),
             moves: Vec::new(),
             lines: lines.clone(),
-            items: 0,
+            taken: Vec::new(),
             duplicates: 0,
             foreign: 0,
         };
-        for item in waiting {
-            let is_record = matches!(item.what, What::Grant { .. } | What::Bad { .. });
-            if plan.writes() >= limit && is_record {
+        for line in waiting.lines() {
+            plan.release(waiting, line, terms);
+        }
+        while let Some(item) = waiting.front() {
+            if !plan.has_room_for(item, terms) {
                 break;
             }
-            plan.add(item, ledger, source, at);
-            plan.items += 1;
+            let item = waiting.pop().expect("it is the front");
+            match line_of(&item) {
+                Some(line) if waiting.is_parked(line) || !plan.may_go(waiting, &item) => {
+                    plan.lines.pass(item.lane, item.next);
+                    waiting.park(line, item, terms.now);
+                }
+                Some((lane, log)) => {
+                    plan.add(waiting, item, terms);
+                    plan.release(waiting, (lane.other(), log), terms);
+                }
+                None => plan.add(waiting, item, terms),
+            }
         }
+        plan.lines.settle(|lane| waiting.stop(lane));
         plan.moves = plan.lines.moves();
         plan
     }
 
-    /// Rows and dead letters.
+    /// Entries and dead letters.
     pub(super) fn writes(&self) -> usize {
-        self.rows.len() + self.dead.len()
+        self.entries.len() + self.dead.len()
     }
 
     /// Whether it cannot wait for the next sign of life.
@@ -65,49 +88,109 @@ impl Plan {
         self.writes() > 0 || self.lines.holes_moved()
     }
 
-    fn add(&mut self, item: &Item, ledger: &LedgerSettings, source: &str, at: Millis) {
-        let dead = |reason: String, raw: &super::feed::Raw| DeadLetter {
-            source: source.to_owned(),
-            kpart: item.kpart,
+    fn has_room_for(&self, item: &Item, terms: &Terms<'_>) -> bool {
+        self.writes() < terms.limit || matches!(item.what, What::Foreign | What::Passed)
+    }
+
+    /// What is parked of `line` goes as far as it may, and what that lets go in turn.
+    fn release(&mut self, waiting: &mut Waiting, line: Line, terms: &Terms<'_>) {
+        let mut lines = vec![line];
+        while let Some((lane, log)) = lines.pop() {
+            while let Some(item) = waiting.head((lane, log)) {
+                if !self.has_room_for(item, terms) {
+                    return;
+                }
+                if !self.may_go(waiting, item) {
+                    break;
+                }
+                let item = waiting.pop_parked((lane, log), terms.now).expect("it is the head");
+                self.add(waiting, item, terms);
+                lines.push((lane.other(), log));
+            }
+        }
+    }
+
+    /// Whether what it must come after is in the ledger. What is not to be applied waits for nothing.
+    fn may_go(&self, waiting: &Waiting, item: &Item) -> bool {
+        let What::Entry { entry, prev: Some(prev), there, .. } = &item.what else { return true };
+        let (after, place) = (entry.after(), (entry.log(), entry.seq()));
+        if after == Lsn::ZERO || *there == Some(true) || on(Sabotage::ReturnsUnordered) {
+            return true;
+        }
+        if self.lines.judge(item.lane, entry.kind(), place, Some(*prev)) != Verdict::Apply {
+            return true;
+        }
+        let word = waiting.word((item.lane, entry.log()), entry.seq());
+        word.unwrap_or_else(|| self.lines.has(item.lane.other(), entry.log(), after))
+    }
+
+    fn add(&mut self, waiting: &Waiting, item: Item, terms: &Terms<'_>) {
+        match &item.what {
+            What::Passed => {}
+            What::Foreign => self.foreign += 1,
+            What::Entry { entry, prev, there, raw } => {
+                if self.applies(waiting, &item, *prev) {
+                    if *there == Some(true) {
+                        self.duplicates += 1;
+                    } else if carried(terms.ledger, entry.user()) {
+                        self.entries.push(entry.clone());
+                    } else {
+                        let reason = format!(
+                            "user {} is no number, and --ledger-users is bigint: use text, with a table made for it",
+                            entry.user()
+                        );
+                        self.put_aside(&item, reason, raw.as_deref().unwrap_or(&Raw::default()), terms.wall);
+                    }
+                }
+            }
+            What::Bad { reason, place, raw } => {
+                if place.is_none_or(|(.., prev)| self.applies(waiting, &item, Some(prev))) {
+                    self.put_aside(&item, reason.clone(), raw, terms.wall);
+                }
+            }
+        }
+        self.lines.pass(item.lane, item.next);
+        self.taken.push(item);
+    }
+
+    /// Judges a record that has a place in a line; whether it is the next one there, and has been counted as that.
+    fn applies(&mut self, waiting: &Waiting, item: &Item, prev: Option<Lsn>) -> bool {
+        let (lane, kind) = (item.lane, item.entry().map_or(item.lane.kind(), Entry::kind));
+        let (log, seq) = item.place().expect("it has a place");
+        self.lines.see(lane, log);
+        match self.lines.judge(lane, kind, (log, seq), prev) {
+            Verdict::Apply => {
+                self.lines.apply(lane, log, seq);
+                true
+            }
+            Verdict::Duplicate => {
+                self.duplicates += 1;
+                false
+            }
+            Verdict::Beyond => {
+                let prev = prev.expect("only what is behind something can be beyond it");
+                self.lines.miss(lane, log, prev, (item.position, waiting.stop(lane)));
+                false
+            }
+        }
+    }
+
+    fn put_aside(&mut self, item: &Item, reason: String, raw: &Raw, at: Millis) {
+        self.dead.push(DeadLetter {
+            source: self.lines.source(item.lane).to_owned(),
+            kpart: item.lane.partition(),
             position: item.position,
             reason,
             key: raw.key.clone(),
             value: raw.value.clone(),
             headers: Some(raw.headers_json()),
             at,
-        };
-        match &item.what {
-            What::Passed => {}
-            What::Foreign => self.foreign += 1,
-            What::Grant { grant, prev, there, raw } => {
-                match self.lines.judge(item.kpart, grant.log, grant.seq, *prev) {
-                    Verdict::Duplicate => self.duplicates += 1,
-                    Verdict::Beyond => {}
-                    Verdict::Apply if *there => self.duplicates += 1,
-                    Verdict::Apply if !carried(ledger, &grant.user) => {
-                        let reason = format!(
-                            "user {} is no number, and --ledger-users is bigint: use text, with a table made for it",
-                            grant.user
-                        );
-                        self.dead.push(dead(reason, raw.as_deref().unwrap_or(&super::feed::Raw::default())));
-                    }
-                    Verdict::Apply => self.rows.push(grant.clone()),
-                }
-            }
-            What::Bad { reason, place, raw } => {
-                let verdict = match place {
-                    Some((log, seq, prev)) => self.lines.judge(item.kpart, *log, *seq, Some(*prev)),
-                    None => Verdict::Apply,
-                };
-                match verdict {
-                    Verdict::Apply => self.dead.push(dead(reason.clone(), raw)),
-                    Verdict::Duplicate => self.duplicates += 1,
-                    Verdict::Beyond => {}
-                }
-            }
-        }
-        self.lines.pass(item.kpart, item.next);
+        });
     }
+}
+
+fn line_of(item: &Item) -> Option<Line> {
+    item.place().map(|(log, _)| (item.lane, log))
 }
 
 fn carried(ledger: &LedgerSettings, user: &GrantUser) -> bool {

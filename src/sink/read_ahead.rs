@@ -1,4 +1,4 @@
-//! A topic read ahead on a thread of its own: while the database stores some records, the next ones are fetched and
+//! Topics read ahead on a thread of their own: while the database stores some records, the next ones are fetched and
 //! understood.
 
 use std::collections::VecDeque;
@@ -21,6 +21,12 @@ const GLANCE: Duration = Duration::from_millis(100);
 
 type Chunk = Result<Vec<Item>, KafkaError>;
 
+/// A partition: the place of its topic, and its number.
+pub(super) type Part = (usize, u32);
+
+/// Makes an item of a record and the place of its topic.
+pub(super) type Understand = fn((usize, Record)) -> Item;
+
 /// What a follower brings, understood. Dropping it ends its thread at the next glance.
 pub(super) struct ReadAhead {
     chunks: Receiver<Chunk>,
@@ -31,7 +37,8 @@ pub(super) struct ReadAhead {
 #[derive(Debug, Default)]
 struct Words {
     end: AtomicBool,
-    held: Mutex<Vec<(usize, u32)>>,
+    /// What is to be held from now on, until that was heard.
+    hold: Mutex<Option<Vec<Part>>>,
 }
 
 impl ReadAhead {
@@ -39,7 +46,7 @@ impl ReadAhead {
     ///
     /// # Errors
     /// The operating system gave no thread.
-    pub(super) fn start(follower: Box<dyn Follower>, item: fn(Record) -> Item) -> Result<ReadAhead, KafkaError> {
+    pub(super) fn start(follower: Box<dyn Follower>, item: Understand) -> Result<ReadAhead, KafkaError> {
         let (sender, chunks) = sync_channel(CHUNKS_MAX);
         let words = Arc::<Words>::default();
         let heard = Arc::clone(&words);
@@ -69,9 +76,9 @@ impl ReadAhead {
         Ok(self.ready.pop_front())
     }
 
-    /// Fetches nothing more of these partitions, and of all others.
-    pub(super) fn hold(&self, held: &[(usize, u32)]) {
-        *self.words.held.lock().unwrap_or_else(PoisonError::into_inner) = held.to_vec();
+    /// Fetches nothing more of the partitions `held`, and of all others again.
+    pub(super) fn hold(&self, held: &[Part]) {
+        *self.words.hold.lock().unwrap_or_else(PoisonError::into_inner) = Some(held.to_vec());
     }
 }
 
@@ -82,16 +89,14 @@ impl Drop for ReadAhead {
 }
 
 /// Reads until the end is asked for, nobody takes what was read, or the follower fails.
-fn read(mut follower: Box<dyn Follower>, words: &Words, chunks: &SyncSender<Chunk>, item: fn(Record) -> Item) {
-    let mut held = Vec::new();
+fn read(mut follower: Box<dyn Follower>, words: &Words, chunks: &SyncSender<Chunk>, item: Understand) {
     while !words.end.load(Ordering::Relaxed) {
-        let wanted = words.held.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if wanted != held {
-            if let Err(error) = follower.hold(&wanted) {
-                let _nobody_listens = chunks.send(Err(error));
-                return;
-            }
-            held = wanted;
+        let held = words.hold.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(held) = held
+            && let Err(error) = follower.hold(&held)
+        {
+            let _nobody_listens = chunks.send(Err(error));
+            return;
         }
         let (chunk, failed) = fetch(follower.as_mut(), item);
         if !chunk.is_empty() && chunks.send(Ok(chunk)).is_err() {
@@ -105,12 +110,12 @@ fn read(mut follower: Box<dyn Follower>, words: &Words, chunks: &SyncSender<Chun
 }
 
 /// What comes within a glance, and what is there with it.
-fn fetch(follower: &mut dyn Follower, item: fn(Record) -> Item) -> (Vec<Item>, Option<KafkaError>) {
+fn fetch(follower: &mut dyn Follower, item: Understand) -> (Vec<Item>, Option<KafkaError>) {
     let mut chunk = Vec::new();
     let mut patience = GLANCE;
     while chunk.len() < CHUNK {
         match follower.next(patience) {
-            Ok(Some((_, record))) => chunk.push(item(record)),
+            Ok(Some(record)) => chunk.push(item(record)),
             Ok(None) => break,
             Err(error) => return (chunk, Some(error)),
         }
@@ -122,6 +127,7 @@ fn fetch(follower: &mut dyn Follower, item: fn(Record) -> Item) -> (Vec<Item>, O
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::grant::Lane;
     use crate::sink::feed::What;
     use std::sync::mpsc::SyncSender;
 
@@ -142,7 +148,7 @@ mod tests {
             Ok(Some((0, Record { partition: 0, offset, at: None, key: None, value: None, headers: Vec::new() })))
         }
 
-        fn hold(&mut self, _held: &[(usize, u32)]) -> Result<(), KafkaError> {
+        fn hold(&mut self, _held: &[Part]) -> Result<(), KafkaError> {
             Ok(())
         }
     }
@@ -153,8 +159,8 @@ mod tests {
         }
     }
 
-    fn item(record: Record) -> Item {
-        Item { kpart: 0, position: record.offset, next: record.offset + 1, what: What::Foreign }
+    fn item((_, record): (usize, Record)) -> Item {
+        Item { lane: Lane::at(0), position: record.offset, next: record.offset + 1, what: What::Foreign }
     }
 
     const PATIENCE: Duration = Duration::from_secs(60);

@@ -21,8 +21,8 @@ pub(super) fn ahead(source: &str, there: &Position, durable: Lsn) -> Option<Stri
     })
 }
 
-/// The record before the next position must be the one remembered: the journal's grant with the `seq` of the last one
-/// is the row that the ledger has in its place. An imported grant stands behind its `seq` in the journal.
+/// The record before the next position must be the one remembered: the journal's entry with the `seq` of the last one is
+/// what the ledger has in its place. What was imported stands behind its `seq` in the journal.
 pub(super) fn compare(
     ledger: &mut dyn Ledger,
     events: &mut dyn GrantSource,
@@ -43,11 +43,11 @@ pub(super) fn compare(
         let (mut any, mut over) = (false, false);
         while !over {
             let read = events.read(durable, &mut |lsn, event| {
-                if let Ok(Some(grant)) = campaigns.grant(lsn, event)
+                if let Ok(Some(entry)) = campaigns.entry(lsn, event)
                     && !over
                 {
-                    over = grant.seq >= last;
-                    found = Some(grant).filter(|grant| grant.seq == last);
+                    over = entry.seq() >= last;
+                    found = Some(entry).filter(|entry| entry.seq() == last);
                 }
             });
             match read.map_err(|error| FeedError::Broken(error.to_string()))? {
@@ -64,11 +64,11 @@ pub(super) fn compare(
         }
     }
     let differs = match found {
-        None => Some(format!("the journal has no grant at {last}, which the ledger stored last")),
-        Some(row) => match ledger.in_place_of(&row)? {
+        None => Some(format!("the journal has no grant and no return at {last}, which the ledger stored last")),
+        Some(entry) => match ledger.in_place_of(&entry)? {
             InPlace::Same => None,
-            InPlace::Other(there) => Some(format!("the journal says {row}, there is {there}")),
-            InPlace::Nothing => Some(format!("the journal says {row}, there is no row")),
+            InPlace::Other(there) => Some(format!("the journal says {entry}, there is {there}")),
+            InPlace::Nothing => Some(format!("the journal says {entry}, there is no row")),
         },
     };
     differs.map_or(Ok(()), |differs| {

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::lines::Hole;
+use super::waiting::{Blocked, Line};
 use super::worker::Fault;
-use crate::ids::{LogId, Lsn};
+use crate::grant::{Kind, Lane};
+use crate::ids::Lsn;
 use crate::ledger::LedgerError;
 
 /// How often a trouble that lasts is logged.
@@ -20,9 +22,11 @@ pub(super) struct Trouble {
     /// The last fault's line, and when it was logged.
     fault: Option<(String, Instant)>,
     /// Since when each hole is asked for, and up to where it went then.
-    holes: BTreeMap<(u32, LogId), (Lsn, Instant)>,
+    holes: BTreeMap<Line, (Lsn, Instant)>,
     /// The line about holes, while there are some.
     missing: Option<String>,
+    /// What has waited for another lane for long, and the line about it.
+    blocked: Option<(Blocked, String)>,
     changed: bool,
 }
 
@@ -54,18 +58,34 @@ impl Trouble {
         if over {
             tracing::info!("ledger: stores again");
         }
-        (over || std::mem::take(&mut self.changed)).then(|| self.missing.clone().unwrap_or_default())
+        (over || std::mem::take(&mut self.changed)).then(|| self.line())
+    }
+
+    fn line(&self) -> String {
+        let blocked = self.blocked.as_ref().map(|(_, line)| line.clone());
+        self.missing.clone().or(blocked).unwrap_or_default()
+    }
+
+    /// What has waited for another lane for long.
+    pub(super) fn blocked(&mut self, blocked: Option<Blocked>) {
+        if blocked != self.blocked.as_ref().map(|(told, _)| *told) {
+            self.changed = true;
+            self.blocked = blocked.map(|blocked| (blocked, waits(&blocked)));
+            if let Some((_, line)) = &self.blocked {
+                tracing::warn!("{line}");
+            }
+        }
     }
 
     /// What is missing at the moment: those that are to be asked for (again).
     pub(super) fn holes(&mut self, holes: &[Hole], now: Instant) -> Vec<Hole> {
-        self.holes.retain(|key, _| holes.iter().any(|hole| (hole.kpart, hole.log) == *key));
+        self.holes.retain(|key, _| holes.iter().any(|hole| (hole.lane, hole.log) == *key));
         let mut ask = Vec::new();
         for hole in holes {
-            let known = self.holes.get(&(hole.kpart, hole.log));
+            let known = self.holes.get(&(hole.lane, hole.log));
             if known.is_none_or(|(after, at)| *after != hole.after || now.duration_since(*at) >= ASK_AGAIN) {
                 tracing::error!("{}", line(hole));
-                self.holes.insert((hole.kpart, hole.log), (hole.after, now));
+                self.holes.insert((hole.lane, hole.log), (hole.after, now));
                 ask.push(*hole);
             }
         }
@@ -77,10 +97,32 @@ impl Trouble {
 }
 
 fn line(hole: &Hole) -> String {
-    let Hole { kpart, log, after, upto } = hole;
+    let Hole { lane, log, after, upto } = hole;
     format!(
-        "ledger: records of log {log} are missing in partition {kpart}, behind seq {after} and up to {upto}: what comes \
-         behind them is not stored until the gate has sent them again (is that gate gone for good? then stop the sink, and \
-         set last_seq = {upto}, hole = 0 there in coupon_sink_position)"
+        "ledger: records of log {log} are missing in {}, behind seq {after} and up to {upto}: what comes behind them is not \
+         stored until the gate has sent them again (is that gate gone for good? then stop the sink, and set last_seq = \
+         {upto}, hole = 0 there in coupon_sink_position)",
+        name(*lane)
     )
+}
+
+fn waits(blocked: &Blocked) -> String {
+    let Blocked { line: (lane, log), seq, after } = blocked;
+    let awaited = match lane.kind() {
+        Kind::Grant => "return",
+        Kind::Return => "grant",
+    };
+    format!(
+        "ledger: records of log {log} in {} wait from seq {seq} on for the {awaited} with seq {after}, which is not in the \
+         ledger; all else goes on (was it put aside? then `coupon-gate dead-letters retry` brings it in)",
+        name(*lane)
+    )
+}
+
+/// A lane in words.
+pub(super) fn name(lane: Lane) -> String {
+    match lane.kind() {
+        Kind::Grant => format!("partition {}", lane.partition()),
+        Kind::Return => format!("partition {} of the returns", lane.partition()),
+    }
 }

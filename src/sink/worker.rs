@@ -1,22 +1,23 @@
 //! The sink's thread: reads what there is, stores it in transactions, keeps its place through every failure.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::awaited::Awaited;
 use super::backlog::Backlog;
-use super::feed::{Feed, FeedError, Item, What};
+use super::feed::{Feed, FeedError};
 use super::lines::Lines;
+use super::order::look_for_what_is_there;
 use super::pace::{Backoff, ROWS_PER_TRANSACTION, Throttle, UNTIL_MENDED};
 use super::place::{Place, STAND_BY_GLANCE};
-use super::plan::Plan;
-use super::refused;
-use super::rows::stored_elsewhere;
+use super::plan::{Plan, Terms};
+use super::refused::{self, Cause};
+use super::rows::Sources;
 use super::stop::Stop;
 use super::trouble::Trouble;
+use super::waiting::Waiting;
 use crate::edge::{draw, now, wall};
-use crate::grant::Grant;
+use crate::grant::{Entry, Lane};
 use crate::ledger::{Batch, DeadLetter, Ledger, LedgerError, LedgerSettings, Move};
 use crate::metrics::Figures;
 use crate::watermark::Watermarks;
@@ -53,11 +54,13 @@ pub(super) struct Worker {
 /// What is read and not yet stored, and how storing goes.
 #[derive(Debug)]
 pub(super) struct Progress {
-    /// The source's name in the ledger.
-    pub(super) source: String,
-    /// How far each partition is; `None` before the first look.
+    /// What the ledger calls what is read; `None` before the first look.
+    pub(super) sources: Option<Sources>,
+    /// How far each lane is; `None` before the first look.
     pub(super) lines: Option<Lines>,
-    pub(super) waiting: VecDeque<Item>,
+    pub(super) waiting: Waiting,
+    /// Lanes of which nothing is fetched.
+    pub(super) held: Vec<Lane>,
     /// Rows of one transaction at most: halved until the one that the database refuses stands alone.
     pub(super) limit: usize,
     /// When the table was last written.
@@ -74,9 +77,10 @@ pub(super) struct Progress {
 impl Progress {
     pub(super) fn new() -> Progress {
         Progress {
-            source: String::new(),
+            sources: None,
             lines: None,
-            waiting: VecDeque::new(),
+            waiting: Waiting::default(),
+            held: Vec::new(),
             limit: ROWS_PER_TRANSACTION,
             written: now(),
             backlog: Backlog::default(),
@@ -215,19 +219,17 @@ impl Worker {
             self.give_a_sign()?;
         }
         self.fill(Duration::ZERO)?;
-        if self.is_paused()? {
+        let is_paused = self.is_paused()?;
+        self.hold_back(is_paused)?;
+        if is_paused {
             return Ok(Turn::Paused);
         }
-        if self.progress.waiting.is_empty() {
-            self.figures.oldest_unstored_at.set(0);
+        let oldest = self.progress.waiting.oldest();
+        self.figures.oldest_unstored_at.set(oldest.and_then(|at| u64::try_from(at).ok()).unwrap_or(0));
+        if self.progress.waiting.len() == 0 && !self.let_go()? {
             self.idle();
             return Ok(Turn::Idle);
         }
-        let oldest = self.progress.waiting.iter().find_map(|item| match &item.what {
-            What::Grant { grant, .. } => Some(grant.at.0),
-            What::Bad { .. } | What::Foreign | What::Passed => None,
-        });
-        self.figures.oldest_unstored_at.set(oldest.and_then(|at| u64::try_from(at).ok()).unwrap_or(0));
         let began = now();
         let (rows, is_full) = self.store_some()?;
         let Some(rows) = rows else { return Ok(Turn::Passed) };
@@ -243,32 +245,35 @@ impl Worker {
         loop {
             self.know_journals()?;
             let limit = self.progress.limit.min(self.throttle.batch());
-            let progress = &self.progress;
-            let at = wall();
-            let mut plan = Plan::new(&progress.waiting, self.lines(), limit, &self.settings, &progress.source, at);
+            let terms = Terms { limit, ledger: &self.settings, wall: wall(), now: now() };
+            let Progress { waiting, lines, .. } = &mut self.progress;
+            let mut plan = Plan::new(waiting, lines.as_ref().expect("a turn begins with its place"), &terms);
             if !plan.is_due() {
                 self.adopt(plan);
                 return Ok((None, false));
             }
-            match self.store(&plan.rows, &plan.dead, &plan.moves) {
+            match self.store(&plan.entries, &plan.dead, &plan.moves) {
                 Ok(()) => {
-                    let (rows, is_full) = (plan.rows.len(), plan.writes() >= limit);
+                    let (rows, is_full) = (plan.entries.len(), plan.writes() >= limit);
                     self.progress.limit = (self.progress.limit * 2).min(self.throttle.batch_max());
                     self.tell_of_dead_letters(&plan);
                     plan.lines.written(&plan.moves);
                     self.adopt(plan);
                     return Ok((Some(rows), is_full));
                 }
-                Err(LedgerError::Refused(_)) if plan.writes() > 1 => self.progress.limit = plan.writes() / 2,
-                Err(LedgerError::Refused(line)) if plan.rows.len() == 1 => {
-                    let judged = refused::judge(self.ledger.as_mut(), &mut self.progress.waiting, &plan.rows[0], &line);
-                    if let Err(error) = judged {
+                Err(LedgerError::Refused(_)) if plan.writes() > 1 => {
+                    self.progress.limit = plan.writes() / 2;
+                    self.progress.waiting.put_back(plan.taken);
+                }
+                Err(LedgerError::Refused(line)) if plan.entries.len() == 1 => {
+                    self.progress.waiting.put_back(plan.taken);
+                    if let Err(fault) = self.judge(&plan.entries[0], &line) {
                         self.doubt(None);
-                        return Err(error.into());
+                        return Err(fault);
                     }
                 }
                 Err(error) => {
-                    self.doubt(Some((plan.moves, plan.rows.len())));
+                    self.doubt(Some((plan.moves, plan.entries.len())));
                     if matches!(error, LedgerError::Unavailable(_)) {
                         self.throttle.congested();
                     }
@@ -278,30 +283,34 @@ impl Worker {
         }
     }
 
-    /// Learns how much of each journal that waits is in the ledger from elsewhere.
+    /// What becomes of an entry that the database refuses all alone.
+    fn judge(&mut self, entry: &Entry, line: &str) -> Result<(), Fault> {
+        let reason = match refused::judge(self.ledger.as_mut(), entry, line)? {
+            Cause::There => {
+                return Ok(refused::mark_there(self.ledger.as_mut(), &mut self.progress.waiting, entry)?);
+            }
+            Cause::Itself => line.to_owned(),
+            Cause::Order(reason) => {
+                if self.may_come(entry)? {
+                    return Ok(());
+                }
+                format!("{reason}: {line}")
+            }
+        };
+        refused::put_aside(&mut self.progress.waiting, entry, reason);
+        Ok(())
+    }
+
+    /// Learns how much of each journal that waits is in the ledger from elsewhere, and looks for what may be.
     fn know_journals(&mut self) -> Result<(), Fault> {
         let Worker { ledger, progress, .. } = self;
         let lines = progress.lines.as_mut().expect("a turn begins with its place");
-        let mut last = None;
-        for item in &progress.waiting {
-            let log = match &item.what {
-                What::Grant { grant, .. } => grant.log,
-                What::Bad { place: Some((log, ..)), .. } => *log,
-                What::Bad { .. } | What::Foreign | What::Passed => continue,
-            };
-            if last == Some(log) || lines.knows(log) {
-                last = Some(log);
-                continue;
-            }
-            match stored_elsewhere(ledger.as_mut(), &progress.source, log) {
-                Ok(stored) => lines.learn(log, stored),
-                Err(error) => {
-                    self.doubt(None);
-                    return Err(error.into());
-                }
-            }
-        }
-        Ok(())
+        let sources = progress.sources.as_ref().expect("a turn begins with its place");
+        let looked = look_for_what_is_there(ledger.as_mut(), sources, lines, &mut progress.waiting);
+        looked.map_err(|error| {
+            self.doubt(None);
+            error.into()
+        })
     }
 
     /// Reads until one transaction is full or nothing is left; waits for the first record as long as `patience`.
@@ -313,7 +322,7 @@ impl Worker {
             if before >= most {
                 return Ok(());
             }
-            let read = self.feed.next(patience, most - before, &mut |item| waiting.push_back(item));
+            let read = self.feed.next(patience, most - before, &mut |item| waiting.push(item));
             if let Err(error) = read {
                 self.doubt(None);
                 return Err(error.into());
@@ -328,7 +337,7 @@ impl Worker {
     /// The source is asked all the same: that keeps its connection alive, and what it had fetched already is taken.
     fn wait_paused(&mut self) -> Result<(), Fault> {
         let waiting = &mut self.progress.waiting;
-        let read = self.feed.next(GLANCE, 1, &mut |item| waiting.push_back(item));
+        let read = self.feed.next(GLANCE, 1, &mut |item| waiting.push(item));
         if let Err(error) = read {
             self.doubt(None);
             return Err(error.into());
@@ -361,13 +370,13 @@ impl Worker {
     }
 
     /// One transaction.
-    pub(super) fn store(&mut self, rows: &[Grant], dead: &[DeadLetter], moves: &[Move]) -> Result<(), LedgerError> {
+    pub(super) fn store(&mut self, entries: &[Entry], dead: &[DeadLetter], moves: &[Move]) -> Result<(), LedgerError> {
         let began = now();
         let (epoch, owner) = (self.place.epoch(), self.owner.as_str());
-        self.ledger.store(&Batch { epoch, owner, moves, rows, dead })?;
+        self.ledger.store(&Batch { epoch, owner, moves, entries, dead })?;
         metrics::histogram!("coupon_gate_ledger_commit_seconds").record(now().duration_since(began));
         self.progress.written = now();
-        self.count(rows.len());
+        self.count(entries.len());
         self.figures.dead_letters.add(dead.len() as u64);
         Ok(())
     }
@@ -376,7 +385,6 @@ impl Worker {
     fn adopt(&mut self, plan: Plan) {
         self.figures.ledger_duplicates.add(plan.duplicates);
         self.figures.foreign_records.add(plan.foreign);
-        self.progress.waiting.drain(..plan.items);
         self.progress.lines = Some(plan.lines);
         self.progress.awaited = Awaited::default();
         self.look_for_holes();
@@ -388,32 +396,45 @@ impl Worker {
         let mut holes = self.lines().holes();
         holes.extend(self.progress.awaited.lost());
         for hole in self.progress.trouble.holes(&holes, now()) {
-            self.feed.miss(hole.kpart, hole.log, hole.after);
+            self.feed.miss(hole.lane, hole.log, hole.after);
         }
+        self.progress.trouble.blocked(self.progress.waiting.blocked_for_long(now()));
     }
 
-    /// Nothing waits: what is still missing is asked for again now and then.
+    /// Nothing can be stored: what is still missing is asked for again now and then.
     fn idle(&mut self) {
-        self.figures.ledger_lag.set(0);
+        let parked = self.progress.waiting.parked();
+        self.figures.ledger_lag.set(parked as u64);
         self.figures.ledger_drain_seconds.set(0);
-        self.progress.backlog.over();
-        let awaited = self.feed.awaits(self.lines());
+        if parked == 0 {
+            self.progress.backlog.over();
+        }
+        let mut awaited = self.feed.awaits(self.lines());
+        // What is parked has come.
+        awaited.retain(|hole| !self.progress.waiting.is_parked((hole.lane, hole.log)));
         self.progress.awaited.look(awaited, &self.lines().holes(), now());
         self.look_for_holes();
         self.seen();
     }
 
     fn follow_backlog(&mut self, rows: usize, is_full: bool) {
-        let is_behind = is_full && !self.progress.waiting.is_empty();
+        let waits = self.progress.waiting.len() + self.progress.waiting.parked();
+        let is_behind = is_full && waits > 0;
         if self.progress.backlog.stored(rows, is_behind, now()) {
-            let next = self.lines().next();
-            let behind = self.feed.behind(&next).unwrap_or(0);
+            let behind = self.behind().unwrap_or(0);
             self.figures.ledger_lag.set(behind);
             let seconds = self.progress.backlog.tell(behind, self.throttle.rate(), now());
             self.figures.ledger_drain_seconds.set(seconds);
         } else if !is_behind {
-            self.figures.ledger_lag.set(self.progress.waiting.len() as u64);
+            self.figures.ledger_lag.set(waits as u64);
         }
+    }
+
+    /// About how many records there are that are not stored.
+    fn behind(&mut self) -> Result<u64, FeedError> {
+        let ends = self.feed.ends()?;
+        let next = self.lines().next();
+        Ok(ends.iter().map(|(lane, end)| end.saturating_sub(next.get(lane).copied().unwrap_or(*end))).sum())
     }
 
     /// Asks now and then whether others use the database.
@@ -452,27 +473,37 @@ impl Worker {
         };
         if pause != before {
             tracing::info!("ledger: {}", if pause { "pauses, as --ledger-pause-when asks" } else { "goes on" });
-            if let Err(error) = self.feed.pause(pause) {
-                self.doubt(None);
-                return Err(error.into());
-            }
         }
         self.progress.paused = (Some(now()), pause);
         self.figures.ledger_paused.set(pause.into());
-        if pause {
-            let next = self.lines().next();
-            if let Ok(behind) = self.feed.behind(&next) {
-                self.figures.ledger_lag.set(behind);
-            }
+        if pause && let Ok(behind) = self.behind() {
+            self.figures.ledger_lag.set(behind);
         }
         Ok(pause)
+    }
+
+    /// What is not to be fetched for now: anything in a pause, and more of a lane of which much is parked.
+    fn hold_back(&mut self, is_paused: bool) -> Result<(), Fault> {
+        let held = match is_paused {
+            true => self.lines().next().into_keys().collect(),
+            false => self.progress.waiting.overfull(&self.progress.held),
+        };
+        if held != self.progress.held {
+            if let Err(error) = self.feed.hold(&held) {
+                self.doubt(None);
+                return Err(error.into());
+            }
+            self.progress.held = held;
+        }
+        Ok(())
     }
 
     /// After any failure the table says what is true; what was read is read again from there.
     pub(super) fn doubt(&mut self, sent: Option<(Vec<Move>, usize)>) {
         self.place.doubt(sent);
         self.progress.waiting.clear();
-        // A new connection to the source is not paused.
+        // A new connection to the source is not paused, and holds nothing.
+        self.progress.held.clear();
         self.progress.paused = (None, false);
         self.figures.ledger_paused.set(0);
     }
@@ -480,10 +511,7 @@ impl Worker {
     /// Writes down how far it is, or at least that it is there.
     pub(super) fn give_a_sign(&mut self) -> Result<(), Fault> {
         self.progress.written = now();
-        let mut moves = self.lines().moves();
-        if moves.is_empty() {
-            moves.push(self.lines().stay(0));
-        }
+        let moves = self.lines().sign();
         if let Err(error) = self.store(&[], &[], &moves) {
             self.doubt(None);
             return Err(error.into());

@@ -110,8 +110,9 @@ fn happened<'e>(lsn: Lsn, event: &Event<'e>) -> Option<(CampaignId, Option<User<
             Some((campaign, user, Happened { seq: seq.unwrap_or(lsn), ..happened }))
         }
         Event::Imported { campaign, seat, user, at, seq, .. } => {
-            let (campaign, user, happened) = to(campaign, user, seat, at, "imported", true)?;
-            Some((campaign, user, Happened { seq: *seq, ..happened }))
+            let what = if seq.is_some() { "imported" } else { "seeded" };
+            let (campaign, user, happened) = to(campaign, user, seat, at, what, true)?;
+            Some((campaign, user, Happened { seq: seq.unwrap_or(lsn), ..happened }))
         }
         Event::CampaignDropped { id, at } => {
             Some((*id, None, Happened { at: *at, what: "dropped", seat: 0, lsn, seq: lsn, leaves: false }))

@@ -102,6 +102,24 @@ pub(super) const CANCEL: &[Answer] = &[
     ("-ERR ...", "SEAT is no seat, an option is unknown or given twice."),
 ];
 
+pub(super) const SEED: &[Answer] = &[
+    (
+        "number",
+        "So many seats are granted now; those that the same users had from an earlier GATE.SEED are not counted, so that it can be sent again. \
+         Up to 1000 at a time, in any order; seats that are left out are free. They are grants like any other: published, stored, \
+         told by GATE.STATUS; granted at once also where the campaign has HOLD. `coupon-gate seed` brings in a whole Redis set.",
+    ),
+    (
+        "-CONFLICT ...",
+        "Nothing was changed: the campaign has been claimed from already, or a seat came back; a seat is beyond the limit, or somebody \
+         else's, or named twice; a user would have more than PERUSER.",
+    ),
+    NO_CAMPAIGN,
+    PLAIN_KEY,
+    BAD_USER,
+    ("-ERR ...", "A seat is no integer from 1 on, a user has no seat behind him, or there are more than 1000."),
+];
+
 pub(super) const STATUS: &[Answer] = &[
     (
         "[[GRANTED or HELD, seat, at, stage]]",

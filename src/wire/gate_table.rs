@@ -75,6 +75,19 @@ pub(super) const ROWS: &[CommandSpec] = &[
             &[CAMPAIGN, USER, Arg::integer("seat").after("SEAT").optional(), Arg::word("flat", "FLAT").optional()],
         )
         .answers(answers::CANCEL),
+    gate("gate.seed", -4, parse::seed)
+        .flags(&[WRITE, DENYOOM])
+        .keys(&[key(&["RW", "access", "update"])])
+        .complexity("O(N) where N is the number of seats.")
+        .doc(
+            SINCE,
+            "Brings in seats that another system has granted, before the first claim; all of them or none.",
+            &[
+                CAMPAIGN,
+                Arg::block("grant", &[USER, Arg::integer("seat")]).multiple(),
+            ],
+        )
+        .answers(answers::SEED),
     gate("gate.status", 3, parse::status)
         .flags(&[READONLY, FAST])
         .keys(&[key(&["RO", "access"])])

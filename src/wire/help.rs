@@ -86,6 +86,8 @@ pub(super) const GATE: &[&str] = &[
     "    Grant the seat that the user holds: [GRANTED, seat, remaining], or [NONE, 0, remaining].",
     "GATE.CANCEL <campaign> <user> [SEAT <n>] [FLAT]",
     "    Take the seat back from the user: [CANCELLED, seat, remaining], or [NONE, 0, remaining].",
+    "GATE.SEED <campaign> <user> <seat> [<user> <seat> ...]",
+    "    Bring in seats that another system has granted, before the first claim; all of them or none.",
     "GATE.STATUS <campaign> <user>",
     "    The user's seats: [GRANTED|HELD, seat, at-unix-ms, accepted|durable|published|stored].",
     "GATE.WHY <campaign> <user>",

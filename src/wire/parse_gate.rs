@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::core::{Alteration, AlteredTime, Command, Refusal, Terms, Users};
 use crate::ids::{Millis, Seat};
-use crate::limits::{CAMPAIGN_NAME_BYTES_MAX, REQUEST_ID_BYTES_MAX, SEATS_ROWS_MAX};
+use crate::limits::{CAMPAIGN_NAME_BYTES_MAX, REQUEST_ID_BYTES_MAX, SEATS_ROWS_MAX, SEED_SEATS_MAX};
 use crate::wire::numbers;
 use crate::wire::parse::Parsed;
 use crate::wire::refusals::quoted;
@@ -206,12 +206,15 @@ pub(super) fn claim<'a>(request: &Request<'a>) -> Parsed<'a> {
 /// `[ID request] [FLAT]`, in any order.
 fn claim_options<'a>(request: &Request<'a>) -> Result<(&'a [u8], bool), Refusal> {
     let (mut id, mut flat) = (None, None);
-    let mut words = request.args.iter().skip(3);
-    while let Some(word) = words.next() {
+    let (args, mut at) = (request.args, 3);
+    while at < args.len() {
+        let word = args.get(at);
+        at += 1;
         if word.eq_ignore_ascii_case(b"FLAT") {
             once("FLAT", &mut flat, ())?;
         } else if word.eq_ignore_ascii_case(b"ID") {
-            let given = words.next().ok_or_else(|| syntax("ID needs a value".into()))?;
+            let given = (at < args.len()).then(|| args.get(at)).ok_or_else(|| syntax("ID needs a value".into()))?;
+            at += 1;
             if !(1..=REQUEST_ID_BYTES_MAX).contains(&given.len()) {
                 let text = format!("ID must be 1 to {REQUEST_ID_BYTES_MAX} bytes long; this one has {}", given.len());
                 return Err(Refusal::ErrText(text));
@@ -253,6 +256,21 @@ fn seat_and_flat(request: &Request<'_>, command: &str) -> Result<(Option<Seat>, 
         }
     }
     Ok((seat.map(Seat::new), flat.is_some()))
+}
+
+/// `GATE.SEED campaign user seat [user seat ...]`
+pub(super) fn seed<'a>(request: &Request<'a>) -> Parsed<'a> {
+    let campaign = known_length(request.args.get(1))?;
+    let mut words = request.args.iter().skip(2);
+    let mut seats = Vec::new();
+    while let Some(user) = words.next() {
+        let seat = words.next().ok_or_else(|| syntax(format!("user '{}' has no seat behind it", quoted(user))))?;
+        if seats.len() == SEED_SEATS_MAX {
+            return Err(Refusal::ErrText(format!("GATE.SEED takes up to {SEED_SEATS_MAX} seats at a time")));
+        }
+        seats.push((user, Seat::new(whole("seat", seat, 1, u32::MAX)?)));
+    }
+    Ok(Command::Seed { campaign, seats })
 }
 
 /// `GATE.STATUS campaign user`

@@ -117,6 +117,8 @@ fn campaign_names_are_short_and_plain() {
     let lines = [
         "GATE.CLAIM N 1",
         "GATE.CONFIRM N 1",
+        "GATE.CANCEL N 1",
+        "GATE.SEED N 1 1",
         "GATE.STATUS N 1",
         "GATE.INFO N",
         "GATE.SEATS N 1 1",

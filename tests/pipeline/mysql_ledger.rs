@@ -2,6 +2,7 @@
 
 mod faults;
 mod proxy;
+mod returns;
 #[cfg(feature = "sabotage")]
 mod sabotaged;
 mod tables;
@@ -9,7 +10,7 @@ mod tls;
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
-use coupon_gate::grant::{Grant, GrantUser};
+use coupon_gate::grant::{Entry, Grant, GrantUser};
 use coupon_gate::ids::{LogId, Lsn, Millis};
 use coupon_gate::ledger::{
     Batch, DeadLetter, InPlace, Ledger, LedgerAt, LedgerError, LedgerReader, LedgerSettings, Move, MysqlAt, Password,
@@ -78,6 +79,14 @@ fn grants(seats: std::ops::RangeInclusive<u32>) -> Vec<Grant> {
     seats.map(grant).collect()
 }
 
+fn entry(grant: &Grant) -> Entry {
+    Entry::Grant { grant: grant.clone(), after: Lsn::ZERO }
+}
+
+fn entries(grants: &[Grant]) -> Vec<Entry> {
+    grants.iter().map(entry).collect()
+}
+
 /// The first row of a source.
 fn first(source: &str, log: LogId) -> Move {
     Move { source: source.into(), kpart: 0, expected: None, next: 1, log, last_seq: Lsn::ZERO, hole: false }
@@ -92,7 +101,11 @@ fn claim(ledger: &mut dyn Ledger) -> Position {
 
 /// Stores `rows` behind `position`, which it moves where that went well.
 fn store(ledger: &mut dyn Ledger, position: &mut Position, rows: &[Grant]) -> Result<(), LedgerError> {
-    let last = rows.last().expect("there are rows").seq;
+    store_entries(ledger, position, &entries(rows))
+}
+
+fn store_entries(ledger: &mut dyn Ledger, position: &mut Position, entries: &[Entry]) -> Result<(), LedgerError> {
+    let last = entries.last().expect("there are entries").seq();
     let to = Move {
         source: position.source.clone(),
         kpart: position.kpart,
@@ -103,7 +116,7 @@ fn store(ledger: &mut dyn Ledger, position: &mut Position, rows: &[Grant]) -> Re
         hole: false,
     };
     let moves = [to];
-    ledger.store(&Batch { epoch: position.epoch, owner: "me", moves: &moves, rows, dead: &[] })?;
+    ledger.store(&Batch { epoch: position.epoch, owner: "me", moves: &moves, entries, dead: &[] })?;
     position.next = last.get() + 1;
     position.last_seq = last;
     Ok(())
@@ -198,18 +211,18 @@ fn dead_letters_come_back_as_they_were_stored() {
     let dead = [letter(7), DeadLetter { key: None, value: Some(vec![]), headers: None, ..letter(8) }];
     let to = Move { expected: Some((1, Lsn::ZERO)), next: 9, ..first(&position.source, LOG) };
     let moves = [to];
-    ledger.store(&Batch { epoch: 1, owner: "me", moves: &moves, rows: &[], dead: &dead }).unwrap();
+    ledger.store(&Batch { epoch: 1, owner: "me", moves: &moves, entries: &[], dead: &dead }).unwrap();
     let mut reader = reader(&settings);
     assert_eq!(reader.dead_letters(None, 10), Ok(dead.to_vec()));
     assert_eq!(reader.dead_letters(Some(("kafka:c:t", 3, 7)), 10), Ok(dead[1..].to_vec()));
     assert_eq!(reader.dead_letters(Some(("kafka:c:t", 3, 8)), 10), Ok(vec![]));
 
-    let Err(LedgerError::TakenOver(line)) = ledger.bury(&[letter(7), letter(9)], &grants(1..=2)) else {
+    let Err(LedgerError::TakenOver(line)) = ledger.bury(&[letter(7), letter(9)], &entries(&grants(1..=2))) else {
         panic!("taken")
     };
     assert!(line.contains("the dead letter of kafka:c:t partition 3 position 9 is not there"), "{line}");
     assert_eq!((reader.dead_letters(None, 10), count(&database)), (Ok(dead.to_vec()), 0));
-    ledger.bury(&[letter(7)], &grants(1..=2)).unwrap();
+    ledger.bury(&[letter(7)], &entries(&grants(1..=2))).unwrap();
     assert_eq!((reader.dead_letters(None, 10), count(&database)), (Ok(dead[1..].to_vec()), 2));
     assert_eq!(there(&mut *ledger).next, 9, "no position moves");
 }
@@ -226,10 +239,10 @@ fn text_users_are_their_bytes_and_nothing_else() {
     rows.push(grant(8));
     store(&mut *ledger, &mut position, &rows).unwrap();
     for row in &rows {
-        assert_eq!(ledger.in_place_of(row), Ok(InPlace::Same), "{row}");
+        assert_eq!(ledger.in_place_of(&entry(row)), Ok(InPlace::Same), "{row}");
     }
     rows[7].user = any(b"1008");
-    assert_eq!(ledger.in_place_of(&rows[7]), Ok(InPlace::Same), "users are compared as text");
+    assert_eq!(ledger.in_place_of(&entry(&rows[7])), Ok(InPlace::Same), "users are compared as text");
     assert_eq!(reader(&settings).grants(None, 10), Ok(rows));
     refused(store(&mut *ledger, &mut position, &[Grant { user: any(&[b'x'; 65]), ..grant(9) }]));
 }
@@ -246,8 +259,12 @@ fn what_stands_in_place_of_a_grant_is_told() {
     let mut position = claim(&mut *ledger);
     store(&mut *ledger, &mut position, &grants(1..=2)).unwrap();
     let moved = Millis(AT.0 + 5);
-    assert_eq!(ledger.in_place_of(&Grant { at: moved, ..grant(1) }), Ok(InPlace::Same), "times are not compared");
-    assert_eq!(ledger.in_place_of(&grant(3)), Ok(InPlace::Nothing));
+    assert_eq!(
+        ledger.in_place_of(&entry(&Grant { at: moved, ..grant(1) })),
+        Ok(InPlace::Same),
+        "times are not compared"
+    );
+    assert_eq!(ledger.in_place_of(&entry(&grant(3))), Ok(InPlace::Nothing));
     let on_seat_2 = format!("seat 2 user 1002 nth 1 (log {LOG}, seq 2)");
     for other in [
         Grant { user: GrantUser::Int(5), ..grant(2) },
@@ -256,7 +273,7 @@ fn what_stands_in_place_of_a_grant_is_told() {
         Grant { nth: 2, ..grant(2) },
         Grant { user: grant(2).user, ..grant(3) },
     ] {
-        assert_eq!(ledger.in_place_of(&other), Ok(InPlace::Other(on_seat_2.clone())), "{other}");
+        assert_eq!(ledger.in_place_of(&entry(&other)), Ok(InPlace::Other(on_seat_2.clone())), "{other}");
     }
 }
 
@@ -301,7 +318,7 @@ fn who_was_taken_over_stores_nothing_more() {
     let Err(LedgerError::TakenOver(line)) = store(&mut *new, &mut of_new, &grants(3..=4)) else { panic!("stored") };
     assert!(line.contains("expected position 3 (seq 2) of epoch 2, there is position 5 (seq 4)"), "{line}");
     let Err(LedgerError::TakenOver(_)) =
-        new.store(&Batch { epoch: 2, owner: "you", moves: &[first(&of_new.source, LOG)], rows: &[], dead: &[] })
+        new.store(&Batch { epoch: 2, owner: "you", moves: &[first(&of_new.source, LOG)], entries: &[], dead: &[] })
     else {
         panic!("made a row that was there")
     };

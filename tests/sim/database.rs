@@ -1,12 +1,12 @@
-//! The database of a simulation: three tables in memory, transactions that are all or nothing, answers that get lost,
+//! The database of a simulation: four tables in memory, transactions that are all or nothing, answers that get lost,
 //! and a copy of an older day that somebody brings back.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::grant::{Grant, GrantUser};
-use crate::ids::LogId;
-use crate::ledger::{Batch, DeadLetter, InPlace, Ledger, LedgerError, LedgerReader, Move, Position};
+use crate::grant::{Entry, Grant, GrantUser, Return};
+use crate::ids::{LogId, Lsn};
+use crate::ledger::{Batch, DeadLetter, InPlace, Ledger, LedgerError, LedgerReader, Move, Position, ReturnRow};
 use crate::sabotage::{Sabotage, on};
 
 /// The tables.
@@ -15,6 +15,8 @@ pub struct Tables {
     positions: BTreeMap<(String, u32), Position>,
     /// By campaign and seat.
     rows: BTreeMap<(Arc<str>, u32), Grant>,
+    /// By journal and the return's seq.
+    returned: BTreeMap<(LogId, Lsn), ReturnRow>,
     users: BTreeMap<(GrantUser, Arc<str>, u16), u32>,
     dead: BTreeMap<(String, u32, u64), DeadLetter>,
     beats: u64,
@@ -130,30 +132,103 @@ impl Tables {
             let key = (letter.source.clone(), letter.kpart, letter.position);
             self.dead.entry(key).or_insert_with(|| letter.clone());
         }
-        for row in batch.rows {
-            self.users.insert((row.user.clone(), Arc::clone(&row.campaign), row.nth), row.seat);
-            self.rows.insert((Arc::clone(&row.campaign), row.seat), row.clone());
+        for entry in batch.entries {
+            match entry {
+                Entry::Grant { grant, .. } => self.put_grant(grant),
+                Entry::Return(back) => self.take_back(back),
+            }
         }
     }
 
-    fn check_rows(&self, batch: &Batch<'_>) -> Result<(), LedgerError> {
-        for (place, row) in batch.rows.iter().enumerate() {
-            let mut others = self.rows.range((Arc::clone(&row.campaign), 0)..);
-            if let Some((_, there)) = others.next().filter(|((campaign, _), _)| *campaign == row.campaign)
-                && there.log != row.log
-            {
-                return Err(LedgerError::Contradiction(format!("ledger: {} is of log {}", there, there.log)));
-            }
-            let clashes =
-                |other: &Grant| other.campaign == row.campaign && (other.seat == row.seat || other.user == row.user);
-            if self.users.contains_key(&(row.user.clone(), Arc::clone(&row.campaign), row.nth))
-                || self.rows.contains_key(&(Arc::clone(&row.campaign), row.seat))
-                || batch.rows[..place].iter().any(clashes)
-            {
-                return Err(LedgerError::Refused(format!("ledger: duplicate key: {row}")));
+    fn put_grant(&mut self, row: &Grant) {
+        self.users.insert((row.user.clone(), Arc::clone(&row.campaign), row.nth), row.seat);
+        self.rows.insert((Arc::clone(&row.campaign), row.seat), row.clone());
+    }
+
+    fn take_back(&mut self, back: &Return) {
+        let row = self.rows.remove(&(Arc::clone(&back.campaign), back.seat)).expect("its grant is there");
+        self.users.remove(&(row.user.clone(), Arc::clone(&row.campaign), row.nth));
+        self.returned.insert((back.log, back.seq), ReturnRow { back: back.clone(), granted_at: row.at });
+    }
+
+    /// Puts the entries into a copy, one by one.
+    fn check_entries(&self, batch: &Batch<'_>) -> Result<(), LedgerError> {
+        let mut after = self.clone();
+        for entry in batch.entries {
+            after.check_log(entry)?;
+            match entry {
+                Entry::Grant { grant, .. } => {
+                    let user = (grant.user.clone(), Arc::clone(&grant.campaign), grant.nth);
+                    let seat = (Arc::clone(&grant.campaign), grant.seat);
+                    if after.users.contains_key(&user) || after.rows.contains_key(&seat) || after.came_back(grant) {
+                        return Err(LedgerError::Refused(format!("ledger: duplicate key: {grant}")));
+                    }
+                    after.put_grant(grant);
+                }
+                Entry::Return(back) => {
+                    if !after.has_grant_of(back) || after.returned.contains_key(&(back.log, back.seq)) {
+                        return Err(LedgerError::Refused(format!("ledger: {back}: the row of its grant is not there")));
+                    }
+                    after.take_back(back);
+                }
             }
         }
         Ok(())
+    }
+
+    /// Rows of one campaign never come from two journals.
+    fn check_log(&self, entry: &Entry) -> Result<(), LedgerError> {
+        let campaign = entry.campaign();
+        let granted = self.rows.range((Arc::clone(campaign), 0)..).next();
+        let granted = granted.filter(|((name, _), _)| name == campaign).map(|(_, row)| row.log);
+        let returned = || self.returned.values().find(|row| row.back.campaign == *campaign).map(|row| row.back.log);
+        match granted.or_else(returned).filter(|log| *log != entry.log()) {
+            Some(log) => Err(LedgerError::Contradiction(format!("ledger: {campaign} is of log {log}, not of {entry}"))),
+            None => Ok(()),
+        }
+    }
+
+    fn came_back(&self, grant: &Grant) -> bool {
+        let same = |back: &Return| {
+            (&back.campaign, back.seat, back.log, back.grant) == (&grant.campaign, grant.seat, grant.log, grant.seq)
+                && (&back.user, back.nth) == (&grant.user, grant.nth)
+        };
+        self.returned.values().any(|row| same(&row.back))
+    }
+
+    fn has_grant_of(&self, back: &Return) -> bool {
+        let row = self.rows.get(&(Arc::clone(&back.campaign), back.seat));
+        row.is_some_and(|row| (row.log, row.seq) == (back.log, back.grant))
+    }
+
+    fn in_place_of_grant(&self, grant: &Grant) -> InPlace {
+        let seat = (Arc::clone(&grant.campaign), grant.seat);
+        let user = (grant.user.clone(), Arc::clone(&grant.campaign), grant.nth);
+        let others_seat = self.users.get(&user).map(|seat| (Arc::clone(&grant.campaign), *seat));
+        let there = [Some(seat), others_seat].into_iter().flatten().filter_map(|at| self.rows.get(&at));
+        let mut there = there.collect::<Vec<_>>();
+        there.dedup();
+        match there[..] {
+            _ if self.came_back(grant) => InPlace::Same,
+            [] => InPlace::Nothing,
+            [same]
+                if (same.log, same.seq, same.seat, &same.user) == (grant.log, grant.seq, grant.seat, &grant.user) =>
+            {
+                InPlace::Same
+            }
+            [other, ..] => InPlace::Other(other.to_string()),
+        }
+    }
+
+    fn in_place_of_return(&self, back: &Return) -> InPlace {
+        if let Some(ReturnRow { back: there, .. }) = self.returned.get(&(back.log, back.seq)) {
+            let is_same = (&there.campaign, there.seat, there.grant) == (&back.campaign, back.seat, back.grant);
+            return if is_same { InPlace::Same } else { InPlace::Other(there.to_string()) };
+        }
+        match self.rows.get(&(Arc::clone(&back.campaign), back.seat)) {
+            Some(other) if !self.has_grant_of(back) => InPlace::Other(other.to_string()),
+            Some(_) | None => InPlace::Nothing,
+        }
     }
 }
 
@@ -201,23 +276,20 @@ impl Ledger for Database {
         Ok(claimed)
     }
 
-    fn in_place_of(&mut self, grant: &Grant) -> Result<InPlace, LedgerError> {
+    fn in_place_of(&mut self, entry: &Entry) -> Result<InPlace, LedgerError> {
         let state = self.asked()?;
-        let tables = &state.tables;
-        let seat = (Arc::clone(&grant.campaign), grant.seat);
-        let user = (grant.user.clone(), Arc::clone(&grant.campaign), grant.nth);
-        let others_seat = tables.users.get(&user).map(|seat| (Arc::clone(&grant.campaign), *seat));
-        let there = [Some(seat), others_seat].into_iter().flatten().filter_map(|at| tables.rows.get(&at));
-        let mut there = there.collect::<Vec<_>>();
-        there.dedup();
-        Ok(match there[..] {
-            [] => InPlace::Nothing,
-            [same]
-                if (same.log, same.seq, same.seat, &same.user) == (grant.log, grant.seq, grant.seat, &grant.user) =>
-            {
-                InPlace::Same
-            }
-            [other, ..] => InPlace::Other(other.to_string()),
+        Ok(match entry {
+            Entry::Grant { grant, .. } => state.tables.in_place_of_grant(grant),
+            Entry::Return(back) => state.tables.in_place_of_return(back),
+        })
+    }
+
+    fn is_ready(&mut self, entry: &Entry) -> Result<bool, LedgerError> {
+        let state = self.asked()?;
+        let is_returned = |seq| state.tables.returned.contains_key(&(entry.log(), seq));
+        Ok(match entry {
+            Entry::Grant { after, .. } => *after == Lsn::ZERO || is_returned(*after),
+            Entry::Return(back) => is_returned(back.seq) || state.tables.has_grant_of(back),
         })
     }
 
@@ -232,7 +304,7 @@ impl Ledger for Database {
         if faults.roll_back {
             return Err(away("the connection broke"));
         }
-        tables.check_rows(batch)?;
+        tables.check_entries(batch)?;
         tables.put(batch);
         if !on(Sabotage::PositionOutsideTransaction) {
             tables.shift(batch);
@@ -240,7 +312,7 @@ impl Ledger for Database {
         if faults.lose_answer { Err(away("the answer to COMMIT was lost")) } else { Ok(()) }
     }
 
-    fn bury(&mut self, _: &[DeadLetter], _: &[Grant]) -> Result<(), LedgerError> {
+    fn bury(&mut self, _: &[DeadLetter], _: &[Entry]) -> Result<(), LedgerError> {
         Err(away("nobody judges dead letters here"))
     }
 
@@ -263,6 +335,12 @@ impl LedgerReader for Database {
         let behind = |campaign: &str, seat: u32| after.is_none_or(|after| (campaign, seat) > after);
         let rows = state.tables.rows.values().filter(|row| behind(&row.campaign, row.seat));
         Ok(rows.take(limit).cloned().collect())
+    }
+
+    fn returns(&mut self, after: Option<(LogId, Lsn)>, limit: usize) -> Result<Vec<ReturnRow>, LedgerError> {
+        let state = self.asked()?;
+        let rows = state.tables.returned.iter().filter(|(at, _)| after.is_none_or(|after| **at > after));
+        Ok(rows.map(|(_, row)| row.clone()).take(limit).collect())
     }
 
     fn dead_letters(&mut self, _: Option<(&str, u32, u64)>, _: usize) -> Result<Vec<DeadLetter>, LedgerError> {

@@ -4,18 +4,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::book;
 use super::broker::{Broker, PARTITIONS, TOPIC};
 use super::database::Database;
 use super::disk::SimDisk;
 use super::process::DATA;
 use crate::core::Core;
 use crate::ids::{LogId, Lsn};
-use crate::journal::Campaign;
 use crate::kafka::{Cluster, NewTopic};
 use crate::ledger::{LedgerAt, LedgerReader, LedgerSettings};
 use crate::metrics::Figures;
 use crate::server::Wake;
-use crate::sink::{self, Feed, JournalFeed, JournalSource, KafkaFeed};
+use crate::sink::{self, Feed, JournalFeed, JournalSource, KafkaFeed, Topics};
 use crate::stream::{self, JournalFiles};
 use crate::watermark::Watermarks;
 use crate::wire::kafka::{Key, Value};
@@ -71,19 +71,14 @@ impl Line {
             return Line { stream: None, sink: None };
         }
         let data = PathBuf::from(DATA);
-        let campaigns = || {
-            let told = core.campaigns().map(|campaign| Campaign {
-                id: campaign.id,
-                name: String::from_utf8_lossy(campaign.name).into_owned(),
-                users: campaign.terms.users,
-                shadow: campaign.terms.shadow,
-            });
-            told.collect::<Vec<_>>()
-        };
+        let campaigns = || book::campaigns(core);
         let (kafka, marks) = (outside.broker.clone(), Arc::clone(watermarks));
         let connect = move || Ok(Box::new(kafka.clone()) as Box<dyn Cluster>);
         let feed: Box<dyn Feed> = match outside.route {
-            Route::Both => Box::new(KafkaFeed::new(Box::new(connect.clone()), TOPIC.to_owned(), Some((log, marks)))),
+            Route::Both => {
+                let topics = Topics { grants: TOPIC.to_owned(), returns: None };
+                Box::new(KafkaFeed::new(Box::new(connect.clone()), topics, Some((log, marks))))
+            }
             Route::Ledger | Route::Nowhere => {
                 let events = Box::new(JournalSource::new(Arc::new(disk.clone()), &data));
                 Box::new(JournalFeed::new(log, events, campaigns(), marks))

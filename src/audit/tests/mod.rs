@@ -3,6 +3,7 @@
 
 mod planted;
 mod property;
+mod returns;
 mod running;
 
 use std::path::{Path, PathBuf};
@@ -19,11 +20,12 @@ use crate::journal::memory::MemoryDisk;
 use crate::journal::{Appendfsync, Hooks, Journal, Open, Options, Room};
 use crate::kafka::Outgoing;
 use crate::kafka::memory::MemoryCluster;
-use crate::ledger::{Batch, LedgerAt, Move, UserColumn, journal_source};
+use crate::ledger::{Batch, LedgerAt, Move, UserColumn, journal_source, kafka_source};
 use crate::wire::kafka::{EntryRecord, Value, encode};
 
 const NOW: Millis = Millis(1_732_259_723_123);
 const TOPIC: &str = "coupon_create";
+const CANCEL: &str = "coupon_cancel";
 const OTHER_LOG: LogId = LogId([9; 16]);
 
 /// A gate's journal, a topic and a ledger.
@@ -208,7 +210,9 @@ impl World {
         let claimed = ledger.claim("test", &[], moves).unwrap();
         let again = |to: &Move| Move { expected: Some((to.next, to.last_seq)), ..to.clone() };
         let again: Vec<Move> = moves.iter().map(again).collect();
-        let batch = Batch { epoch: claimed[0].epoch, owner: "test", moves: &again, rows: grants, dead: &[] };
+        let entries: Vec<Entry> =
+            grants.iter().map(|grant| Entry::Grant { grant: grant.clone(), after: Lsn::ZERO }).collect();
+        let batch = Batch { epoch: claimed[0].epoch, owner: "test", moves: &again, entries: &entries, dead: &[] };
         ledger.store(&batch).unwrap();
     }
 
@@ -218,7 +222,12 @@ impl World {
         let sources = Sources {
             disk: Arc::new(self.disk.clone()),
             data: data().to_owned(),
-            topic: Some(TopicAt { cluster: Ok(cluster), name: TOPIC.into(), key: self.key }),
+            topic: Some(TopicAt {
+                cluster: Ok(cluster),
+                name: TOPIC.into(),
+                cancel: Some(CANCEL.into()),
+                key: self.key,
+            }),
             ledger: Some(self.settings()),
             campaign: campaign.map(str::to_owned),
         };

@@ -52,7 +52,7 @@ fn event((kind, first, second, number): (u8, usize, usize, u32)) -> Event<'stati
             user,
             nth: 1 + (second / 3) as u16,
             at,
-            seq: Lsn::new(1),
+            seq: Some(Lsn::new(1)),
             after: Lsn::ZERO,
         },
         7 => Event::Skipped { upto: Lsn::new(u64::from(number % 40)) },

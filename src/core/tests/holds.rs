@@ -275,7 +275,7 @@ fn what_is_imported_may_leave_seats_free_that_are_given_later() {
     let mut gate = Gate::holding(Terms { limit: 5, ..TERMS });
     for (seat, user) in [(4, 40), (2, 20)] {
         let (campaign, seat, user) = (CampaignId(0), Seat::new(seat), User::Int(user));
-        let event = Event::Imported { campaign, seat, user, nth: 1, at: NOW, seq: Lsn::new(9), after: Lsn::ZERO };
+        let event = Event::Imported { campaign, seat, user, nth: 1, at: NOW, seq: Some(Lsn::new(9)), after: Lsn::ZERO };
         assert_eq!(gate.core.breach(gate.core.applied().next(), &event), None);
         gate.core.evolve(gate.core.applied().next(), &event);
     }

@@ -7,6 +7,8 @@ mod keys;
 mod older;
 mod promises;
 mod replay;
+mod returns;
+mod seeds;
 mod several;
 
 use crate::core::{Command, Core, Decision, Event, Group, Reply, View};
@@ -163,6 +165,10 @@ impl Owned {
                 let (user, bytes) = apart(user);
                 keep(bytes, none, Event::HoldEnded { campaign, seat, user, at, expired })
             }
+            Event::Imported { campaign, seat, user, nth, at, seq: None, after } => {
+                let (user, bytes) = apart(user);
+                keep(bytes, none, Event::Imported { campaign, seat, user, nth, at, seq: None, after })
+            }
             Event::Imported { .. } | Event::Skipped { .. } => panic!("no command is answered with {event:?}"),
             Event::KeySet { db, key, ref value, expires } => {
                 keep(key, value, Event::KeySet { db, key: none, value: Cow::Borrowed(none), expires })
@@ -188,16 +194,17 @@ impl Owned {
             Event::Granted { user, request, .. } | Event::Held { user, request, .. } => {
                 (*user, *request) = (together(*user, first), second);
             }
-            Event::Confirmed { user, .. } | Event::HoldEnded { user, .. } | Event::Returned { user, .. } => {
-                *user = together(*user, first)
-            }
+            Event::Confirmed { user, .. }
+            | Event::HoldEnded { user, .. }
+            | Event::Returned { user, .. }
+            | Event::Imported { user, .. } => *user = together(*user, first),
             Event::KeySet { key, value, .. } => (*key, *value) = (first, second.into()),
             Event::KeyPatched { key, bytes, .. } => (*key, *bytes) = (first, second),
             Event::KeyCounted { key, .. } | Event::KeyExpirySet { key, .. } | Event::KeyRemoved { key, .. } => {
                 *key = first
             }
             Event::KeyRenamed { from, to, .. } => (*from, *to) = (first, second),
-            Event::CampaignDropped { .. } | Event::Imported { .. } | Event::Skipped { .. } | Event::Flushed { .. } => {}
+            Event::CampaignDropped { .. } | Event::Skipped { .. } | Event::Flushed { .. } => {}
         }
         event
     }

@@ -21,7 +21,15 @@ fn import(core: &mut Core, lsn: u64, seat: u32, user: i64) {
     let at = Millis(NOW.0 + i64::from(seat));
     core.evolve(
         Lsn::new(lsn),
-        &Event::Imported { campaign: SPRING, seat: Seat::new(seat), user, nth: 1, at, seq, after: Lsn::ZERO },
+        &Event::Imported {
+            campaign: SPRING,
+            seat: Seat::new(seat),
+            user,
+            nth: 1,
+            at,
+            seq: Some(seq),
+            after: Lsn::ZERO,
+        },
     );
 }
 

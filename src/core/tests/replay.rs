@@ -57,6 +57,15 @@ fn command((action, first, second, number): Step) -> Command<'static> {
             Command::Alter { campaign: key, change, by: bytes.into() }
         }
         13 if number == 5 => Command::Drop { campaign: key, force: true },
+        14 if number == 3 => {
+            let user = |index: usize| VALUES[index % 5].as_bytes();
+            let seats = vec![(user(second), Seat::new(1 + first as u32)), (user(second + 1), Seat::new(2))];
+            Command::Seed { campaign: key, seats }
+        }
+        15 if number % 3 == 1 => {
+            let seat = (number > 4).then(|| Seat::new(1 + first as u32 % 4));
+            Command::Cancel { campaign: key, user: VALUES[second].as_bytes(), seat, flat: false }
+        }
         15 if number % 3 == 0 => {
             let seat = (number > 4).then(|| Seat::new(1 + first as u32 % 4));
             Command::Confirm { campaign: key, user: VALUES[second].as_bytes(), seat, flat: false }

@@ -1,6 +1,6 @@
 //! The gate beside a sink that is another process.
 
-use super::topic::{TOPIC, Topic};
+use super::topic::{Topic, lanes, topics};
 use super::*;
 use crate::edge::now;
 use crate::sink::follow::Follower;
@@ -8,13 +8,13 @@ use crate::sink::follow::Follower;
 /// The gate's side of the bench, and a process of its own that fills the ledger.
 fn gate(bench: &Bench, topic: &Topic) -> Follower {
     let options =
-        FollowOptions { ledger: bench.settings.clone(), connect: topic.connect(), topic: TOPIC.into(), log: LOG };
+        FollowOptions { ledger: bench.settings.clone(), connect: topic.connect(), topics: topics(), log: LOG };
     Follower::new(options, Arc::clone(&bench.watermarks), Arc::clone(&bench.figures))
 }
 
 fn elsewhere(bench: &Bench, topic: &Topic) -> (Bench, Worker) {
     let other = Bench { settings: bench.settings.clone(), ..Bench::in_any_world() };
-    let feed = Box::new(KafkaFeed::new(topic.connect(), TOPIC.into(), None));
+    let feed = Box::new(KafkaFeed::new(topic.connect(), topics(), None));
     let (worker, _) = other.worker_of(feed);
     (other, worker)
 }
@@ -24,7 +24,7 @@ fn the_gate_sees_how_far_a_sink_elsewhere_is_and_what_it_misses() {
     let (bench, mut topic) = (Bench::new(), Topic::new(2));
     let mut gate = gate(&bench, &topic);
     bench.watermarks.durable.advance(Lsn::new(9));
-    bench.watermarks.lanes.set_published(&[4, 0, 5, 0].map(Lsn::new));
+    bench.watermarks.lanes.set_published(&lanes(&[4, 5]));
     bench.watermarks.published.advance(Lsn::new(5));
     gate.look(now());
     assert!(bench.figures.ledger_trouble.get().contains("no tables yet"), "{}", bench.figures.ledger_trouble.get());

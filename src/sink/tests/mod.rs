@@ -2,12 +2,18 @@
 
 mod exactly_once;
 mod follow;
+mod interleaved;
+mod journal_returns;
 mod kafka;
 mod owners;
+mod pair;
 mod random;
 mod refused;
 mod resume;
+mod returns;
 mod start;
+mod story;
+mod strict;
 mod topic;
 mod trouble;
 
@@ -128,6 +134,33 @@ impl Bench {
         }
     }
 
+    /// Seat `seat` of spring, whose grant is at `grant`, comes back.
+    fn back(&self, seat: u32, grant: Lsn) -> Lsn {
+        let user = User::Int(1000 + i64::from(seat));
+        self.push(Event::Returned {
+            campaign: SPRING,
+            seat: Seat::new(seat),
+            user,
+            nth: 1,
+            at: Millis(AT),
+            grant,
+            seq: None,
+        })
+    }
+
+    /// Seat `seat` of spring goes to `user`, after the return at `after`.
+    fn grant_after(&self, seat: u32, user: i64, after: Lsn) -> Lsn {
+        self.push(Event::Granted {
+            campaign: SPRING,
+            seat: Seat::new(seat),
+            user: User::Int(user),
+            nth: 1,
+            request: b"",
+            at: Millis(AT),
+            after,
+        })
+    }
+
     fn other_event(&self) -> Lsn {
         self.push(Event::Flushed { db: None })
     }
@@ -164,6 +197,7 @@ impl Bench {
             users: self.settings.users,
             create: self.settings.create,
             also: self.settings.also.clone(),
+            also_return: self.settings.also_return.clone(),
             pause_when: self.settings.pause_when.clone(),
         });
         let trip = ledger.trip.clone();

@@ -87,7 +87,7 @@ fn a_position_that_counts_other_records_is_not_moved() {
     ledger.claim("me", &[], std::slice::from_ref(&first)).unwrap();
     let mut moved = |expected| {
         let moves = [Move { expected: Some(expected), next: 2, ..first.clone() }];
-        ledger.store(&Batch { epoch: 1, owner: "me", moves: &moves, rows: &[], dead: &[] })
+        ledger.store(&Batch { epoch: 1, owner: "me", moves: &moves, entries: &[], dead: &[] })
     };
     let Err(LedgerError::TakenOver(line)) = moved((1, Lsn::new(4))) else { panic!("moved") };
     assert!(line.contains("expected position 1 (seq 4) of epoch 1, there is position 1 (seq 5)"), "{line}");
@@ -132,7 +132,7 @@ fn a_sink_that_wakes_after_its_time_is_fenced_and_stands_by() {
     drain(&mut heir).unwrap();
     bench.grant(16..=20);
     taken_over(zombie.turn());
-    assert!(zombie.progress.waiting.is_empty(), "what it held is dropped");
+    assert!(zombie.progress.waiting.len() == 0, "what it held is dropped");
     taken_over(zombie.turn());
     assert!(matches!(zombie.place.hold, Hold::StandBy { .. }));
     drain(&mut heir).unwrap();

@@ -122,7 +122,7 @@ fn a_grant_that_the_journal_got_back_is_found_behind_its_seq_and_not_stored_agai
             user,
             nth: 1,
             at: Millis(AT),
-            seq,
+            seq: Some(seq),
             after: Lsn::ZERO,
         });
     }
@@ -141,7 +141,7 @@ fn a_journal_without_a_grant_at_the_last_place_is_another_one() {
     let other = Bench { settings: bench.settings.clone(), ..Bench::in_any_world() };
     other.spring();
     other.other_event();
-    assert!(contradiction(other.worker().0.turn()).contains("the journal has no grant at 2"));
+    assert!(contradiction(other.worker().0.turn()).contains("the journal has no grant and no return at 2"));
 }
 
 #[test]

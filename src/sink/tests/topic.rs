@@ -3,12 +3,23 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::grant::{Grant, GrantUser};
+use crate::grant::{Grant, GrantUser, Kind};
 use crate::kafka::memory::MemoryCluster;
 use crate::kafka::{Cluster, Outgoing};
 use crate::wire::kafka::{EntryRecord, Key, Value, encode};
 
 pub(super) const TOPIC: &str = "coupon_create";
+pub(super) const RETURNS: &str = "coupon_cancel";
+
+/// The topics of grants and of returns.
+pub(super) fn topics() -> Topics {
+    Topics { grants: TOPIC.into(), returns: Some(RETURNS.into()) }
+}
+
+/// What is told of the grants' partitions, as it is told of lanes: nothing of the returns.
+pub(super) fn lanes(grants: &[u64]) -> Vec<Lsn> {
+    grants.iter().flat_map(|seq| [Lsn::new(*seq), Lsn::ZERO]).collect()
+}
 
 /// The topic, and what each gate has sent to each partition.
 pub(super) struct Topic {
@@ -63,6 +74,7 @@ impl Topic {
     pub(super) fn heal(&self, bench: &Bench) -> usize {
         let missing = bench.watermarks.lanes.take_missing();
         for (lane, after) in &missing {
+            assert_eq!(lane.kind(), Kind::Grant, "nothing else was sent");
             let line = self.sent.get(&(LOG, lane.partition())).into_iter().flatten();
             self.send_again(LOG, lane.partition(), line.copied().filter(|seq| *seq > after.get()));
         }
@@ -76,7 +88,7 @@ impl Topic {
 
     pub(super) fn feed(&self, bench: &Bench) -> Box<dyn Feed> {
         let gate = Some((LOG, Arc::clone(&bench.watermarks)));
-        Box::new(KafkaFeed::new(self.connect(), TOPIC.into(), gate))
+        Box::new(KafkaFeed::new(self.connect(), topics(), gate))
     }
 
     /// A sink to be turned by hand, and what cuts its transactions.

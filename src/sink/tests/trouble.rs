@@ -159,7 +159,7 @@ fn a_grant_of_a_campaign_nobody_created_is_named() {
     let bench = Bench::new();
     bench.grant(1..=1);
     let Err(Fault::Feed(error)) = bench.worker().0.turn() else { panic!("the journal is at fault") };
-    assert!(error.to_string().contains("the grant at 1 names campaign 0"), "{error}");
+    assert!(error.to_string().contains("the event at 1 names campaign 0"), "{error}");
 }
 
 #[test]

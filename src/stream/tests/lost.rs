@@ -121,14 +121,14 @@ fn what_is_sent_again_after_a_loss_does_not_take_published_back() {
     bench.grant(60);
     let mut process = bench.process();
     process.publish(&bench).unwrap();
-    let told = process.marks.stored_by(&[Lsn::ZERO; 3]);
+    let told = process.marks.stored_by(&[Lsn::ZERO; 6]);
     bench.cluster.truncate(TOPIC, 0, 1);
     bench.cluster.faults(|faults| faults.hold_acks = true);
     bench.cluster.fail_writers("over");
     assert!(process.fault(&bench).passes());
     process.publish(&bench).unwrap();
     assert_eq!(process.published(), bench.last.get());
-    assert_eq!(process.marks.stored_by(&[Lsn::ZERO; 3]), told, "a sink is not taken to have what is lost");
+    assert_eq!(process.marks.stored_by(&[Lsn::ZERO; 6]), told, "a sink is not taken to have what is lost");
     bench.cluster.faults(|faults| faults.hold_acks = false);
     process.publish(&bench).unwrap();
     bench.check_once();

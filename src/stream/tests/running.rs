@@ -168,7 +168,7 @@ fn imported_grants_have_the_place_that_the_world_knows() {
             user,
             nth: 1,
             at,
-            seq: Lsn::new(seq as u64),
+            seq: Some(Lsn::new(seq as u64)),
             after: Lsn::ZERO,
         });
         bench.granted.borrow_mut().push(Grant {

@@ -184,8 +184,14 @@ fn a_user_who_only_reads_can_read_and_is_told_what_he_lacks() {
     assert_eq!(super::reader(&settings).grants(None, 10), Ok(grants(1..=3)));
     let mut reading = settings.to_write();
     let line = unavailable(reading.open());
-    assert!(line.contains("UPDATE command denied") && line.contains("needs SELECT, INSERT and UPDATE"), "{line}");
+    assert!(
+        line.contains("UPDATE command denied") && line.contains("needs SELECT, INSERT, UPDATE and DELETE"),
+        "{line}"
+    );
     database.execute(&format!("GRANT INSERT, UPDATE ON {}.* TO {user}@'%'", database.name));
+    let line = unavailable(reading.open());
+    assert!(line.contains("DELETE command denied"), "a return takes its grant's row away: {line}");
+    database.execute(&format!("GRANT DELETE ON {}.* TO {user}@'%'", database.name));
     reading.open().unwrap();
     // The one who stored before has a right less.
     database.execute(&format!("REVOKE ALL ON {0}.* FROM {0}@'%'", database.name));

@@ -160,7 +160,7 @@ pub(super) fn with_event<T>(chance: &mut Chance, look: &mut dyn FnMut(&Event<'_>
         0 => Event::CampaignCreated { id: campaign, name: &more, terms, at },
         1 => Event::CampaignDropped { id: campaign, at },
         2 | 3 => Event::Granted { campaign, seat, user, nth, request, at, after },
-        4 => Event::Imported { campaign, seat, user, nth, at, seq: Lsn::new(chance.number()), after },
+        4 => Event::Imported { campaign, seat, user, nth, at, seq: Some(Lsn::new(chance.number())), after },
         5 | 6 => Event::KeySet { db, key: &key, value: value.as_slice().into(), expires: at },
         7 => Event::KeyCounted { db, key: &key, value: at.0 },
         8 => Event::KeyPatched { db, key: &key, offset: chance.number() as u32, bytes: &value },

@@ -3,7 +3,7 @@
 
 use super::super::snapshot::{self, BLOCK_HEAD_BYTES, Covered, FOOT_BYTES, HEAD_BYTES, Snapshot, encode};
 use super::*;
-use crate::core::Terms;
+use crate::core::{Command, Decision, Terms, View};
 use crate::ids::{CampaignId, LogId, Seat, User};
 
 /// The pieces of a file, as bytes.
@@ -42,6 +42,24 @@ fn draw(chance: &mut Chance) -> Vec<u8> {
         let (key, value) = ([b"k".as_slice(), &chance.bytes(8)].concat(), chance.bytes(60));
         let at = Millis(1_000 + lsn as i64);
         let which = chance.below(campaigns.len() + 2);
+        let seat = Seat::new(1 + chance.below(4) as u32);
+        if chance.one_in(5) && which < campaigns.len() && core.is_held(CampaignId(which as u32), seat) == Some(false) {
+            let User::Int(user) = core.user_at(CampaignId(which as u32), seat) else { unreachable!("all are numbers") };
+            let (name, user) = (format!("campaign-{}", which + 1), user.to_string());
+            let (campaign, user) = (name.as_bytes(), user.as_bytes());
+            let cancel = Command::Cancel { campaign, user, seat: Some(seat), flat: false };
+            let view = View { now: at, ..View::default() };
+            let Decision::Record { group, .. } = core.decide(cancel, &view) else { unreachable!("it is granted") };
+            let event = match group.events()[0] {
+                Event::Returned { campaign, seat, user: User::Int(user), nth, at, grant, seq } => {
+                    Event::Returned { campaign, seat, user: User::Int(user), nth, at, grant, seq }
+                }
+                ref other => unreachable!("{other:?}"),
+            };
+            lsn += 1;
+            core.evolve(Lsn::new(lsn), &event);
+            continue;
+        }
         let event = if let Some(granted) = campaigns.get_mut(which) {
             *granted += 1;
             // Every third user has three seats.
@@ -56,13 +74,21 @@ fn draw(chance: &mut Chance) -> Vec<u8> {
                 // A seat that somebody has behind some that nobody has.
                 *granted += 2;
                 let seat = Seat::new(*granted);
-                Event::Imported { campaign, seat, user, nth, at, seq: Lsn::new(1), after: Lsn::ZERO }
+                Event::Imported {
+                    campaign,
+                    seat,
+                    user,
+                    nth,
+                    at,
+                    seq: chance.one_in(2).then_some(Lsn::new(1)),
+                    after: Lsn::ZERO,
+                }
             } else if comes_next && chance.one_in(3) {
                 Event::Held { campaign, seat, user, nth, request, at, until: Millis(at.0 + 9) }
             } else if comes_next {
                 Event::Granted { campaign, seat, user, nth, request, at, after: Lsn::ZERO }
             } else {
-                Event::Imported { campaign, seat, user, nth, at, seq: Lsn::new(1), after: Lsn::ZERO }
+                Event::Imported { campaign, seat, user, nth, at, seq: Some(Lsn::new(1)), after: Lsn::ZERO }
             }
         } else if chance.one_in(3) && campaigns.len() < 5 {
             campaigns.push(0);
