@@ -155,10 +155,22 @@ impl Core {
         let Grants { count: granted, first_at: first_grant, last_at: last_grant, last_lsn, .. } = roster.grants();
         if purged {
             assert!(roster.out() == 0, "a campaign is purged when all its seats came back");
-            self.campaigns.purged.insert(name, roster.last_return());
-        } else if roster.grants().any() {
-            let retired =
-                Retired { id, name, terms, created, created_lsn, granted, first_grant, last_grant, last_lsn, lsn };
+            self.campaigns.purged.insert(name.clone(), roster.last_return());
+        }
+        if roster.grants().any() {
+            let retired = Retired {
+                id,
+                name,
+                terms,
+                created,
+                created_lsn,
+                granted,
+                first_grant,
+                last_grant,
+                last_lsn,
+                lsn,
+                purged,
+            };
             self.campaigns.retire(scatter, retired);
         }
         self.discarded.roster(roster);

@@ -115,6 +115,8 @@ pub(super) struct Retired {
     pub(super) last_lsn: Lsn,
     /// The drop's position.
     pub(super) lsn: Lsn,
+    /// Its name is not kept. It is known all the same: its returns may still be on their way.
+    pub(super) purged: bool,
 }
 
 #[derive(Debug)]
@@ -192,6 +194,7 @@ impl Campaigns {
                         first_grant: of.first_grant,
                         last_grant: of.last_grant,
                         last_lsn: of.last_lsn,
+                        purged: of.purged,
                     });
                     let Retired { ref name, terms, created, created_lsn, lsn, .. } = **of;
                     show(Piece::Campaign { id, name, terms, created, created_lsn, lsn, retired })?;
@@ -239,7 +242,7 @@ impl Campaigns {
         retired: Option<RetiredSeats>,
     ) -> Result<(), Contradiction> {
         self.expect_next(id)?;
-        let Some(RetiredSeats { granted, first_grant, last_grant, last_lsn }) = retired else {
+        let Some(RetiredSeats { granted, first_grant, last_grant, last_lsn, purged }) = retired else {
             self.slots.push(Slot::Live(Box::new(campaign)));
             self.live += 1;
             return Ok(());
@@ -250,7 +253,7 @@ impl Campaigns {
         }
         self.slots.push(Slot::Gone);
         let retired =
-            Retired { id, name, terms, created, created_lsn, granted, first_grant, last_grant, last_lsn, lsn };
+            Retired { id, name, terms, created, created_lsn, granted, first_grant, last_grant, last_lsn, lsn, purged };
         self.retire(scatter, retired);
         Ok(())
     }
@@ -429,10 +432,13 @@ impl Campaigns {
         }
     }
 
-    /// Keeps the name of a campaign that is gone.
+    /// Remembers a campaign that is gone, by its name unless that is not kept.
     pub(super) fn retire(&mut self, scatter: Scatter, retired: Retired) {
-        let (id, hash) = (retired.id, scatter.bytes(&retired.name));
+        let (id, hash, purged) = (retired.id, scatter.bytes(&retired.name), retired.purged);
         self.slots[id.index()] = Slot::Retired(Box::new(retired));
+        if purged {
+            return;
+        }
         let slots = &self.slots;
         self.retired.insert_unique(hash, id, |id| match &slots[id.index()] {
             Slot::Retired(retired) => scatter.bytes(&retired.name),

@@ -119,6 +119,8 @@ pub struct RetiredSeats {
     pub last_grant: Millis,
     /// The last grant's position.
     pub last_lsn: Lsn,
+    /// It was purged: its name is not kept.
+    pub purged: bool,
 }
 
 /// A piece that contradicts what came before it, in words.
@@ -216,8 +218,11 @@ impl Restoring {
                 if !(1..=limits::CAMPAIGN_NAME_BYTES_MAX).contains(&name.len()) {
                     return Err(Contradiction("a campaign's name is 1..=64 bytes"));
                 }
-                let taken = core.space(HOME).find(scatter, name).is_some() || core.campaigns.purged.contains_key(*name);
-                if taken || core.campaigns.retired(scatter, name).is_some() {
+                let keeps_name = retired.is_none_or(|retired| !retired.purged);
+                let taken = core.space(HOME).find(scatter, name).is_some()
+                    || core.campaigns.purged.contains_key(*name)
+                    || core.campaigns.retired(scatter, name).is_some();
+                if taken && keeps_name {
                     return Err(Contradiction("two campaigns have one name"));
                 }
                 let campaign = Campaign {

@@ -207,7 +207,7 @@ fn tell(snapshot: &Snapshot, first: Lsn, visit: &mut dyn FnMut(Lsn, &Event<'_>))
                 if let Some(seats) = retired
                     && *lsn < first
                 {
-                    visit(*lsn, &Event::CampaignDropped { id: *id, at: seats.last_grant, purged: false });
+                    visit(*lsn, &Event::CampaignDropped { id: *id, at: seats.last_grant, purged: seats.purged });
                 }
             }
             Piece::Altered { to, at, lsn } if created < first => {

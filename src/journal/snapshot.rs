@@ -14,12 +14,13 @@
 //!   2 dropped   as 1, before the name: granted u32  first_grant i64  last_grant i64  last_lsn u64
 //!   3 gone      id u32
 //!   4 seat      user i64  at u48  lsn u48          5 seat   at u48  lsn u48  user
-//!   7 altered   limit u32  flags u8  open i64  close i64  per user u16?  at i64  lsn u64    7 to 17 since format 2
+//!   7 altered   limit u32  flags u8  open i64  close i64  per user u16?  at i64  lsn u64    7 to 18 since format 2
 //!   8 seat      as 4, then nth u16  ID len u8  ID           9 seat   as 5, before the user: the same
 //!  10 free      seats u32
 //!  13 returns     first_grant i64  last_grant i64  last_lsn u64  last_return u64          before the seats
 //!  14 known as    seq u64                                                                    before its seat
 //!  15 seeds       seats u32                                                                  before the seats
+//!  18 purged      as 2                                                                       its name is not kept
 //!  16 purged      last_return u64  name                                                  before all campaigns
 //!  17 began after last_return u64                                                            before the seats
 //!  11 held      user i64  at u48  lsn u48  until i64  nth u16  ID len u8  ID        12 held   the same, user last
@@ -72,6 +73,7 @@ const KNOWN_AS: u8 = 14;
 const SEEDS: u8 = 15;
 const PURGED: u8 = 16;
 const BEGAN_AFTER: u8 = 17;
+const PURGED_CAMPAIGN: u8 = 18;
 
 /// What a snapshot covers: where reading the journal goes on behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -264,7 +266,11 @@ fn block_head(block: &[u8], len: u32, pieces: u32, seed: u32) -> [u8; BLOCK_HEAD
 pub(super) fn encode(piece: &Piece<'_>, into: &mut Vec<u8>) {
     match piece {
         Piece::Campaign { id, name, terms, created, created_lsn, lsn, retired } => {
-            into.push(if retired.is_some() { RETIRED } else { CAMPAIGN });
+            into.push(match retired {
+                None => CAMPAIGN,
+                Some(RetiredSeats { purged: false, .. }) => RETIRED,
+                Some(RetiredSeats { purged: true, .. }) => PURGED_CAMPAIGN,
+            });
             put_u32(into, id.0);
             put_u32(into, terms.limit);
             into.push(terms_flags(terms));
@@ -361,16 +367,17 @@ pub(super) fn encode(piece: &Piece<'_>, into: &mut Vec<u8>) {
 fn decode<'a>(cut: &mut Cut<'a>) -> Option<Piece<'a>> {
     let millis = |at: u64| Millis(at.cast_signed());
     let piece = match cut.u8()? {
-        kind @ (CAMPAIGN | RETIRED) => {
+        kind @ (CAMPAIGN | RETIRED | PURGED_CAMPAIGN) => {
             let (id, limit, flags, created) = (CampaignId(cut.u32()?), cut.u32()?, cut.u8()?, Millis(cut.i64()?));
             let terms = terms_of(limit, flags, cut)?;
             let (created_lsn, lsn) = (Lsn::new(cut.u64()?), Lsn::new(cut.u64()?));
             let retired = match kind {
-                RETIRED => Some(RetiredSeats {
+                RETIRED | PURGED_CAMPAIGN => Some(RetiredSeats {
                     granted: cut.u32()?,
                     first_grant: Millis(cut.i64()?),
                     last_grant: Millis(cut.i64()?),
                     last_lsn: Lsn::new(cut.u64()?),
+                    purged: kind == PURGED_CAMPAIGN,
                 }),
                 _ => None,
             };

@@ -101,7 +101,7 @@ fn every_grant_and_every_return_is_in_its_topic_through_kills_and_a_topic_of_ret
 fn a_purged_campaign_is_used_again_and_the_audit_agrees() {
     let (kafka, mariadb) = crate::peers::shared();
     let ledger = mariadb.database();
-    let line = crate::line::Line::start(&kafka.bootstrap(), &ledger, &["--allow-reset", "yes"]);
+    let mut line = crate::line::Line::start(&kafka.bootstrap(), &ledger, &["--allow-reset", "yes"]);
     let mut client = line.gate.client();
     for round in 1..=3_u64 {
         client.call("GATE.CREATE staging LIMIT 100");
@@ -110,6 +110,9 @@ fn a_purged_campaign_is_used_again_and_the_audit_agrees() {
             assert_eq!(told, Some(format!("GRANTED {user} {}", 100 - user)), "round {round}");
         }
         assert_eq!(client.call("GATE.DROP staging PURGE").text().as_deref(), Some("OK"));
+        line.gate.kill();
+        line.gate.start_again();
+        client = line.gate.client();
         until("all rows have moved", || {
             let rows: Vec<(u64, u64)> =
                 ledger.query("SELECT (SELECT COUNT(*) FROM coupon_grant), (SELECT COUNT(*) FROM coupon_return)");

@@ -62,3 +62,17 @@ fn a_campaign_with_seats_out_is_not_purged() {
     assert_eq!(granted().breach(Lsn::new(3), &purged), Some("a campaign is purged when all its seats came back"));
     granted().evolve(Lsn::new(3), &purged);
 }
+
+#[test]
+fn a_purged_campaign_is_known_by_its_number_while_its_returns_are_on_their_way() {
+    let mut gate = Gate::new();
+    create(&mut gate, Terms { limit: 3, ..TERMS });
+    gate.ask(claim("spring", "1"));
+    gate.purge(b"spring");
+    create(&mut gate, Terms { limit: 2, ..TERMS });
+    for core in [&gate.core, &super::replay::restored(&gate.core)] {
+        let facts = core.campaign(SPRING).unwrap();
+        assert_eq!((facts.name, facts.dropped, facts.granted), (&b"spring"[..], true, 0));
+        assert_eq!(core.campaign_id(b"spring"), Some(CampaignId(1)));
+    }
+}

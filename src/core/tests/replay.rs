@@ -119,7 +119,7 @@ fn seen(core: &Core, view: &View) -> BTreeMap<String, String> {
 }
 
 /// The same state, put together from the pieces of `core` under another secret.
-fn restored(core: &Core) -> Core {
+pub(super) fn restored(core: &Core) -> Core {
     let mut restoring = Core::new(5).restoring();
     core.pieces(&mut |piece| restoring.take(&piece)).expect("the pieces of a sound state agree");
     restoring.finish(core.marks()).expect("the pieces of a sound state agree")
