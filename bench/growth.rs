@@ -10,7 +10,7 @@ use std::fmt::{self, Write};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use coupon_gate::core::{Command, Core, Decision, Terms, View};
+use coupon_gate::core::{Command, Core, Decision, Dropping, Terms, View};
 use coupon_gate::ids::Millis;
 use coupon_gate::limits::FREED_PER_TURN;
 
@@ -110,7 +110,7 @@ pub fn measure(options: &Options) -> Outcome {
         for step in 0.. {
             let began = Instant::now();
             match step {
-                0 => run(&mut core, Command::Drop { campaign: b"spring", force: true }),
+                0 => run(&mut core, Command::Drop { campaign: b"spring", how: Dropping::Forced }),
                 _ => left = core.sweep(FREED_PER_TURN),
             }
             drops.took(step, began.elapsed());

@@ -66,7 +66,7 @@ pub const SEATS_ROWS_MAX: u32 = 10_000;
 /// Campaigns that have figures of their own; the rest are counted together as `other`.
 pub const FIGURES_CAMPAIGNS_MAX: usize = 1000;
 
-/// Users of a rehearsal: it remembers 9 bytes of each.
+/// Users of a rehearsal: it remembers 9 bytes of each, and more where seats come back.
 pub const REHEARSE_USERS_MAX: u32 = 100_000_000;
 
 /// Connections of a rehearsal: a client address has about so many ports to one server.

@@ -120,6 +120,9 @@ fn rehearsed(settings: &RehearseSettings) -> Result<Report, RehearseError> {
         connections: settings.connections.get(),
         pipeline: settings.pipeline.get(),
         repeat: settings.repeat.get(),
+        hold: settings.hold,
+        confirm_share: settings.confirm_share,
+        cancel_share: settings.cancel_share,
         through: settings.through,
         json: settings.json,
     };

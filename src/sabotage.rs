@@ -69,6 +69,12 @@ pub enum Sabotage {
     HoldsEndEarly,
     /// A snapshot has seats that are held as granted.
     ForgetHolds,
+    /// A seat that came back stays out until the next start.
+    SeatsStayOut,
+    /// A cancel that is sent again is answered as if it were the first.
+    ReturnTwice,
+    /// A snapshot does not say that seats came back.
+    ForgetReturns,
 }
 
 #[cfg(feature = "sabotage")]
@@ -106,6 +112,9 @@ impl Sabotage {
         Sabotage::KeepHolds,
         Sabotage::HoldsEndEarly,
         Sabotage::ForgetHolds,
+        Sabotage::SeatsStayOut,
+        Sabotage::ReturnTwice,
+        Sabotage::ForgetReturns,
     ];
 }
 

@@ -78,7 +78,8 @@ pub struct Book {
     pages: Vec<Page>,
     /// By the campaign's number.
     by_id: Vec<Option<usize>>,
-    by_name: HashMap<Arc<str>, usize>,
+    /// Those of one name in order: where each was created, and its page. A purged campaign leaves its name to the next.
+    by_name: HashMap<Arc<str>, Vec<(Lsn, usize)>>,
     /// The last event that brought a grant back in from elsewhere.
     pub imports_upto: Lsn,
     /// What differs so far, everywhere.
@@ -141,7 +142,14 @@ impl Book {
 
     /// The page of `campaign`.
     pub fn page(&self, campaign: &str) -> Option<&Page> {
-        self.by_name.get(campaign).map(|index| &self.pages[*index])
+        self.page_at(campaign, Lsn::new(u64::MAX)).map(|index| &self.pages[index])
+    }
+
+    /// The page of the campaign that had this name at `seq`: the first one where none had it yet.
+    fn page_at(&self, campaign: &str, seq: Lsn) -> Option<usize> {
+        let named = self.by_name.get(campaign)?;
+        let before = named.partition_point(|(created, _)| *created <= seq).max(1);
+        named.get(before - 1).map(|(_, index)| *index)
     }
 
     /// Reads what was written since the last call.
@@ -175,11 +183,11 @@ impl Book {
         let place = if seen == Seen::Ledger { Place::Ledger } else { Place::Kafka };
         let user = fold(self.hash_keys, &grant.user);
         let (last, kept_from) = (self.last(), self.journal.kept_from());
-        let Some(index) = self.by_name.get(&*grant.campaign) else {
+        let Some(index) = self.page_at(&grant.campaign, grant.seq) else {
             self.findings.add(&grant.campaign, place, Kind::Orphan, || format!("{}: no such campaign", words(grant)));
             return Ok(Judged::Orphan);
         };
-        let (page, findings) = (&mut self.pages[*index], &mut self.findings);
+        let (page, findings) = (&mut self.pages[index], &mut self.findings);
         if page.shadow {
             findings.add(&grant.campaign, place, Kind::Shadow, || words(grant));
             return Ok(Judged::Orphan);
@@ -259,10 +267,10 @@ impl Book {
             findings.add(&back.campaign, place, Kind::Orphan, || format!("{back}{why}"));
             Ok(Judged::Orphan)
         };
-        let Some(index) = self.by_name.get(&*back.campaign) else {
+        let Some(index) = self.page_at(&back.campaign, back.seq) else {
             return orphan(&mut self.findings, ": no such campaign");
         };
-        let (page, findings) = (&mut self.pages[*index], &mut self.findings);
+        let (page, findings) = (&mut self.pages[index], &mut self.findings);
         if page.shadow {
             findings.add(&back.campaign, place, Kind::Shadow, || back.to_string());
             return Ok(Judged::Orphan);
@@ -329,7 +337,7 @@ struct Turn<'b> {
     hash_keys: (u64, u64),
     pages: &'b mut Vec<Page>,
     by_id: &'b mut Vec<Option<usize>>,
-    by_name: &'b mut HashMap<Arc<str>, usize>,
+    by_name: &'b mut HashMap<Arc<str>, Vec<(Lsn, usize)>>,
     imports_upto: &'b mut Lsn,
     findings: &'b mut Findings,
     trouble: &'b mut Option<AuditError>,
@@ -344,8 +352,7 @@ impl Turn<'_> {
                 let index = wanted.then(|| {
                     let partition = self.layout.partition(&name, User::Int(0), Lsn::ZERO);
                     self.pages.push(Page::new(Arc::clone(&name), terms, partition));
-                    // A campaign that never gave a seat leaves its name to the next one.
-                    self.by_name.insert(name, self.pages.len() - 1);
+                    self.by_name.entry(name).or_default().push((lsn, self.pages.len() - 1));
                     self.pages.len() - 1
                 });
                 self.by_id.resize(self.by_id.len().max(id.index() + 1), None);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::known::Known;
 use super::plan::Plan;
 use super::world::Intake;
+pub(crate) use super::world::Topics;
 use super::{CatchUpError, apply, ask_sides};
 use crate::edge;
 use crate::journal::{Disk, Options};
@@ -13,19 +14,19 @@ use crate::kafka::Cluster;
 use crate::ledger::LedgerReader;
 use crate::settings::{CampaignTerms, CatchUpFrom};
 
-/// As [`super::run`]. Answers how many seats came back.
+/// As [`super::run`]. Answers how many grants and returns were brought in.
 pub(crate) fn run(
     disk: &Arc<dyn Disk>,
     data: &Path,
     options: Options,
     from: CatchUpFrom,
-    topic: (Option<&mut (dyn Cluster + 'static)>, &str),
+    topics: (Option<&mut (dyn Cluster + 'static)>, Topics<'_>),
     ledger: Option<&mut (dyn LedgerReader + 'static)>,
     terms: &[CampaignTerms],
 ) -> Result<usize, CatchUpError> {
     let known = Known::read(disk, data, &options)?;
     let mut intake = Intake::new(known, None);
-    ask_sides(from, topic, ledger, &mut intake)?;
+    ask_sides(from, topics, ledger, &mut intake)?;
     let plan = Plan::make(intake.close()?, terms, edge::wall())?;
     apply::apply(disk, data, options, &plan)?;
     Ok(plan.seats.len())

@@ -1,4 +1,4 @@
-//! What the journal holds: its state, and every grant by the `seq` under which the world knows it.
+//! What the journal holds: its state, and every grant and return by the `seq` under which the world knows it.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::CatchUpError;
 use crate::core::{Core, Event};
-use crate::grant::{Grant, GrantUser};
+use crate::grant::{Entry, GrantUser};
 use crate::ids::{CampaignId, LogId, Lsn, Millis};
 use crate::journal::{self, Disk, Options};
 
@@ -26,21 +26,23 @@ pub(super) struct Known {
     kept_from: Lsn,
     names: HashMap<CampaignId, Arc<str>>,
     /// In the order of their `seq`.
-    seats: Vec<Seated>,
+    seats: Vec<Told>,
     /// First and last positions of what was left out, in order.
     skipped: Vec<(Lsn, Lsn)>,
 }
 
-/// A grant in the journal.
-struct Seated {
+/// A grant or a return in the journal.
+struct Told {
     seq: Lsn,
+    /// The grant that came back.
+    of: Option<Lsn>,
     campaign: CampaignId,
     seat: u32,
     user: GrantUser,
     nth: u16,
 }
 
-/// What the journal says of a grant of the world.
+/// What the journal says of a grant or a return of the world.
 pub(super) enum Says {
     /// It has it.
     Same,
@@ -85,16 +87,18 @@ impl Known {
                 self.names.insert(*id, String::from_utf8_lossy(name).into());
             }
             Event::Granted { campaign, seat, user, nth, .. } | Event::Confirmed { campaign, seat, user, nth, .. } => {
-                self.add(lsn, *campaign, seat.get(), (*user).into(), *nth);
+                self.add(lsn, None, *campaign, seat.get(), (*user).into(), *nth);
             }
             Event::Imported { campaign, seat, user, nth, seq, .. } => {
-                self.add(seq.unwrap_or(lsn), *campaign, seat.get(), (*user).into(), *nth);
+                self.add(seq.unwrap_or(lsn), None, *campaign, seat.get(), (*user).into(), *nth);
+            }
+            Event::Returned { campaign, seat, user, nth, grant, seq, .. } => {
+                self.add(seq.unwrap_or(lsn), Some(*grant), *campaign, seat.get(), (*user).into(), *nth);
             }
             Event::Skipped { upto } => self.skipped.push((lsn, *upto)),
             Event::CampaignAltered { .. }
             | Event::CampaignDropped { .. }
             | Event::Held { .. }
-            | Event::Returned { .. }
             | Event::HoldEnded { .. }
             | Event::KeySet { .. }
             | Event::KeyCounted { .. }
@@ -106,52 +110,60 @@ impl Known {
         }
     }
 
-    fn add(&mut self, seq: Lsn, campaign: CampaignId, seat: u32, user: GrantUser, nth: u16) {
-        self.seats.push(Seated { seq, campaign, seat, user, nth });
+    fn add(&mut self, seq: Lsn, of: Option<Lsn>, campaign: CampaignId, seat: u32, user: GrantUser, nth: u16) {
+        self.seats.push(Told { seq, of, campaign, seat, user, nth });
     }
 
-    /// What the journal says of `grant`, which is of its name.
-    pub fn says(&self, grant: &Grant) -> Says {
-        match self.seats.binary_search_by_key(&grant.seq, |seated| seated.seq) {
+    /// What the journal says of `entry`, which is of its name.
+    pub fn says(&self, entry: &Entry) -> Says {
+        let (seq, campaign) = (entry.seq(), entry.campaign());
+        let of = if let Entry::Return(back) = entry { Some(back.grant) } else { None };
+        match self.seats.binary_search_by_key(&seq, |told| told.seq) {
             Ok(index) => {
-                let seated = &self.seats[index];
-                let name = &self.names[&seated.campaign];
-                let same = *name == grant.campaign && seated.seat == grant.seat && seated.nth == grant.nth;
-                if same && same_user(&seated.user, &grant.user) {
+                let told = &self.seats[index];
+                let name = &self.names[&told.campaign];
+                let same = (name, told.seat, told.nth, told.of) == (campaign, entry.seat(), entry.nth(), of);
+                if same && same_user(&told.user, entry.user()) {
                     return Says::Same;
                 }
                 Says::Other(format!(
-                    "at seq {} the journal has campaign {name} seat {} user {}{}, the other side campaign {} seat {} user {}{}",
-                    grant.seq,
-                    seated.seat,
-                    seated.user,
-                    nth_words(seated.nth),
-                    grant.campaign,
-                    grant.seat,
-                    grant.user,
-                    nth_words(grant.nth)
+                    "at seq {seq} the journal has {}campaign {name} seat {} user {}{}, the other side {}campaign {campaign} \
+                     seat {} user {}{}",
+                    return_words(told.of),
+                    told.seat,
+                    told.user,
+                    nth_words(told.nth),
+                    return_words(of),
+                    entry.seat(),
+                    entry.user(),
+                    nth_words(entry.nth())
                 ))
             }
-            // Its campaign was dropped, and its history is given up.
-            Err(_) if grant.seq < self.kept_from && !self.lives(&grant.campaign) => Says::Same,
-            Err(_) if grant.seq <= self.last && !self.left_out(grant.seq) => {
-                Says::Other(format!("at seq {} the journal has no grant, the other side has {grant}", grant.seq))
+            // Its campaign was dropped, or it came back, and its history is given up.
+            Err(_) if seq < self.kept_from && self.is_over(campaign, seq) => Says::Same,
+            Err(_) if seq <= self.last && !self.left_out(seq) => {
+                let what = if of.is_some() { "return" } else { "grant" };
+                Says::Other(format!("at seq {seq} the journal has no {what}, the other side has {entry}"))
             }
             Err(_) => Says::Unknown,
         }
     }
 
-    fn lives(&self, campaign: &str) -> bool {
-        self.core
-            .campaign_id(campaign.as_bytes())
-            .and_then(|id| self.core.campaign(id))
-            .is_some_and(|facts| !facts.dropped)
+    /// Whether what the campaign was at `seq` can be over.
+    fn is_over(&self, campaign: &str, seq: Lsn) -> bool {
+        let facts = self.core.campaign_id(campaign.as_bytes()).and_then(|id| self.core.campaign(id));
+        facts.is_none_or(|facts| facts.dropped || self.core.last_return(facts.id) >= seq)
     }
 
     fn left_out(&self, seq: Lsn) -> bool {
         let before = self.skipped.partition_point(|(first, _)| *first <= seq);
         before > 0 && self.skipped[before - 1].1 >= seq
     }
+}
+
+/// What a return of that grant begins with; nothing of a grant.
+fn return_words(of: Option<Lsn>) -> String {
+    of.map_or_else(String::new, |grant| format!("the return of seq {grant}, "))
 }
 
 /// Where it is not a user's first seat.

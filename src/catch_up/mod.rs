@@ -38,7 +38,7 @@ use crate::limits;
 use crate::settings::{CatchUpFrom, CatchUpSettings};
 use known::Known;
 use plan::Plan;
-use world::Intake;
+use world::{Intake, Topics};
 
 /// Does what `settings` say, as far as they say: with `--dry-run` nothing is changed.
 ///
@@ -79,7 +79,10 @@ pub fn run(settings: &CatchUpSettings) -> Result<Report, CatchUpError> {
 fn ask(settings: &CatchUpSettings, intake: &mut Intake) -> Result<(), CatchUpError> {
     let world = &settings.world;
     let mut cluster = world.kafka.as_ref().map(sides::cluster).transpose()?;
-    let topic = world.kafka.as_ref().map_or("", |kafka| kafka.topic.as_str());
+    let topics = Topics {
+        grants: world.kafka.as_ref().map_or("", |kafka| kafka.topic.as_str()),
+        returns: world.kafka.as_ref().and_then(|kafka| kafka.cancel_topic.as_deref()),
+    };
     let mut ledger = sides::ledger(world)?;
     match (settings.from, &ledger) {
         // A ledger that is there was asked for by nobody, and knows more than nobody.
@@ -88,27 +91,27 @@ fn ask(settings: &CatchUpSettings, intake: &mut Intake) -> Result<(), CatchUpErr
         (CatchUpFrom::Ledger, None) => return Err(CatchUpError::NoLedger(world.ledger.to_string())),
         (CatchUpFrom::Ledger, Some(_)) | (CatchUpFrom::Kafka, _) => {}
     }
-    ask_sides(settings.from, (cluster.as_deref_mut(), topic), ledger.as_deref_mut(), intake)
+    ask_sides(settings.from, (cluster.as_deref_mut(), topics), ledger.as_deref_mut(), intake)
 }
 
 /// The same, of sides that are there.
 fn ask_sides(
     from: CatchUpFrom,
-    (cluster, topic): (Option<&mut (dyn Cluster + 'static)>, &str),
+    (cluster, topics): (Option<&mut (dyn Cluster + 'static)>, Topics<'_>),
     ledger: Option<&mut (dyn LedgerReader + 'static)>,
     intake: &mut Intake,
 ) -> Result<(), CatchUpError> {
     match from {
         CatchUpFrom::Nobody => Ok(()),
         CatchUpFrom::Kafka => {
-            world::read_topic(cluster.expect("--from kafka comes with brokers"), topic, intake)?;
+            world::read_topics(cluster.expect("--from kafka comes with brokers"), topics, intake)?;
             intake.turn_to_the_other_side();
             ledger.map_or(Ok(()), |ledger| world::read_ledger(ledger, intake))
         }
         CatchUpFrom::Ledger => {
             world::read_ledger(ledger.expect("a ledger that is missing was told of"), intake)?;
             intake.turn_to_the_other_side();
-            match cluster.map_or(Ok(()), |cluster| world::read_topic(cluster, topic, intake)) {
+            match cluster.map_or(Ok(()), |cluster| world::read_topics(cluster, topics, intake)) {
                 // Then it was never filled, or is to be filled anew.
                 Err(CatchUpError::NoTopic(_)) => Ok(()),
                 read => read,

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::known::Known;
-use super::world::{Ahead, Found};
+use super::world::{Ahead, Found, What};
 use super::{CatchUpError, Differences};
 use crate::core::{Alterable, Command, Core, Decision, Event, Reply, Terms, Users, View, parse_integer};
 use crate::grant::GrantUser;
@@ -27,7 +27,7 @@ pub(super) struct Plan {
     pub skip_to: Option<Lsn>,
     /// What campaigns need before they can get seats back, by the place in `seats` that it comes before.
     pub prepared: Vec<(usize, Prepared)>,
-    /// Seats in the order of their `seq`.
+    /// Grants and returns in the order of their `seq`.
     pub seats: Vec<Ahead>,
     /// By `Ahead::campaign`.
     slots: Vec<Slot>,
@@ -69,6 +69,10 @@ pub(super) struct Touched {
     /// The seats that come back; `first` is 0 where none do.
     pub first: u32,
     pub last: u32,
+    /// How many they are.
+    pub grants: u32,
+    /// How many seats came back in the part that is lost.
+    pub returns: u32,
     pub new: Option<New>,
 }
 
@@ -184,7 +188,7 @@ impl Slot {
 /// What a campaign must be like that these are all the seats of.
 fn lacks(ahead: &[Ahead], campaigns: usize) -> Vec<Slot> {
     let mut slots = vec![Lacks { highest: 0, nth: 1, users: Users::Int }; campaigns];
-    for seat in ahead {
+    for seat in ahead.iter().filter(|seat| matches!(seat.what, What::Grant { .. })) {
         let lacks = &mut slots[seat.campaign as usize];
         lacks.highest = seat.seat.max(lacks.highest);
         lacks.nth = seat.nth.max(lacks.nth);
@@ -220,9 +224,19 @@ impl Work<'_> {
             };
         }
         let Slot::Given(State { touched: Touched { id, .. }, .. }) = &self.slots[campaign] else { return };
-        self.free(index, *id, seat);
+        let id = *id;
+        if let What::Grant { after } = &mut seat.what {
+            *after = self.core.last_return(id);
+            self.free(index, id, seat);
+        }
         let Slot::Given(state) = &mut self.slots[campaign] else { return };
-        let given = fits(&self.core, state, seat).and_then(|user| {
+        let fits = match seat.what {
+            What::Grant { .. } => fits(&self.core, state, seat),
+            What::Return { .. } => as_users_of(state.users, &seat.user).ok_or_else(|| {
+                format!("campaign {} seat {}: user {} is no number", state.touched.name, seat.seat, seat.user)
+            }),
+        };
+        let given = fits.and_then(|user| {
             seat.user = user;
             let (lsn, event) = (self.core.applied().next(), seat.event(state.touched.id));
             if let Some(promise) = self.core.breach(lsn, &event) {
@@ -233,8 +247,10 @@ impl Work<'_> {
             Ok(())
         });
         match given {
+            Ok(()) if matches!(seat.what, What::Return { .. }) => state.touched.returns += 1,
             Ok(()) => {
                 let touched = &mut state.touched;
+                touched.grants += 1;
                 touched.last = touched.last.max(seat.seat);
                 touched.first = if touched.first == 0 { seat.seat } else { touched.first.min(seat.seat) };
             }
@@ -342,7 +358,8 @@ fn refusal(reply: &Reply<'_>) -> String {
 impl Touched {
     fn new(id: CampaignId, name: &str, terms: Alterable, new: Option<New>) -> Touched {
         let Alterable { limit, per_user, .. } = terms;
-        Touched { id, name: name.to_owned(), limit, per_user, first: 0, last: 0, new }
+        let name = name.to_owned();
+        Touched { id, name, limit, per_user, first: 0, last: 0, grants: 0, returns: 0, new }
     }
 }
 
@@ -439,6 +456,10 @@ impl Ahead {
     /// What the journal is told.
     pub fn event(&self, campaign: CampaignId) -> Event<'_> {
         let (seat, user) = (Seat::new(self.seat), user_of(&self.user));
-        Event::Imported { campaign, seat, user, nth: self.nth, at: self.at, seq: Some(self.seq), after: Lsn::ZERO }
+        let (nth, at, seq) = (self.nth, self.at, Some(self.seq));
+        match self.what {
+            What::Grant { after } => Event::Imported { campaign, seat, user, nth, at, seq, after },
+            What::Return { grant } => Event::Returned { campaign, seat, user, nth, at, grant, seq },
+        }
     }
 }

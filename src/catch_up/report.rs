@@ -21,6 +21,7 @@ pub struct Report {
     skipped: bool,
     campaigns: Vec<CampaignLine>,
     brought_in: u64,
+    returns: u64,
     agreed: u64,
     unreadable: u64,
     idle_terms: Vec<String>,
@@ -31,6 +32,8 @@ struct CampaignLine {
     name: String,
     first: u32,
     last: u32,
+    grants: u32,
+    returns: u32,
     limit: u32,
     new: Option<New>,
 }
@@ -41,10 +44,13 @@ impl Report {
             name: touched.name.clone(),
             first: touched.first,
             last: touched.last,
+            grants: touched.grants,
+            returns: touched.returns,
             limit: touched.limit,
             new: touched.new,
         };
-        let mut campaigns: Vec<CampaignLine> = plan.campaigns().filter(|touched| touched.first > 0).map(line).collect();
+        let mut campaigns: Vec<CampaignLine> =
+            plan.campaigns().filter(|touched| touched.first > 0 || touched.returns > 0).map(line).collect();
         campaigns.sort_by(|one, other| one.name.cmp(&other.name));
         Report {
             data: settings.world.data.clone(),
@@ -55,7 +61,8 @@ impl Report {
             end: plan.end(),
             skipped: plan.skip_to.is_some(),
             campaigns,
-            brought_in: plan.seats.len() as u64,
+            brought_in: plan.campaigns().map(|touched| u64::from(touched.grants)).sum(),
+            returns: plan.campaigns().map(|touched| u64::from(touched.returns)).sum(),
             agreed: plan.agreed,
             unreadable: plan.unreadable,
             idle_terms: plan.idle_terms.clone(),
@@ -69,9 +76,11 @@ impl fmt::Display for Report {
         let side = side(self.from);
         writeln!(f, "journal {} in {}, from the {side}", self.log, self.data.display())?;
         for campaign in &self.campaigns {
-            let CampaignLine { name, first, last, limit, new } = campaign;
-            let seats = last - first + 1;
-            write!(f, "campaign {name}: {seats} seats {would}brought in, {first} to {last} of {limit}")?;
+            let CampaignLine { name, first, last, grants, returns, limit, new } = campaign;
+            write!(f, "campaign {name}: {grants} seats {would}brought in, {first} to {last} of {limit}")?;
+            if *returns > 0 {
+                write!(f, ", and {returns} returns")?;
+            }
             match new {
                 None => writeln!(f)?,
                 Some(New::Raised) => writeln!(f, "; {would}given the limit of the file")?,
@@ -85,6 +94,9 @@ impl fmt::Display for Report {
             }
         }
         writeln!(f, "grants brought in: {}; in the journal before: {}", self.brought_in, self.agreed)?;
+        if self.returns > 0 {
+            writeln!(f, "returns brought in: {}", self.returns)?;
+        }
         if self.unreadable > 0 {
             writeln!(f, "records with our headers that say nothing: {} (passed over; see the log)", self.unreadable)?;
         }
@@ -97,7 +109,7 @@ impl fmt::Display for Report {
         writeln!(f, "next lsn: {}", self.end.next())?;
         if self.skipped {
             self.unknown(f, side)?;
-        } else if self.brought_in == 0 {
+        } else if self.brought_in == 0 && self.returns == 0 {
             writeln!(f, "the journal lacks nothing that the {side} has; claims can go on")?;
         }
         if self.dry_run {

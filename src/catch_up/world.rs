@@ -6,20 +6,21 @@ use std::sync::Arc;
 
 use super::known::{Known, Says, same_user};
 use super::{CatchUpError, Differences};
-use crate::grant::{Entry, Grant, GrantUser, Kind};
+use crate::grant::{Entry, Grant, GrantUser, Kind, Return};
 use crate::ids::{LogId, Lsn, Millis};
 use crate::kafka::{Bounds, Cluster, Record};
-use crate::ledger::{LedgerReader, Position, journal_source};
+use crate::ledger::{LedgerReader, Position, ReturnRow, journal_source};
 use crate::limits;
 use crate::wire::kafka::{EntryRecord, Parsed, parse};
 
 /// Rows of the ledger read at a time.
 const PAGE_ROWS: usize = 5_000;
 
-/// A grant that the journal does not have.
+/// A grant or a return that the journal does not have.
 #[derive(Debug)]
 pub(super) struct Ahead {
     pub seq: Lsn,
+    pub what: What,
     /// Its campaign's place in the list of names.
     pub campaign: u32,
     pub seat: u32,
@@ -28,7 +29,16 @@ pub(super) struct Ahead {
     pub at: Millis,
 }
 
-/// Takes the world's grants, in any order.
+/// See [`Ahead`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    /// A grant, behind that return of its campaign.
+    Grant { after: Lsn },
+    /// The return of that grant.
+    Return { grant: Lsn },
+}
+
+/// Takes the world's grants and returns, in any order.
 pub(super) struct Intake {
     known: Known,
     log: Option<LogId>,
@@ -81,26 +91,31 @@ impl Intake {
         }
     }
 
-    /// A grant of the world.
-    pub fn take(&mut self, grant: Grant) {
-        if self.is_other_side && self.log != Some(grant.log) {
+    /// A grant or a return of the world.
+    pub fn take(&mut self, entry: Entry) {
+        let (log, seq) = (entry.log(), entry.seq());
+        if self.is_other_side && self.log != Some(log) {
             return;
         }
-        *self.logs.entry(grant.log).or_default() += 1;
-        if *self.log.get_or_insert(grant.log) != grant.log {
+        *self.logs.entry(log).or_default() += 1;
+        if *self.log.get_or_insert(log) != log {
             return;
         }
-        if grant.seq.get() > limits::LSN_MAX {
-            return self.differences.add(|| format!("{grant}: no journal has such a seq; this was written by hand"));
+        if seq.get() > limits::LSN_MAX {
+            return self.differences.add(|| format!("{entry}: no journal has such a seq; this was written by hand"));
         }
-        self.used = self.used.max(grant.seq);
-        match self.known.says(&grant) {
+        self.used = self.used.max(seq);
+        match self.known.says(&entry) {
             Says::Same => self.agreed += u64::from(!self.is_other_side),
             Says::Other(line) => self.differences.add(|| line),
             Says::Unknown => {
-                let campaign = self.number_of(&grant.campaign);
-                let Grant { seq, seat, user, nth, at, .. } = grant;
-                self.ahead.push(Ahead { seq, campaign, seat, user, nth, at });
+                let campaign = self.number_of(entry.campaign());
+                let what = match &entry {
+                    Entry::Grant { .. } => What::Grant { after: Lsn::ZERO },
+                    Entry::Return(back) => What::Return { grant: back.grant },
+                };
+                let (seat, user, nth, at) = (entry.seat(), entry.user().clone(), entry.nth(), entry.at());
+                self.ahead.push(Ahead { seq, what, campaign, seat, user, nth, at });
             }
         }
     }
@@ -155,6 +170,7 @@ impl Intake {
             let same = again.seq == first.seq;
             if same
                 && !(again.campaign == first.campaign
+                    && again.what == first.what
                     && again.seat == first.seat
                     && same_user(&again.user, &first.user))
             {
@@ -186,22 +202,59 @@ pub(super) fn read_ledger(ledger: &mut dyn LedgerReader, intake: &mut Intake) ->
         let page = ledger.grants(after.as_ref().map(|(campaign, seat)| (&**campaign, *seat)), PAGE_ROWS)?;
         let Some(last) = page.last() else { break };
         after = Some((Arc::clone(&last.campaign), last.seat));
-        page.into_iter().for_each(|grant| intake.take(grant));
+        page.into_iter().for_each(|grant| intake.take(grant.into()));
+    }
+    let mut after = None;
+    loop {
+        let page = ledger.returns(after, PAGE_ROWS)?;
+        let Some(last) = page.last() else { break };
+        after = Some((last.back.log, last.back.seq));
+        for ReturnRow { back, granted_at } in page {
+            let Return { log, grant: seq, ref campaign, seat, ref user, nth, .. } = back;
+            let (campaign, user) = (Arc::clone(campaign), user.clone());
+            intake.take(Grant { log, seq, campaign, seat, user, nth, at: granted_at }.into());
+            intake.take(Entry::Return(back));
+        }
     }
     let positions = ledger.all_positions()?;
     intake.take_positions(&positions);
     Ok(())
 }
 
-/// All records of the topic.
-pub(super) fn read_topic(cluster: &mut dyn Cluster, topic: &str, intake: &mut Intake) -> Result<(), CatchUpError> {
-    let partitions = cluster.partitions(topic)?.ok_or_else(|| CatchUpError::NoTopic(topic.to_owned()))?;
+/// The topics of a gate.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Topics<'t> {
+    /// Of the grants.
+    pub grants: &'t str,
+    /// Of the returns, if there can be any. It need not be there yet.
+    pub returns: Option<&'t str>,
+}
+
+/// All records of both topics.
+pub(super) fn read_topics(
+    cluster: &mut dyn Cluster,
+    topics: Topics<'_>,
+    intake: &mut Intake,
+) -> Result<(), CatchUpError> {
+    let Topics { grants, returns } = topics;
+    let partitions = cluster.partitions(grants)?.ok_or_else(|| CatchUpError::NoTopic(grants.to_owned()))?;
+    read_topic(cluster, Kind::Grant, (grants, partitions), intake)?;
+    let Some(returns) = returns else { return Ok(()) };
+    let partitions = cluster.partitions(returns)?.unwrap_or(0);
+    read_topic(cluster, Kind::Return, (returns, partitions), intake)
+}
+
+fn read_topic(
+    cluster: &mut dyn Cluster,
+    kind: Kind,
+    (topic, partitions): (&str, u32),
+    intake: &mut Intake,
+) -> Result<(), CatchUpError> {
     for partition in 0..partitions {
         let Bounds { low, high } = cluster.bounds(topic, partition)?;
         cluster.read(topic, partition, low..high, &mut |record| {
-            match parsed(&record) {
-                Parsed::Entry(EntryRecord { entry: Entry::Grant { grant, .. }, .. }) => intake.take(grant),
-                Parsed::Entry(_) => unreachable!("what is read as a grant is none other"),
+            match parsed(kind, &record) {
+                Parsed::Entry(EntryRecord { entry, .. }) => intake.take(entry),
                 Parsed::Bad(bad) => {
                     tracing::warn!("kafka: {topic}/{partition}:{}: {}; passed over", record.offset, bad.reason);
                     intake.unreadable += 1;
@@ -214,6 +267,6 @@ pub(super) fn read_topic(cluster: &mut dyn Cluster, topic: &str, intake: &mut In
     Ok(())
 }
 
-fn parsed(record: &Record) -> Parsed {
-    parse(Kind::Grant, record.key.as_deref(), record.value.as_deref(), record.at, &record.headers)
+fn parsed(kind: Kind, record: &Record) -> Parsed {
+    parse(kind, record.key.as_deref(), record.value.as_deref(), record.at, &record.headers)
 }

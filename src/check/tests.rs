@@ -249,7 +249,7 @@ fn a_broken_promise_is_named_without_an_end_of_the_process() {
             },
             "a limit is never below a seat that is out",
         ),
-        (Event::CampaignDropped { id: CampaignId(7), at: NOW }, "created before it is used"),
+        (Event::CampaignDropped { id: CampaignId(7), at: NOW, purged: false }, "created before it is used"),
         (Event::KeyRemoved { db: Db(0), key: b"none", expired: false }, "only a key that exists"),
     ] {
         let files = broken(&wrong);

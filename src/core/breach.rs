@@ -28,7 +28,10 @@ impl Core {
                 let below = usize::from(to.per_user) < roster.most().max(1);
                 below.then_some("PERUSER is never below what a user has")
             }),
-            Event::CampaignDropped { id, at: _ } => self.breach_of_absence(*id),
+            Event::CampaignDropped { id, at: _, purged } => self.breach_of_absence(*id).or_else(|| {
+                let is_out = self.campaigns.get(*id).roster.out() > 0;
+                (*purged && is_out).then_some("a campaign is purged when all its seats came back")
+            }),
             Event::Granted { campaign, seat, user, nth, request, at, after: _ } => {
                 let row = Row { user: *user, nth: *nth, request, at: *at, lsn, until: None };
                 self.breach_of_seat(*campaign, *seat, row).or_else(|| self.breach_of_order(*campaign, *seat))

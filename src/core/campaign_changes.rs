@@ -13,7 +13,7 @@ impl Core {
         match event {
             Event::CampaignCreated { id, name, terms, at } => self.create(lsn, *id, name, *terms, *at),
             Event::CampaignAltered { id, to, at, by: _ } => self.alter_campaign(lsn, *id, *to, *at),
-            Event::CampaignDropped { id, at } => self.drop_campaign(lsn, *id, *at),
+            Event::CampaignDropped { id, at, purged } => self.drop_campaign(lsn, *id, *at, *purged),
             Event::Granted { campaign, seat, user, nth, request, at, after: _ } => {
                 let row = Row { user: *user, nth: *nth, request, at: *at, lsn, until: None };
                 self.give(*campaign, *seat, &row, false);
@@ -115,7 +115,8 @@ impl Core {
         assert!((1..=limits::CAMPAIGN_NAME_BYTES_MAX).contains(&name.len()), "a campaign's name is 1..=64 bytes");
         assert!(self.campaigns.retired(self.scatter, name).is_none(), "the name of a dropped campaign is kept");
         self.spaces[usize::from(HOME.0)].add_campaign(self.scatter, lsn, name, id);
-        let roster = Roster::new(terms.users);
+        let after = self.campaigns.purged.remove(name).unwrap_or(Lsn::ZERO);
+        let roster = Roster::new(terms.users, after);
         let campaign = Campaign {
             name: name.into(),
             terms,
@@ -141,7 +142,7 @@ impl Core {
         self.newest_at = self.newest_at.max(at);
     }
 
-    fn drop_campaign(&mut self, lsn: Lsn, id: CampaignId, at: Millis) {
+    fn drop_campaign(&mut self, lsn: Lsn, id: CampaignId, at: Millis, purged: bool) {
         let scatter = self.scatter;
         // Asserts that it is live before the slot is taken.
         self.campaigns.live_mut(id);
@@ -152,7 +153,10 @@ impl Core {
         self.spaces[usize::from(HOME.0)].remove_campaign(scatter, &name);
         self.campaigns.first_hold_moved(id, roster.holds().first_deadline(), None);
         let Grants { count: granted, first_at: first_grant, last_at: last_grant, last_lsn, .. } = roster.grants();
-        if roster.grants().any() {
+        if purged {
+            assert!(roster.out() == 0, "a campaign is purged when all its seats came back");
+            self.campaigns.purged.insert(name, roster.last_return());
+        } else if roster.grants().any() {
             let retired =
                 Retired { id, name, terms, created, created_lsn, granted, first_grant, last_grant, last_lsn, lsn };
             self.campaigns.retire(scatter, retired);

@@ -216,7 +216,8 @@ impl Core {
         };
         let seats = campaign.roster.standing(self.scatter, user).seats();
         // That a seat is not there any more is told, too.
-        let mut depends = if seats.is_empty() || campaign.terms.hold > 0 { campaign.lsn } else { Lsn::ZERO };
+        let was_more = campaign.terms.hold > 0 || campaign.roster.last_return() > Lsn::ZERO;
+        let mut depends = if seats.is_empty() || was_more { campaign.lsn } else { Lsn::ZERO };
         let row = |seat: Seat| {
             let Row { at, lsn, until, .. } = campaign.roster.row(seat);
             depends = depends.max(lsn);

@@ -116,7 +116,15 @@ impl Core {
                 return refuse(Refusal::Conflict(text), campaign.lsn);
             }
         }
-        record(Event::CampaignDropped { id, at: view.now }, Reply::Ok)
+        record(Event::CampaignDropped { id, at: view.now, purged: false }, Reply::Ok)
+    }
+
+    /// `GATE.DROP campaign PURGE`, once all its seats have come back.
+    pub(super) fn purge<'s, 'a>(&'s self, name: &[u8], view: &View) -> Decision<'s, 'a> {
+        match self.find_campaign(name, view.now) {
+            Ok((id, _)) => record(Event::CampaignDropped { id, at: view.now, purged: true }, Reply::Ok),
+            Err(absent) => no_campaign(name, &absent),
+        }
     }
 
     /// `GATE.LIST`

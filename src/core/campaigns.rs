@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::core::event::{Alterable, Terms};
+use crate::core::event::{Alterable, Event, Terms};
 use crate::core::image::{Contradiction, Piece, RetiredSeats};
 use crate::core::keys::Look;
 use crate::core::roster::{Grants, Roster, Row};
@@ -43,6 +43,34 @@ pub struct CampaignFacts<'s> {
     pub last_grant: Option<Millis>,
     /// Its name is kept, and nothing can be claimed any more.
     pub dropped: bool,
+}
+
+/// A seat on its way back into stock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ComingBack {
+    campaign: CampaignId,
+    seat: Seat,
+    /// A number, or bytes.
+    user: Result<i64, Box<[u8]>>,
+    nth: u16,
+    at: Millis,
+    /// The position by which the world knows its grant; none of a hold.
+    grant: Option<Lsn>,
+}
+
+impl ComingBack {
+    /// What the journal is told.
+    pub fn event(&self) -> Event<'_> {
+        let ComingBack { campaign, seat, nth, at, .. } = *self;
+        let user = match &self.user {
+            Ok(number) => User::Int(*number),
+            Err(bytes) => User::Any(bytes),
+        };
+        match self.grant {
+            Some(grant) => Event::Returned { campaign, seat, user, nth, at, grant, seq: None },
+            None => Event::HoldEnded { campaign, seat, user, at, expired: false },
+        }
+    }
 }
 
 /// A campaign that can be claimed from.
@@ -103,6 +131,8 @@ pub(super) struct Campaigns {
     pub(super) slots: Vec<Slot>,
     /// Retired ones, by the hash of their name.
     retired: Table<CampaignId>,
+    /// The last return of campaigns that were purged, by name: what another one of that name grants depends on it.
+    pub(super) purged: BTreeMap<Box<[u8]>, Lsn>,
     /// When the first hold of each campaign ends that has any.
     holds: BTreeSet<(Millis, CampaignId)>,
     /// The earliest of them, or none.
@@ -150,6 +180,9 @@ impl Campaigns {
 
     /// See [`Core::pieces`].
     pub(super) fn pieces<E>(&self, show: &mut dyn FnMut(Piece<'_>) -> Result<(), E>) -> Result<(), E> {
+        for (name, last_return) in &self.purged {
+            show(Piece::Purged { name, last_return: *last_return })?;
+        }
         for (id, slot) in (0..).map(CampaignId).zip(&self.slots) {
             match slot {
                 Slot::Gone => show(Piece::Gone(id))?,
@@ -171,7 +204,10 @@ impl Campaigns {
                         show(Piece::Altered { to: campaign.terms.alterable(), at, lsn })?;
                     }
                     let Grants { first_at, last_at, last_lsn, last_return, .. } = roster.grants();
-                    if last_return > Lsn::ZERO {
+                    if roster.began_after() > Lsn::ZERO {
+                        show(Piece::BeganAfter(roster.began_after()))?;
+                    }
+                    if last_return > roster.began_after() {
                         show(Piece::Returns { first_grant: first_at, last_grant: last_at, last_lsn, last_return })?;
                     }
                     if roster.seeds() > 0 {
@@ -252,6 +288,14 @@ impl Campaigns {
         }
     }
 
+    /// The last campaign, which has no seat yet, took the name of one that was purged.
+    pub(super) fn last_began_after(&mut self, last_return: Lsn) -> Result<(), Contradiction> {
+        match self.last_roster()?.restore_beginning(last_return) {
+            true => Ok(()),
+            false => Err(Contradiction("what a campaign began after is told before the seats")),
+        }
+    }
+
     /// So many seats of the last campaign, which has none yet, are another system's grants.
     pub(super) fn seeds_of_last(&mut self, seeds: u32) -> Result<(), Contradiction> {
         match self.last_roster()?.restore_seeds(seeds) {
@@ -269,7 +313,8 @@ impl Campaigns {
     /// Gives the next seat of the last campaign; see [`Roster::fill`].
     pub(super) fn fill_last(&mut self, row: &Row<'_>) -> Result<(), Contradiction> {
         let roster = self.last_roster()?;
-        let told = |grants: Grants| (grants.last_return > Lsn::ZERO).then_some(Grants { count: 0, ..grants });
+        let began_after = roster.began_after();
+        let told = |grants: Grants| (grants.last_return > began_after).then_some(Grants { count: 0, ..grants });
         let before = told(roster.grants());
         match roster.fill_next(row) {
             true if told(roster.grants()) != before => Err(Contradiction("what came back counts for first and last")),
@@ -484,6 +529,33 @@ impl Core {
     pub fn is_held(&self, id: CampaignId, seat: Seat) -> Option<bool> {
         let roster = &self.campaigns.get(id).roster;
         roster.is_out(seat).then(|| roster.row(seat).until.is_some())
+    }
+
+    /// The position by which the world knows the last return of a campaign that can be claimed from; `Lsn::ZERO` where nothing
+    /// came back.
+    pub fn last_return(&self, id: CampaignId) -> Lsn {
+        self.campaigns.get(id).roster.last_return()
+    }
+
+    /// What takes all seats of a campaign that can be claimed from back into stock, at `now`: each in a hand of its own.
+    pub fn returns_of_all(&self, id: CampaignId, now: Millis) -> Vec<ComingBack> {
+        let roster = &self.campaigns.get(id).roster;
+        let rows = roster.rows_from(Seat::new(1)).map(|(seat, row)| {
+            let user = match row.user {
+                User::Int(number) => Ok(number),
+                User::Any(bytes) => Err(bytes.into()),
+            };
+            let grant = row.until.is_none().then(|| roster.seq(seat));
+            ComingBack { campaign: id, seat, user, nth: row.nth, at: now, grant }
+        });
+        rows.collect()
+    }
+
+    /// The campaigns that can be claimed from, by name.
+    pub fn live_names(&self) -> Vec<Box<[u8]>> {
+        let mut names: Vec<Box<[u8]>> = self.campaigns.names().map(Box::from).collect();
+        names.sort_unstable();
+        names
     }
 
     /// Who has a seat of a campaign that can be claimed from; somebody has it.

@@ -30,7 +30,7 @@ pub enum Command<'a> {
     /// `GATE.ALTER`; `by` is who asks, for people.
     Alter { campaign: &'a [u8], change: Alteration, by: Cow<'a, [u8]> },
     /// `GATE.DROP`
-    Drop { campaign: &'a [u8], force: bool },
+    Drop { campaign: &'a [u8], how: Dropping },
 
     /// `GET`
     Get { db: Db, key: &'a [u8] },
@@ -81,6 +81,17 @@ pub enum Command<'a> {
     Size { db: Db },
     /// `FLUSHDB`, `FLUSHALL` (`None`)
     Flush { db: Option<Db> },
+}
+
+/// How a campaign is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dropping {
+    /// Once its grants and returns have arrived, while nothing is held.
+    Safely,
+    /// `FORCE`: at once.
+    Forced,
+    /// `PURGE`: at once, with all its seats back in stock; its name can be used again.
+    Purged,
 }
 
 /// What `GATE.ALTER` makes of a campaign's terms; none stays as it is.

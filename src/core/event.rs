@@ -32,12 +32,14 @@ pub enum Event<'a> {
         /// By whom: the client's address and name, for people.
         by: Cow<'a, [u8]>,
     },
-    /// A campaign is gone; its name is kept if it ever granted a seat.
+    /// A campaign is gone; its name is kept if it ever granted a seat, unless it was purged.
     CampaignDropped {
         /// Which.
         id: CampaignId,
         /// When.
         at: Millis,
+        /// All its seats came back before, and its name can be used again.
+        purged: bool,
     },
     /// A free seat went to a user.
     Granted {

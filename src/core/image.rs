@@ -52,6 +52,15 @@ pub enum Piece<'p> {
     },
     /// The number of a campaign that was dropped before it gave a seat.
     Gone(CampaignId),
+    /// A name that a purged campaign has left, and its last return; before all campaigns, in the order of the names.
+    Purged {
+        /// The name.
+        name: &'p [u8],
+        /// Its last return.
+        last_return: Lsn,
+    },
+    /// The last campaign took such a name; what had come back by then.
+    BeganAfter(Lsn),
     /// Seats of the last campaign came back: what its seats do not tell of all that were granted.
     Returns {
         /// When the first was given.
@@ -162,6 +171,16 @@ impl Restoring {
         let core = &mut self.core;
         let scatter = core.scatter;
         match piece {
+            Piece::Purged { name, last_return } => {
+                let purged = &mut core.campaigns.purged;
+                let comes_next = purged.last_key_value().is_none_or(|(last, _)| **last < **name);
+                if !core.campaigns.slots.is_empty() || !comes_next || name.is_empty() {
+                    return Err(Contradiction("purged names come first, in order"));
+                }
+                core.campaigns.purged.insert((*name).into(), *last_return);
+                Ok(())
+            }
+            Piece::BeganAfter(last_return) => core.campaigns.last_began_after(*last_return),
             Piece::Returns { first_grant, last_grant, last_lsn, last_return } => {
                 core.campaigns.returns_of_last(Grants {
                     count: 0,
@@ -197,7 +216,7 @@ impl Restoring {
                 if !(1..=limits::CAMPAIGN_NAME_BYTES_MAX).contains(&name.len()) {
                     return Err(Contradiction("a campaign's name is 1..=64 bytes"));
                 }
-                let taken = core.space(HOME).find(scatter, name).is_some();
+                let taken = core.space(HOME).find(scatter, name).is_some() || core.campaigns.purged.contains_key(*name);
                 if taken || core.campaigns.retired(scatter, name).is_some() {
                     return Err(Contradiction("two campaigns have one name"));
                 }
@@ -209,7 +228,7 @@ impl Restoring {
                     created_lsn: *created_lsn,
                     altered: None,
                     lsn: *lsn,
-                    roster: Roster::new(terms.users),
+                    roster: Roster::new(terms.users, Lsn::ZERO),
                 };
                 core.campaigns.restore(scatter, *id, campaign, *retired)?;
                 if retired.is_none() {

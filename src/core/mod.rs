@@ -30,8 +30,8 @@ mod table;
 mod tests;
 
 pub(crate) use campaign_claims::stage;
-pub use campaigns::CampaignFacts;
-pub use command::{Alteration, AlteredTime, Command, Deadline, ExpireIf, Set, SetAnswer, SetIf, TtlForm};
+pub use campaigns::{CampaignFacts, ComingBack};
+pub use command::{Alteration, AlteredTime, Command, Deadline, Dropping, ExpireIf, Set, SetAnswer, SetIf, TtlForm};
 pub use event::{Alterable, Event, Group, Terms, Users};
 pub use glob::glob_matches;
 pub use image::{Contradiction, Marks, Piece, Restoring, RetiredSeats};
@@ -121,7 +121,8 @@ impl Core {
             Command::Campaigns => self.list_campaigns(),
             Command::Seats { campaign, first, count } => self.seats(campaign, first, count, view),
             Command::Alter { campaign, change, by } => self.alter(campaign, change, by, view),
-            Command::Drop { campaign, force } => self.drop_if_safe(campaign, force, view),
+            Command::Drop { campaign, how: Dropping::Purged } => self.purge(campaign, view),
+            Command::Drop { campaign, how } => self.drop_if_safe(campaign, how == Dropping::Forced, view),
 
             Command::Get { db, key } => self.get(db, key, view),
             Command::GetMany { db, keys } => self.get_many(db, &keys, view),

@@ -21,6 +21,8 @@ pub(super) struct Roster {
     free: FreeSeats,
     holds: Holds,
     grants: Grants,
+    /// `last_return` at the beginning: of another campaign of that name, which was purged.
+    began_after: Lsn,
     /// Seats of an import: the position by which the world knows the grant.
     imported: BTreeMap<u32, Lsn>,
     /// Grants of another system, as long as there are no others.
@@ -112,6 +114,7 @@ impl Standing<'_> {
     }
 
     /// Which one the next seat would be.
+    #[inline]
     pub(super) fn next_nth(self) -> u16 {
         match self {
             Standing::None => 1,
@@ -141,13 +144,15 @@ impl Standing<'_> {
 }
 
 impl Roster {
-    pub(super) fn new(users: Users) -> Roster {
+    /// Nobody has a seat; `after`: the last return of another campaign of that name.
+    pub(super) fn new(users: Users, after: Lsn) -> Roster {
         let seating = match users {
             Users::Int => Seating::Int(Rows::default()),
             Users::Any => Seating::Any(Rows::default()),
         };
-        let (free, holds, grants) = (FreeSeats::default(), Holds::default(), Grants::default());
-        Roster { seating, free, holds, grants, imported: BTreeMap::new(), seeds: 0 }
+        let (free, holds) = (FreeSeats::default(), Holds::default());
+        let grants = Grants { last_return: after, ..Grants::default() };
+        Roster { seating, free, holds, grants, began_after: after, imported: BTreeMap::new(), seeds: 0 }
     }
 
     /// What holds at every moment: a seat that is not free is granted or held.
@@ -185,9 +190,21 @@ impl Roster {
         self.grants.last_return
     }
 
+    /// See the field.
+    pub(super) fn began_after(&self) -> Lsn {
+        self.began_after
+    }
+
+    /// Tells what it began after, before anything else; false where that is no such thing.
+    pub(super) fn restore_beginning(&mut self, after: Lsn) -> bool {
+        let fits = self.is_new() && self.seeds == 0 && self.grants.last_return == Lsn::ZERO && after > Lsn::ZERO;
+        (self.began_after, self.grants.last_return) = (after, after);
+        fits
+    }
+
     /// What is known of grants that came back, before any seat is there; false where that is no such thing.
     pub(super) fn restore_returns(&mut self, grants: Grants) -> bool {
-        let fits = self.is_new() && !self.grants.any() && grants.any() && grants.last_return > Lsn::ZERO;
+        let fits = self.is_new() && !self.grants.any() && grants.any() && grants.last_return > self.began_after;
         if fits {
             self.grants = Grants { count: 0, ..grants };
         }
@@ -290,12 +307,13 @@ impl Roster {
 
     /// Whether nothing has happened here but that grants of another system were brought in.
     pub(super) fn has_only_seeds(&self) -> bool {
-        self.seeds == self.out() && self.grants.last_return == Lsn::ZERO
+        self.seeds == self.out() && self.grants.last_return == self.began_after
     }
 
     /// So many seats, all that will come, are another system's grants.
     pub(super) fn restore_seeds(&mut self, seeds: u32) -> bool {
-        let fits = self.is_new() && self.seeds == 0 && self.grants.last_return == Lsn::ZERO && seeds > 0;
+        let is_new = self.is_new() && self.grants.last_return == self.began_after;
+        let fits = is_new && self.seeds == 0 && seeds > 0;
         self.seeds = seeds;
         fits
     }
@@ -486,7 +504,7 @@ mod tests {
 
     fn filled(seats: u32) -> (Scatter, Roster) {
         let scatter = Scatter::new(7);
-        let mut roster = Roster::new(Users::Int);
+        let mut roster = Roster::new(Users::Int, Lsn::ZERO);
         for seat in 1..=seats {
             let number = i64::from(seat);
             let given = given(number * 3, 1_732_250_000_000 + number, u64::from(seat) * 2);
@@ -498,7 +516,7 @@ mod tests {
     #[test]
     fn a_user_costs_at_most_32_bytes_whatever_the_size() {
         let scatter = Scatter::new(7);
-        let mut roster = Roster::new(Users::Int);
+        let mut roster = Roster::new(Users::Int, Lsn::ZERO);
         for seat in 1..=1_000_000u32 {
             roster.give(scatter, Seat::new(seat), &given(i64::from(seat), 0, u64::from(seat)), 1, true);
             if seat >= 50_000 && seat % 10_000 == 0 {
@@ -510,7 +528,7 @@ mod tests {
 
     #[test]
     fn a_roster_that_nobody_claimed_from_costs_nothing() {
-        assert_eq!(Roster::new(Users::Int).bytes(), 0);
+        assert_eq!(Roster::new(Users::Int, Lsn::ZERO).bytes(), 0);
     }
 
     #[test]

@@ -109,10 +109,10 @@ fn settle(buried: Result<(), LedgerError>) -> Result<Option<Outcome>, LedgerErro
     }
 }
 
-/// What the record is: the topic tells, and what was put away from a journal, which has both kinds, is JSON that tells.
+/// What the record is: the topic tells. What was put away from a journal, which has both kinds, is JSON that tells.
 fn kind_of(letter: &DeadLetter) -> Kind {
-    let is_return = json(letter).is_some_and(|json| json.get("kind").is_some_and(|kind| kind == "return"));
-    if is_return { Kind::Return } else { kind_of_source(&letter.source) }
+    let says_return = || json(letter).is_some_and(|json| json.get("kind").is_some_and(|kind| kind == "return"));
+    if letter.source.starts_with("journal:") && says_return() { Kind::Return } else { kind_of_source(&letter.source) }
 }
 
 fn json(letter: &DeadLetter) -> Option<serde_json::Value> {

@@ -4,9 +4,9 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
-use crate::grant::{Entry, Grant, GrantUser};
+use crate::grant::{Entry, Grant, GrantUser, Return};
 use crate::ids::{LogId, Lsn, Millis};
-use crate::ledger::{Batch, LedgerAt, Move};
+use crate::ledger::{Batch, LedgerAt, Move, journal_source, kafka_returns_source};
 use crate::wire::kafka::{EntryRecord, Key, Value, encode};
 
 const LOG: LogId = LogId([7; 16]);
@@ -18,7 +18,11 @@ fn grant(seat: u32, user: GrantUser) -> Grant {
 }
 
 fn letter(position: u64, grant: &Grant, value: Value) -> DeadLetter {
-    let record = EntryRecord { entry: grant.clone().into(), prev: Lsn::ZERO };
+    letter_of(position, grant.clone().into(), value)
+}
+
+fn letter_of(position: u64, entry: Entry, value: Value) -> DeadLetter {
+    let record = EntryRecord { entry, prev: Lsn::ZERO };
     let (key, value, headers) = encode(&record, Key::Campaign, value);
     let headers: serde_json::Map<String, Json> =
         headers.into_iter().map(|(name, value)| (name.to_owned(), String::from_utf8(value).unwrap().into())).collect();
@@ -185,4 +189,38 @@ fn a_letter_that_somebody_else_took_is_told_and_no_row_is_stored() {
     let mut store = Store::open(&bench.settings).unwrap();
     assert_eq!(store.drop_letter(&dead), Ok(Outcome::Dropped));
     assert_eq!((store.retry(&dead), bench.counts()), (Ok(Outcome::Gone), (0, 0)));
+}
+
+/// The return of `grant`.
+fn back(grant: &Grant) -> Return {
+    let Grant { log, seq, campaign, seat, user, nth, at } = grant.clone();
+    Return { log, seq: seq.next(), grant: seq, campaign, seat, user, nth, at: Millis(at.0 + 1) }
+}
+
+#[test]
+fn a_letter_of_a_return_takes_its_grants_row_back_once_that_is_there() {
+    let granted = grant(1, GrantUser::Int(42));
+    let source = kafka_returns_source("c", "coupon_cancel");
+    let returned = DeadLetter { source, ..letter_of(7, Entry::Return(back(&granted)), Value::Long) };
+    let bench = Bench::with(&[], &[letter(5, &granted, Value::Long), returned.clone()]);
+    let (exit, said) = bench.run(DeadLetterAction::Retry, &Which { source: Some(returned.source), ..Which::default() });
+    assert_eq!((exit, bench.counts()), (Ok(Exit::Difference), (2, 0)));
+    assert!(said.contains("stays: ") && said.contains("the row of its grant is not in coupon_grant"), "{said}");
+    assert_eq!(bench.run(DeadLetterAction::Retry, &all_of_the_source()).0, Ok(Exit::Done));
+    assert_eq!(bench.counts(), (1, 1));
+    let (exit, said) = bench.run(DeadLetterAction::Retry, &Which::default());
+    assert_eq!((exit, bench.counts(), bench.count("coupon_return")), (Ok(Exit::Done), (0, 0), 1));
+    assert!(said.contains("stored: campaign spring seat 1 returned by user 42 (seq 11, its grant's 10)"), "{said}");
+}
+
+#[test]
+fn a_journal_has_letters_of_both_kinds_and_a_topic_those_of_its_own() {
+    let granted = grant(1, GrantUser::Int(42));
+    let returned = letter_of(7, Entry::Return(back(&granted)), Value::Json);
+    let of_journal = DeadLetter { source: journal_source(LOG), ..returned.clone() };
+    let bench = Bench::with(std::slice::from_ref(&granted), &[returned, of_journal.clone()]);
+    let (exit, said) = bench.run(DeadLetterAction::Retry, &all_of_the_source());
+    assert_eq!((exit, bench.counts()), (Ok(Exit::Difference), (2, 1)), "a return among the grants stays: {said}");
+    let (exit, _) = bench.run(DeadLetterAction::Retry, &Which { source: Some(of_journal.source), ..Which::default() });
+    assert_eq!((exit, bench.counts(), bench.count("coupon_return")), (Ok(Exit::Done), (1, 0), 1));
 }

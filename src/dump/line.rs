@@ -168,7 +168,9 @@ impl Line<'_> {
                 let fields = std::iter::once(named(id)).chain(told_alterable(*to));
                 ("altered", *at, fields.chain([("by", Field::Bytes(by))]).chain(per_user_of(to.per_user)).collect())
             }
-            Event::CampaignDropped { id, at } => ("dropped", *at, vec![named(id)]),
+            Event::CampaignDropped { id, at, purged } => {
+                (if *purged { "purged" } else { "dropped" }, *at, vec![named(id)])
+            }
             Event::Granted { campaign, seat, user, nth, request, at, after } => {
                 let mut fields = vec![named(campaign), ("seat", seat_of(seat)), ("user", user_of(user))];
                 fields.extend(nth_of(*nth));

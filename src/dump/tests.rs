@@ -81,7 +81,7 @@ fn every_kind_of_event_has_its_line_and_its_object() {
             at: NOW,
             by: b"127.0.0.1:5 ops".into(),
         },
-        Event::CampaignDropped { id: campaign, at: NOW },
+        Event::CampaignDropped { id: campaign, at: NOW, purged: false },
         Event::KeySet { db, key: b"k", value: Cow::Borrowed(&[b'v'; 70]), expires: Millis(0) },
         Event::KeySet { db, key: b"\xff", value: Cow::Borrowed(b"\xfe"), expires: Millis::NEVER },
         Event::KeyCounted { db, key: b"n", value: -7 },

@@ -11,7 +11,7 @@ use super::sync::Shared;
 use super::writer::Writer;
 use super::{Disk, Hooks, Journal, Open};
 use crate::core::Event;
-use crate::ids::User;
+use crate::ids::{Lsn, User};
 
 /// What writer, maker and background sync of one journal do when they are told to. Clones are the same hands.
 #[derive(Clone)]
@@ -104,10 +104,12 @@ pub(crate) fn exchange_batch(segment: &mut [u8], from: usize) -> bool {
     false
 }
 
-/// Where the first grant of a batch stands, and what it would be for another user.
+/// Where the first grant of a batch that does not come back within it stands, and what it would be for another user.
 fn another_grant(body: &[u8], batch: &BatchHeader) -> Option<(usize, Vec<u8>)> {
-    let events = Records::new(body, batch.first_lsn, batch.count).filter_map(Result::ok);
-    let grants = events.filter_map(|(_, event)| {
+    let events = || Records::new(body, batch.first_lsn, batch.count).filter_map(Result::ok);
+    let comes_back =
+        |lsn: Lsn| events().any(|(_, event)| matches!(event, Event::Returned { grant, .. } if grant == lsn));
+    let grants = events().filter(|(lsn, _)| !comes_back(*lsn)).filter_map(|(_, event)| {
         let Event::Granted { campaign, seat, user: User::Int(user), nth, request, at, after } = event else {
             return None;
         };

@@ -207,7 +207,7 @@ fn tell(snapshot: &Snapshot, first: Lsn, visit: &mut dyn FnMut(Lsn, &Event<'_>))
                 if let Some(seats) = retired
                     && *lsn < first
                 {
-                    visit(*lsn, &Event::CampaignDropped { id: *id, at: seats.last_grant });
+                    visit(*lsn, &Event::CampaignDropped { id: *id, at: seats.last_grant, purged: false });
                 }
             }
             Piece::Altered { to, at, lsn } if created < first => {
@@ -216,7 +216,11 @@ fn tell(snapshot: &Snapshot, first: Lsn, visit: &mut dyn FnMut(Lsn, &Event<'_>))
                 let by = Cow::Borrowed(&b"nobody remembers"[..]);
                 visit((*lsn).min(first.prev()), &Event::CampaignAltered { id: campaign, to: *to, at: *at, by });
             }
-            Piece::Altered { .. } | Piece::Returns { .. } | Piece::Seeds(_) => {}
+            Piece::Altered { .. }
+            | Piece::Returns { .. }
+            | Piece::Seeds(_)
+            | Piece::Purged { .. }
+            | Piece::BeganAfter(_) => {}
             Piece::FreeSeats(count) => seat += count,
             Piece::KnownAs(seq) => known_as = Some(*seq),
             Piece::Seat { user, nth, request, at, lsn, until } => {

@@ -227,7 +227,14 @@ fn every_kind() -> Vec<(Event<'static>, &'static str)> {
             },
             "1901000025000000 01000000 39000000 0300000000000000 0200 0900000000000000 0c00000000000000 616e6e",
         ),
-        (Event::CampaignDropped { id: CampaignId(7), at: Millis(9) }, "020100000c000000 07000000 0900000000000000"),
+        (
+            Event::CampaignDropped { id: CampaignId(7), at: Millis(9), purged: false },
+            "020100000c000000 07000000 0900000000000000",
+        ),
+        (
+            Event::CampaignDropped { id: CampaignId(7), at: Millis(9), purged: true },
+            "1a0100000c000000 07000000 0900000000000000",
+        ),
         (
             Event::Granted {
                 campaign: CampaignId(1),

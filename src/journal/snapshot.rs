@@ -14,12 +14,14 @@
 //!   2 dropped   as 1, before the name: granted u32  first_grant i64  last_grant i64  last_lsn u64
 //!   3 gone      id u32
 //!   4 seat      user i64  at u48  lsn u48          5 seat   at u48  lsn u48  user
-//!   7 altered   limit u32  flags u8  open i64  close i64  per user u16?  at i64  lsn u64    7 to 15 since format 2
+//!   7 altered   limit u32  flags u8  open i64  close i64  per user u16?  at i64  lsn u64    7 to 17 since format 2
 //!   8 seat      as 4, then nth u16  ID len u8  ID           9 seat   as 5, before the user: the same
 //!  10 free      seats u32
 //!  13 returns     first_grant i64  last_grant i64  last_lsn u64  last_return u64          before the seats
 //!  14 known as    seq u64                                                                    before its seat
 //!  15 seeds       seats u32                                                                  before the seats
+//!  16 purged      last_return u64  name                                                  before all campaigns
+//!  17 began after last_return u64                                                            before the seats
 //!  11 held      user i64  at u48  lsn u48  until i64  nth u16  ID len u8  ID        12 held   the same, user last
 //!   6 key       db u8  expires i64  lsn u64  key  value          names, users, keys, values: len u32, bytes
 //! ```
@@ -68,6 +70,8 @@ const HELD_ANY: u8 = 12;
 const RETURNS: u8 = 13;
 const KNOWN_AS: u8 = 14;
 const SEEDS: u8 = 15;
+const PURGED: u8 = 16;
+const BEGAN_AFTER: u8 = 17;
 
 /// What a snapshot covers: where reading the journal goes on behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,7 +192,9 @@ struct Pen<'a> {
 
 impl Pen<'_> {
     fn piece(&mut self, piece: &Piece<'_>) -> Result<(), JournalError> {
-        if matches!(piece, Piece::Altered { .. }) && on(Sabotage::ForgetAltered) {
+        if matches!(piece, Piece::Altered { .. }) && on(Sabotage::ForgetAltered)
+            || matches!(piece, Piece::Returns { .. }) && on(Sabotage::ForgetReturns)
+        {
             return Ok(());
         }
         if let Piece::Seat { user, nth, request, at, lsn, until } = *piece
@@ -294,6 +300,15 @@ pub(super) fn encode(piece: &Piece<'_>, into: &mut Vec<u8>) {
             put_u64(into, last_lsn.get());
             put_u64(into, last_return.get());
         }
+        Piece::Purged { name, last_return } => {
+            into.push(PURGED);
+            put_u64(into, last_return.get());
+            put_sized(into, name);
+        }
+        Piece::BeganAfter(last_return) => {
+            into.push(BEGAN_AFTER);
+            put_u64(into, last_return.get());
+        }
         Piece::Seeds(count) => {
             into.push(SEEDS);
             put_u32(into, *count);
@@ -370,6 +385,11 @@ fn decode<'a>(cut: &mut Cut<'a>) -> Option<Piece<'a>> {
             last_return: Lsn::new(cut.u64()?),
         },
         SEEDS => Piece::Seeds(cut.u32()?),
+        PURGED => {
+            let last_return = Lsn::new(cut.u64()?);
+            Piece::Purged { name: cut.sized()?, last_return }
+        }
+        BEGAN_AFTER => Piece::BeganAfter(Lsn::new(cut.u64()?)),
         KNOWN_AS => Piece::KnownAs(Lsn::new(cut.u64()?)),
         FREE_SEATS => Piece::FreeSeats(cut.u32()?),
         kind @ (SEAT_INT | SEAT_ANY | SEAT_MORE_INT | SEAT_MORE_ANY | HELD_INT | HELD_ANY) => {

@@ -60,7 +60,7 @@ impl Crowd {
 }
 
 /// The finisher of SplitMix64 over a place and a key.
-fn scatter(place: u64, key: u64) -> u64 {
+pub(super) fn scatter(place: u64, key: u64) -> u64 {
     let mut bits = (place ^ key.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_add(0x9e37_79b9_7f4a_7c15);
     bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);

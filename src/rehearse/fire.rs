@@ -21,59 +21,86 @@ const LATENCY_DIGITS: u8 = 3;
 
 /// What a crowd's claims came to.
 #[derive(Debug)]
-pub struct Fired {
+pub struct Fired<T> {
     /// Every answer.
-    pub truth: Truth,
+    pub truth: T,
     /// From the sending of a claim to its answer, in nanoseconds.
     pub latency_ns: Histogram<u64>,
     /// When the first claim was sent.
     pub started: Instant,
-    /// Seconds until the last answer.
+    /// Seconds until the last answer to a claim.
     pub seconds: f64,
 }
 
+/// What the connections hear together.
+#[derive(Debug)]
+pub struct Heard<T> {
+    /// Every answer.
+    pub truth: T,
+    /// Claims that were answered.
+    pub progress: ProgressBar,
+    latency_ns: Histogram<u64>,
+    /// When the last claim was answered, where other requests follow it.
+    claimed: Option<Instant>,
+}
+
+impl<T> Heard<T> {
+    /// A claim was answered after so long, and other requests may follow it.
+    pub fn claim_took(&mut self, latency_ns: u64, now: Instant) {
+        self.latency_ns.saturating_record(latency_ns);
+        self.claimed = Some(now);
+    }
+}
+
 /// Makes all claims of `crowd` in `campaign` and waits for the answers. A lost connection loses its own claims only.
-pub async fn fire(clients: Vec<Client>, crowd: Crowd, campaign: &str, pipeline: u32, truth: Truth) -> Fired {
+pub async fn fire(clients: Vec<Client>, crowd: Crowd, campaign: &str, pipeline: u32, truth: Truth) -> Fired<Truth> {
     let connections = u32::try_from(clients.len()).expect("connections are bounded");
-    let progress = ProgressBar::new(crowd.claims()).with_style(bar_style());
+    let (claims, crowd) = (crowd.claims(), Rc::new(crowd));
+    let mut fired = all_at_once(clients, claims, truth, |index, client, heard| {
+        let turns = crowd.slice(index, connections);
+        let (crowd, campaign) = (Rc::clone(&crowd), campaign.to_string());
+        async move {
+            let mut left = turns.end - turns.start;
+            let shot = shoot(client, turns.map(|turn| crowd.user(turn)), &campaign, pipeline, &heard, &mut left);
+            if let Err(error) = shot.await {
+                heard.borrow_mut().truth.lose(left, &error.to_string());
+            }
+        }
+    })
+    .await;
+    fired.truth.judge_answers();
+    fired
+}
+
+/// Lets every connection do its part, `connection` with its number, until all are done.
+pub async fn all_at_once<T, F>(
+    clients: Vec<Client>,
+    claims: u64,
+    truth: T,
+    connection: impl Fn(u32, Client, Rc<RefCell<Heard<T>>>) -> F,
+) -> Fired<T>
+where
+    F: Future<Output = ()> + 'static,
+{
+    let progress = ProgressBar::new(claims).with_style(bar_style());
     let latency_ns =
         Histogram::new_with_bounds(1, LATENCY_NS_MAX, LATENCY_DIGITS).expect("the bounds of the histogram are sound");
-    let heard = Rc::new(RefCell::new(Heard { truth, latency_ns, progress }));
-    let crowd = Rc::new(crowd);
+    let heard = Rc::new(RefCell::new(Heard { truth, progress, latency_ns, claimed: None }));
 
     let started = now();
     let local = LocalSet::new();
     let mut shooters = JoinSet::new();
-    for (index, client) in (0..connections).zip(clients) {
-        let turns = crowd.slice(index, connections);
-        let (crowd, heard) = (Rc::clone(&crowd), Rc::clone(&heard));
-        let campaign = campaign.to_string();
-        shooters.spawn_local_on(
-            async move {
-                let mut left = turns.end - turns.start;
-                let shot = shoot(client, turns.map(|turn| crowd.user(turn)), &campaign, pipeline, &heard, &mut left);
-                if let Err(error) = shot.await {
-                    heard.borrow_mut().truth.lose(left, &error.to_string());
-                }
-            },
-            &local,
-        );
+    for (index, client) in (0..).zip(clients) {
+        shooters.spawn_local_on(connection(index, client, Rc::clone(&heard)), &local);
     }
     local.run_until(async { while shooters.join_next().await.is_some() {} }).await;
-    let seconds = started.elapsed().as_secs_f64();
+    let ended = now();
     drop((shooters, local));
 
     let heard = Rc::into_inner(heard).expect("no connection is left").into_inner();
     heard.progress.finish_and_clear();
-    let (mut truth, latency_ns) = (heard.truth, heard.latency_ns);
-    truth.judge_answers();
-    Fired { truth, latency_ns, started, seconds }
-}
-
-struct Heard {
-    truth: Truth,
-    latency_ns: Histogram<u64>,
-    progress: ProgressBar,
+    let seconds = heard.claimed.unwrap_or(ended).duration_since(started).as_secs_f64();
+    Fired { truth: heard.truth, latency_ns: heard.latency_ns, started, seconds }
 }
 
 /// One connection's claims. `left` is how many are not answered yet.
@@ -82,7 +109,7 @@ async fn shoot(
     users: impl Iterator<Item = u32>,
     campaign: &str,
     pipeline: u32,
-    heard: &RefCell<Heard>,
+    heard: &RefCell<Heard<Truth>>,
     left: &mut u64,
 ) -> Result<(), RehearseError> {
     let mut users = users.fuse();
@@ -114,7 +141,7 @@ async fn shoot(
 }
 
 /// The answer to a claim, from its reply.
-fn answer(frame: &BytesFrame) -> Answer {
+pub fn answer(frame: &BytesFrame) -> Answer {
     match frame {
         BytesFrame::Array(parts) => match &parts[..] {
             [BytesFrame::SimpleString(status), BytesFrame::Integer(number), BytesFrame::Integer(remaining)] => {

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use redis_protocol::resp2::types::BytesFrame;
 use tokio::time::MissedTickBehavior;
 
+use crate::rehearse::checks::Check;
 use crate::rehearse::client::Client;
 use crate::rehearse::fire::now;
-use crate::rehearse::truth::{Check, SeatRow, Truth};
+use crate::rehearse::judge::{InfoRow, Judge, SeatRow};
 use crate::rehearse::{RehearseError, RehearseOptions, Stored, Target};
 
 /// Rows asked for in one `GATE.SEATS`.
@@ -44,7 +45,11 @@ pub async fn destination(
 /// Makes the campaign: a shadow unless `through`.
 pub async fn create(control: &mut Client, campaign: &str, options: &RehearseOptions) -> Result<(), RehearseError> {
     let seats = options.seats.to_string();
+    let hold = options.hold.to_string();
     let mut args: Vec<&[u8]> = vec![b"GATE.CREATE", campaign.as_bytes(), b"LIMIT", seats.as_bytes()];
+    if options.hold > 0 {
+        args.extend([&b"HOLD"[..], hold.as_bytes()]);
+    }
     if !options.through {
         args.push(b"SHADOW");
     }
@@ -56,6 +61,18 @@ pub async fn create(control: &mut Client, campaign: &str, options: &RehearseOpti
 pub async fn drop_campaign(target: &Target, campaign: &str) -> Result<(), RehearseError> {
     let mut client = Client::connect(target).await?;
     client.call(&[b"GATE.DROP", campaign.as_bytes(), b"FORCE"]).await.map(|_| ())
+}
+
+/// The gate's own time, in Unix milliseconds.
+pub async fn gate_time(control: &mut Client) -> Result<i64, RehearseError> {
+    let reply = control.call(&[b"TIME"]).await?;
+    let told = |frame: &BytesFrame| text(frame)?.parse::<i64>().ok();
+    let parts = if let BytesFrame::Array(parts) = &reply { &parts[..] } else { &[] };
+    let [seconds, micros] = parts else { return Err(control.unexpected("TIME", &reply)) };
+    let millis = told(seconds)
+        .zip(told(micros))
+        .and_then(|(seconds, micros)| seconds.checked_mul(1000)?.checked_add(micros / 1000));
+    millis.ok_or_else(|| control.unexpected("TIME", &reply))
 }
 
 /// The fields of `GATE.INFO`; what has not the right form is none.
@@ -77,10 +94,10 @@ async fn campaign_info(
 pub async fn wait_until_stored(
     control: &mut Client,
     campaign: &str,
-    truth: &mut Truth,
+    truth: &mut dyn Judge,
     started: Instant,
 ) -> Result<Option<Stored>, RehearseError> {
-    let granted = truth.counts().granted;
+    let granted = truth.granted();
     let mut looks = tokio::time::interval(STORED_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut best, mut moved) = (-1, now());
@@ -100,32 +117,42 @@ pub async fn wait_until_stored(
 }
 
 /// Holds `GATE.INFO` against the answers.
-pub async fn judge_info(control: &mut Client, campaign: &str, truth: &mut Truth) -> Result<(), RehearseError> {
+pub async fn judge_info(control: &mut Client, campaign: &str, truth: &mut dyn Judge) -> Result<(), RehearseError> {
     let field = campaign_info(control, campaign).await?;
     let figure = |name| field(name).as_ref().and_then(number);
-    truth.judge_info(figure("granted"), figure("remaining"), field("state").as_ref().and_then(text).as_deref());
+    truth.judge_info(&InfoRow {
+        granted: figure("granted"),
+        held: figure("held"),
+        remaining: figure("remaining"),
+        state: field("state").as_ref().and_then(text),
+    });
     Ok(())
 }
 
 /// Holds every page of `GATE.SEATS` against the answers.
-pub async fn judge_seats(control: &mut Client, campaign: &str, truth: &mut Truth) -> Result<(), RehearseError> {
+pub async fn judge_seats(control: &mut Client, campaign: &str, truth: &mut dyn Judge) -> Result<(), RehearseError> {
     let page = SEATS_PAGE.to_string();
-    // One page more than the winners fill: a list without an end must not keep us.
-    let mut first = 1;
-    while first <= u64::from(truth.winners()) + u64::from(SEATS_PAGE) {
+    // One page more than the seats fill: a list without an end must not keep us.
+    let mut first: u64 = 1;
+    while first <= u64::from(truth.seats_max()) + u64::from(SEATS_PAGE) {
         let from = first.to_string();
         let args: [&[u8]; 4] = [b"GATE.SEATS", campaign.as_bytes(), from.as_bytes(), page.as_bytes()];
         let BytesFrame::Array(rows) = control.call(&args).await? else {
             truth.judge_form(Check::SeatList, "GATE.SEATS answered no array");
             return Ok(());
         };
+        let mut last = 0;
         for row in &rows {
             match seat_row(row) {
-                Some(row) => truth.judge_seat_row(&row),
+                Some(row) => {
+                    last = u64::try_from(row.seat).unwrap_or_default();
+                    truth.judge_seat_row(&row);
+                }
                 None => truth.judge_form(Check::SeatList, &format!("no row of GATE.SEATS: {row:?}")),
             }
         }
-        first += rows.len() as u64;
+        // Seats that are free have no row.
+        first = (first + rows.len() as u64).max(last.saturating_add(1));
         if rows.len() < SEATS_PAGE as usize {
             break;
         }
@@ -138,7 +165,7 @@ pub async fn judge_seats(control: &mut Client, campaign: &str, truth: &mut Truth
 pub async fn judge_status(
     control: &mut Client,
     campaign: &str,
-    truth: &mut Truth,
+    truth: &mut dyn Judge,
     users: u32,
 ) -> Result<(), RehearseError> {
     let sample = users.min(STATUS_SAMPLE);

@@ -3,15 +3,20 @@
 //! other and against what the gate tells afterwards.
 //! May use: `limits`, `remote` (where the gate is). Knows nothing of the gate's insides: it is the customers' side.
 //! Promises: a gate that lies is found out; a rehearsal touches no campaign but its own and, unless asked with `through`,
-//! leaves nothing in Kafka or the ledger; memory of 5 bytes a user and 4 a winner.
+//! leaves nothing in Kafka or the ledger; memory of 5 bytes a user and 4 a winner (where seats come back, about 150 a seat).
 
+mod checks;
 mod client;
 mod crowd;
 mod error;
 mod fire;
+mod habits;
 mod inquiry;
+mod judge;
 mod report;
 mod truth;
+mod turnover;
+mod visits;
 
 #[cfg(test)]
 mod fake;
@@ -20,9 +25,11 @@ mod tests;
 
 use tokio::task::{JoinSet, LocalSet};
 
+pub use checks::Verdict;
 pub use error::RehearseError;
-pub use report::{Latency, Report, Stored};
-pub use truth::{Counts, Verdict};
+pub use report::{Latency, Report, Returning, Stored};
+pub use truth::Counts;
+pub use turnover::Moves;
 
 pub use crate::remote::Target;
 
@@ -30,7 +37,11 @@ use crate::limits::{REHEARSE_CONNECTIONS_MAX, REHEARSE_PIPELINE_MAX, REHEARSE_US
 use client::Client;
 use crowd::Crowd;
 use fire::Fired;
+use habits::Habits;
+use judge::Judge;
 use truth::Truth;
+use turnover::{GateTime, Turnover};
+use visits::Visits;
 
 /// Connections that are opened at a time: a gate far away costs a round trip each, and its backlog has a bound.
 const CONNECTING_MAX: usize = 64;
@@ -50,6 +61,12 @@ pub struct RehearseOptions {
     pub pipeline: u32,
     /// How often each user asks: at least 1.
     pub repeat: u32,
+    /// Milliseconds for which a claim holds its seat; 0 grants it at once.
+    pub hold: u32,
+    /// How large a share of the holds is confirmed: 0 to 1, and 1 without `hold`.
+    pub confirm_share: f64,
+    /// How large a share of those granted cancels: 0 to 1.
+    pub cancel_share: f64,
     /// A real campaign instead of a shadow: its grants go on to Kafka and the ledger.
     pub through: bool,
     /// Whoever prints the report prints JSON.
@@ -65,6 +82,9 @@ impl Default for RehearseOptions {
             connections: 50,
             pipeline: 1,
             repeat: 1,
+            hold: 0,
+            confirm_share: 1.0,
+            cancel_share: 0.0,
             through: false,
             json: false,
         }
@@ -93,12 +113,20 @@ fn check(options: &RehearseOptions) -> Result<(), RehearseError> {
         ("--pipeline", options.pipeline, REHEARSE_PIPELINE_MAX),
         ("--repeat", options.repeat, u32::MAX),
     ];
-    match bounds.into_iter().find(|(_, value, max)| *value == 0 || value > max) {
-        Some((flag, value, max)) => {
-            Err(RehearseError::Usage { what: format!("{flag} {value}"), right: format!("1 to {max}") })
-        }
-        None => Ok(()),
+    if let Some((flag, value, max)) = bounds.into_iter().find(|(_, value, max)| *value == 0 || value > max) {
+        return Err(RehearseError::Usage { what: format!("{flag} {value}"), right: format!("1 to {max}") });
     }
+    let RehearseOptions { hold, confirm_share, cancel_share, .. } = options;
+    for (flag, share) in [("--confirm-share", confirm_share), ("--cancel-share", cancel_share)] {
+        if !(0.0..=1.0).contains(share) {
+            return Err(RehearseError::Usage { what: format!("{flag} {share}"), right: "0 to 1".to_string() });
+        }
+    }
+    if *hold == 0 && *confirm_share < 1.0 {
+        let (what, right) = (format!("--confirm-share {confirm_share} without --hold"), "left out".to_string());
+        return Err(RehearseError::Usage { what, right });
+    }
+    Ok(())
 }
 
 async fn rehearse(options: &RehearseOptions, seed: u64, say: &mut dyn FnMut(&str)) -> Result<Report, RehearseError> {
@@ -137,12 +165,30 @@ async fn hold(
     seed: u64,
 ) -> Result<Report, RehearseError> {
     let clients = connect_all(options).await?;
-    let crowd = Crowd::new(options.users, options.repeat, seed);
-    let claims = crowd.claims();
-    let truth = Truth::new(options.users, options.seats);
-    let Fired { mut truth, latency_ns, started, seconds } =
-        fire::fire(clients, crowd, campaign, options.pipeline, truth).await;
+    let Some(habits) = Habits::of(options, seed) else {
+        let crowd = Crowd::new(options.users, options.repeat, seed);
+        let truth = Truth::new(options.users, options.seats);
+        let fired = fire::fire(clients, crowd, campaign, options.pipeline, truth).await;
+        return report(control, campaign, options, fired).await;
+    };
+    let epoch = fire::now();
+    let told_ms = inquiry::gate_time(&mut control).await?;
+    let gate_time = GateTime { told_ms, asked: 0, heard: turnover::nanos_since(epoch, fire::now()) };
+    let crowd = Crowd::new(options.users, 1, seed);
+    let visits = Visits { crowd, habits, campaign: campaign.to_string(), options: options.clone(), epoch };
+    let turnover = Turnover::new(options.users, options.seats, options.hold, gate_time);
+    let fired = visits::fire(clients, visits, turnover).await;
+    report(control, campaign, options, fired).await
+}
 
+/// Asks the gate what it tells in the end, and puts everything together.
+async fn report<T: Judge>(
+    mut control: Client,
+    campaign: &str,
+    options: &RehearseOptions,
+    fired: Fired<T>,
+) -> Result<Report, RehearseError> {
+    let Fired { mut truth, latency_ns, started, seconds } = fired;
     let stored = match options.through {
         true => inquiry::wait_until_stored(&mut control, campaign, &mut truth, started).await?,
         false => None,
@@ -151,7 +197,8 @@ async fn hold(
     inquiry::judge_seats(&mut control, campaign, &mut truth).await?;
     inquiry::judge_status(&mut control, campaign, &mut truth, options.users).await?;
 
-    let answers = truth.counts();
+    let claims = u64::from(options.users) * u64::from(options.repeat);
+    let (answers, moves) = (truth.counts(), truth.moves());
     let checks = truth.verdicts(stored.is_some());
     #[expect(clippy::cast_precision_loss, reason = "a rate is told in whole claims a second")]
     let claims_per_second = (claims - answers.unanswered) as f64 / seconds;
@@ -165,6 +212,7 @@ async fn hold(
         connections: options.connections,
         pipeline: options.pipeline,
         repeat: options.repeat,
+        returning: moves.map(|moves| Returning::of(options, moves)),
         claims,
         answers,
         seconds,

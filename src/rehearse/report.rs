@@ -5,7 +5,10 @@ use std::fmt;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::rehearse::truth::{Counts, Verdict};
+use crate::rehearse::RehearseOptions;
+use crate::rehearse::checks::Verdict;
+use crate::rehearse::truth::Counts;
+use crate::rehearse::turnover::Moves;
 
 /// What came of a rehearsal. `Display` is the table.
 #[derive(Clone, Debug, Serialize)]
@@ -28,6 +31,9 @@ pub struct Report {
     pub pipeline: u32,
     /// How often each user asked.
     pub repeat: u32,
+    /// What users did with their seats, where seats could come back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub returning: Option<Returning>,
     /// Claims made: users times repeat.
     pub claims: u64,
     /// The answers.
@@ -42,6 +48,20 @@ pub struct Report {
     pub stored: Option<Stored>,
     /// The checks.
     pub checks: Vec<Verdict>,
+}
+
+/// A crowd whose seats come back.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Returning {
+    /// For how long a claim holds its seat; 0 grants it at once.
+    pub hold_ms: u32,
+    /// How large a share of the holds was to be confirmed.
+    pub confirm_share: f64,
+    /// How large a share of those granted was to cancel.
+    pub cancel_share: f64,
+    /// What became of seats.
+    #[serde(flatten)]
+    pub moves: Moves,
 }
 
 /// Latencies in microseconds.
@@ -66,6 +86,32 @@ pub struct Stored {
     pub rows: i64,
     /// From the first claim until so many were seen there.
     pub seconds: f64,
+}
+
+impl Returning {
+    /// What was asked for, and what came of it.
+    pub fn of(options: &RehearseOptions, moves: Moves) -> Returning {
+        let RehearseOptions { hold: hold_ms, confirm_share, cancel_share, .. } = *options;
+        Returning { hold_ms, confirm_share, cancel_share, moves }
+    }
+
+    /// In words, for people.
+    fn line(&self) -> String {
+        let Returning { hold_ms, confirm_share, cancel_share, .. } = self;
+        let held = match hold_ms {
+            0 => String::new(),
+            _ => format!(
+                "a claim holds its seat for {hold_ms} ms, {} of the holds are confirmed, ",
+                percent(*confirm_share)
+            ),
+        };
+        format!("{held}{} of those granted cancel", percent(*cancel_share))
+    }
+
+    fn rows(&self) -> [(&'static str, u64); 4] {
+        let Moves { held, confirmed, expired, cancelled } = self.moves;
+        [("held", held), ("confirmed", confirmed), ("left to expire", expired), ("cancelled", cancelled)]
+    }
 }
 
 impl Latency {
@@ -99,13 +145,17 @@ impl fmt::Display for Report {
         writeln!(f, "campaign {} at {} ({kind})", self.campaign, self.target)?;
         writeln!(
             f,
-            "{} users ask {} for {} seats over {} connections, pipeline {}\n",
+            "{} users ask {} for {} seats over {} connections, pipeline {}",
             grouped(self.users),
             if self.repeat == 1 { "once".to_string() } else { format!("{} times", grouped(self.repeat)) },
             grouped(self.seats),
             grouped(self.connections),
             grouped(self.pipeline)
         )?;
+        if let Some(returning) = &self.returning {
+            writeln!(f, "{}", returning.line())?;
+        }
+        writeln!(f)?;
         let answers = &self.answers;
         let counts = [
             ("granted", answers.granted),
@@ -115,7 +165,8 @@ impl fmt::Display for Report {
             ("errors", answers.errors),
             ("no answer", answers.unanswered),
         ];
-        for (name, count) in counts {
+        let moves = self.returning.iter().flat_map(Returning::rows);
+        for (name, count) in moves.chain(counts) {
             writeln!(f, "  {name:<18}{:>14}", grouped(count))?;
         }
         writeln!(
@@ -145,6 +196,10 @@ impl fmt::Display for Report {
 
 fn differences(count: u64) -> String {
     if count == 1 { "1 DIFFERENCE".to_string() } else { format!("{} DIFFERENCES", grouped(count)) }
+}
+
+fn percent(share: f64) -> String {
+    format!("{} %", (share * 1e4).round() / 100.0)
 }
 
 fn millis(us: f64) -> String {
@@ -184,6 +239,7 @@ mod tests {
             connections: 50,
             pipeline: 1,
             repeat: 2,
+            returning: None,
             claims: 40_000,
             answers: Counts { granted: 10_000, already: 9_999, sold_out: 20_000, errors: 1, ..Counts::default() },
             seconds: 0.75,
@@ -222,9 +278,36 @@ DIFFERENCES FOUND.
         assert_eq!(report().to_string(), table);
     }
 
+    fn returning() -> Returning {
+        let moves = Moves { held: 12_345, confirmed: 8_641, expired: 3_704, cancelled: 1_728 };
+        Returning { hold_ms: 200, confirm_share: 0.7, cancel_share: 0.155, moves }
+    }
+
+    #[test]
+    fn the_table_tells_of_seats_that_come_back() {
+        let table = Report { returning: Some(returning()), ..report() }.to_string();
+        let lines: Vec<_> = table.lines().collect();
+        assert_eq!(
+            lines[2..8],
+            [
+                "a claim holds its seat for 200 ms, 70 % of the holds are confirmed, 15.5 % of those granted cancel",
+                "",
+                "  held                      12 345",
+                "  confirmed                  8 641",
+                "  left to expire             3 704",
+                "  cancelled                  1 728",
+            ]
+        );
+        assert_eq!(Returning { hold_ms: 0, ..returning() }.line(), "15.5 % of those granted cancel");
+    }
+
     #[test]
     fn the_json_is_one_object_with_everything() {
-        let json: serde_json::Value = serde_json::from_str(&report().json()).unwrap();
+        let json = Report { returning: Some(returning()), ..report() }.json();
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(json["returning"]["hold_ms"], 200);
+        assert_eq!(json["returning"]["expired"], 3_704);
+        assert!(!report().json().contains("returning"), "a crowd that keeps its seats says nothing of it");
         assert_eq!(json["agrees"], false);
         assert_eq!(json["answers"]["granted"], 10_000);
         assert_eq!(json["latency_us"]["p999"], 4200.0);

@@ -4,8 +4,8 @@
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
+use super::checks::Check;
 use super::fake::{self, Fake, Lie};
-use super::truth::Check;
 use super::{RehearseError, RehearseOptions, Report, Target, run};
 
 const REAL_GATE: &str = "TEST_REHEARSE_TARGET";
@@ -104,6 +104,88 @@ fn every_lie_of_a_gate_is_found() {
     }
 }
 
+/// Users hold, confirm and cancel. The hold is long enough that nobody who confirms at once is too late.
+fn returning(target: Target) -> RehearseOptions {
+    RehearseOptions { hold: 300, confirm_share: 0.7, cancel_share: 0.3, ..small(target) }
+}
+
+#[test]
+fn an_honest_gate_passes_where_seats_come_back_with_any_shape_of_crowd() {
+    let shapes = [(300, 100, 8, 1, 1), (300, 100, 8, 16, 3), (100, 300, 3, 7, 2), (1, 1, 1, 1, 1), (5, 2, 20, 100, 4)];
+    for (users, seats, connections, pipeline, repeat) in shapes {
+        for (hold, confirm_share, cancel_share) in [(150, 0.6, 0.3), (150, 0.0, 0.0), (1, 1.0, 1.0), (0, 1.0, 0.5)] {
+            let shape = RehearseOptions { users, seats, connections, pipeline, repeat, ..small(honest_gate()) };
+            let report = quiet(&RehearseOptions { hold, confirm_share, cancel_share, ..shape }).unwrap();
+            assert!(report.agrees, "{report}");
+            assert_eq!(report.claims, u64::from(users * repeat));
+            let answers = report.answers;
+            let moves = report.returning.unwrap().moves;
+            let claimed = if hold > 0 { moves.held } else { answers.granted };
+            assert_eq!(claimed + answers.already + answers.sold_out, report.claims);
+            assert_eq!(moves.held, moves.confirmed + moves.expired, "each hold has its end");
+            let granted = if hold > 0 { moves.confirmed } else { answers.granted };
+            match cancel_share {
+                0.0 => assert_eq!(moves.cancelled, 0),
+                1.0 => assert_eq!(moves.cancelled, granted),
+                _ => assert!(moves.cancelled <= granted),
+            }
+        }
+    }
+}
+
+#[test]
+fn every_lie_about_seats_that_come_back_is_found() {
+    let lies = [
+        (Lie::DoubledSeat, Check::OneUser),
+        (Lie::HoldsEndEarly, Check::OneUser),
+        (Lie::HoldsEndEarly, Check::Confirm),
+        (Lie::HoldsEndLate, Check::Confirm),
+        (Lie::DeafToConfirms, Check::Confirm),
+        (Lie::Deadline, Check::Deadline),
+        (Lie::ChangedRepeat, Check::Repeat),
+        (Lie::HighestFirst, Check::Lowest),
+        (Lie::Remaining, Check::Possible),
+        (Lie::KeepsCancelled, Check::Possible),
+        (Lie::MissingGrant, Check::SoldOut),
+        (Lie::CancelsTwice, Check::Cancel),
+        (Lie::Misconf, Check::AllAnswered),
+        (Lie::Hangup, Check::AllAnswered),
+        (Lie::HangupAtConfirms, Check::AllAnswered),
+        (Lie::Info, Check::Info),
+        (Lie::HeldForEver, Check::Info),
+        (Lie::SeatList, Check::SeatList),
+        (Lie::Status, Check::Status),
+    ];
+    for (lie, check) in lies {
+        let (port, fake) = fake::start(lie, None);
+        let report = quiet(&returning(target(port, None))).unwrap();
+        assert!(!report.agrees && broken(&report).contains(&check.title()), "{lie:?}: {report}");
+        assert!(fake.lock().unwrap().deeds[1].starts_with("GATE.DROP"), "dropped also after a difference");
+    }
+}
+
+#[test]
+fn a_ledger_that_keeps_a_seat_that_was_cancelled_is_found() {
+    for (lie, found) in [(Lie::None, vec![]), (Lie::Stored, vec![Check::StoredInTheEnd.title()])] {
+        let (port, fake) = fake::start(lie, None);
+        let options = RehearseOptions { through: true, ..returning(target(port, None)) };
+        let report = run(&options, &mut |_| ()).unwrap();
+        assert_eq!(broken(&report), found, "{report}");
+        assert!(fake.lock().unwrap().deeds[1].ends_with(" LIMIT 100 HOLD 300"));
+    }
+}
+
+#[test]
+fn users_of_lost_connections_are_not_held_against_the_gate_twice() {
+    let (port, _) = fake::start(Lie::HangupAtConfirms, None);
+    let report = quiet(&returning(target(port, None))).unwrap();
+    assert_eq!(broken(&report), [Check::AllAnswered.title()], "{report}");
+    assert_eq!(
+        report.answers.unanswered + report.answers.already + report.answers.sold_out,
+        600 - report.returning.unwrap().moves.held
+    );
+}
+
 #[test]
 fn a_ledger_with_a_row_too_many_is_found() {
     let (port, _) = fake::start(Lie::Stored, None);
@@ -155,4 +237,11 @@ fn an_option_out_of_range_is_refused_before_anything_is_done() {
         let error = quiet(&options).unwrap_err();
         assert!(error.is_usage() && error.to_string().contains("must be 1 to"), "{error}");
     }
+    for (confirm_share, cancel_share) in [(0.5, 1.1), (-0.1, 0.5), (f64::NAN, 0.5)] {
+        let error = quiet(&RehearseOptions { hold: 1, confirm_share, cancel_share, ..RehearseOptions::default() });
+        let error = error.unwrap_err();
+        assert!(error.is_usage() && error.to_string().contains("must be 0 to 1"), "{error}");
+    }
+    let error = quiet(&RehearseOptions { confirm_share: 0.5, ..RehearseOptions::default() }).unwrap_err();
+    assert!(error.is_usage() && error.to_string().contains("--confirm-share 0.5 without --hold"), "{error}");
 }

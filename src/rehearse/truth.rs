@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-/// Examples kept for each check: enough to see what is wrong, whatever the size of the crowd.
-const EXAMPLES_MAX: usize = 5;
+use crate::rehearse::checks::{Check, Checks, Verdict};
+use crate::rehearse::judge::{InfoRow, Judge, SeatRow, told};
+use crate::rehearse::turnover::Moves;
 
 const HEARD_GRANTED: u8 = 1;
 const HEARD_ALREADY: u8 = 2;
@@ -58,85 +59,6 @@ pub struct Counts {
     pub unanswered: u64,
 }
 
-/// What is checked. The title is what the report says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Check {
-    /// Neither more nor fewer winners than there must be.
-    Granted,
-    /// No seat twice, none outside, none left out.
-    Seats,
-    /// No user with two seats, none who won and lost.
-    OneSeat,
-    /// `ALREADY` names the seat that `GRANTED` named.
-    Repeat,
-    /// Seats left, as each answer told them.
-    Remaining,
-    /// Every claim was answered, and by a decision.
-    Answered,
-    /// `GATE.INFO`
-    Info,
-    /// `GATE.SEATS`
-    SeatList,
-    /// `GATE.STATUS`
-    Status,
-    /// The ledger has every grant (`--through`).
-    Stored,
-}
-
-impl Check {
-    /// Every check in the order of the report.
-    pub const ALL: [Check; 10] = [
-        Check::Granted,
-        Check::Seats,
-        Check::OneSeat,
-        Check::Repeat,
-        Check::Remaining,
-        Check::Answered,
-        Check::Info,
-        Check::SeatList,
-        Check::Status,
-        Check::Stored,
-    ];
-
-    /// The promise in words.
-    pub const fn title(self) -> &'static str {
-        match self {
-            Check::Granted => "exactly min(users, seats) granted",
-            Check::Seats => "seats 1..=granted, each exactly once",
-            Check::OneSeat => "every user at most one seat",
-            Check::Repeat => "a repeated claim answers the same seat",
-            Check::Remaining => "each answer's remaining is right",
-            Check::Answered => "every claim got an answer",
-            Check::Info => "GATE.INFO agrees",
-            Check::SeatList => "GATE.SEATS agrees",
-            Check::Status => "GATE.STATUS agrees",
-            Check::Stored => "every grant is in the ledger",
-        }
-    }
-}
-
-/// What became of one check.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Verdict {
-    /// The promise in words.
-    pub check: &'static str,
-    /// How often it was broken.
-    pub differences: u64,
-    /// The first of them.
-    pub examples: Vec<String>,
-}
-
-/// A row of `GATE.SEATS`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SeatRow {
-    /// The seat.
-    pub seat: i64,
-    /// Its user.
-    pub user: i64,
-    /// `GRANTED`
-    pub status: String,
-}
-
 /// The memory of a rehearsal: 5 bytes for each user and 4 for each winner.
 ///
 /// Answers may be heard in any order (a user's claims travel on several connections), so most judgements wait for the end.
@@ -153,14 +75,12 @@ pub struct Truth {
     user_at: Vec<u32>,
     /// The seat that the next row of `GATE.SEATS` must have.
     listed_next: u32,
-    found: Vec<Verdict>,
+    checks: Checks,
 }
 
 impl Truth {
     /// Nothing heard yet. Users are 1..=`users`.
     pub fn new(users: u32, seats: u32) -> Truth {
-        let found =
-            Check::ALL.iter().map(|check| Verdict { check: check.title(), differences: 0, examples: Vec::new() });
         Truth {
             users,
             seats,
@@ -169,18 +89,13 @@ impl Truth {
             heard: vec![0; users as usize],
             user_at: vec![0; users.min(seats) as usize],
             listed_next: 1,
-            found: found.collect(),
+            checks: Checks::new(Check::OF_GRANTS),
         }
     }
 
     /// How many users must win.
     pub fn winners(&self) -> u32 {
         self.users.min(self.seats)
-    }
-
-    /// How many claims were answered how.
-    pub fn counts(&self) -> Counts {
-        self.counts
     }
 
     /// The seat that `user` heard of.
@@ -263,82 +178,6 @@ impl Truth {
         }
     }
 
-    /// `GATE.INFO` says so many granted and remaining.
-    pub fn judge_info(&mut self, granted: Option<i64>, remaining: Option<i64>, state: Option<&str>) {
-        let must_grant = i64::from(self.winners());
-        let must_remain = i64::from(self.seats) - must_grant;
-        let must_state = if must_remain == 0 { "SOLDOUT" } else { "OPEN" };
-        if granted != Some(must_grant) {
-            self.differ(Check::Info, || format!("granted is {}, must be {must_grant}", told(granted)));
-        }
-        if remaining != Some(must_remain) {
-            self.differ(Check::Info, || format!("remaining is {}, must be {must_remain}", told(remaining)));
-        }
-        if state != Some(must_state) {
-            self.differ(Check::Info, || format!("state is {}, must be {must_state}", told(state)));
-        }
-    }
-
-    /// The next row of `GATE.SEATS`.
-    pub fn judge_seat_row(&mut self, row: &SeatRow) {
-        let SeatRow { seat, user, status } = row;
-        let next = self.listed_next;
-        if *seat != i64::from(next) {
-            self.differ(Check::SeatList, || format!("the list says seat {seat} where seat {next} belongs"));
-        }
-        self.listed_next = next.saturating_add(1);
-        let heard = usize::try_from(*seat).ok().and_then(|seat| self.user_at.get(seat.wrapping_sub(1))).copied();
-        if heard.map(i64::from) != Some(*user) {
-            self.differ(Check::SeatList, || match heard {
-                Some(1..) => format!("seat {seat} is user {user}'s in the list, and {}'s by the answers", told(heard)),
-                Some(0) | None => format!("seat {seat} is user {user}'s in the list, and nobody's by the answers"),
-            });
-        }
-        if status != "GRANTED" {
-            self.differ(Check::SeatList, || format!("seat {seat} is {status} in the list"));
-        }
-    }
-
-    /// `GATE.SEATS` has no further rows.
-    pub fn judge_seats_end(&mut self) {
-        let (listed, winners) = (self.listed_next - 1, self.winners());
-        if listed != winners {
-            self.differ(Check::SeatList, || format!("the list has {listed} seats, must be {winners}"));
-        }
-    }
-
-    /// `GATE.STATUS` says that the user has these seats, each with its status.
-    pub fn judge_status(&mut self, user: u32, rows: &[(String, i64)]) {
-        let agrees = match (self.seat_of(user), rows) {
-            (None, []) => true,
-            (Some(seat), [(status, listed)]) => status == "GRANTED" && *listed == i64::from(seat),
-            (None | Some(_), _) => false,
-        };
-        if !agrees {
-            let heard = self.seat_of(user).map_or("no seat".to_string(), |seat| format!("seat {seat}"));
-            self.differ(Check::Status, || format!("user {user} heard of {heard}, GATE.STATUS says {rows:?}"));
-        }
-    }
-
-    /// The ledger holds `stored` grants and holds no more, however long we wait.
-    pub fn judge_stored(&mut self, stored: i64) {
-        let granted = self.counts.granted;
-        if i128::from(stored) != i128::from(granted) {
-            self.differ(Check::Stored, || format!("{stored} of {granted} grants are in the ledger"));
-        }
-    }
-
-    /// A reply that cannot be judged, because it has not the form that it must have.
-    pub fn judge_form(&mut self, check: Check, what: &str) {
-        self.differ(check, || what.to_string());
-    }
-
-    /// What became of the checks; `Stored` only where a ledger was looked at.
-    pub fn verdicts(self, with_stored: bool) -> Vec<Verdict> {
-        let checks = Check::ALL.iter().zip(self.found);
-        checks.filter(|(check, _)| with_stored || **check != Check::Stored).map(|(_, verdict)| verdict).collect()
-    }
-
     fn hear_granted(&mut self, user: u32, seat: u32) {
         if self.heard[user as usize - 1] & HEARD_GRANTED != 0 {
             self.differ(Check::OneSeat, || format!("user {user} heard GRANTED twice, the second time seat {seat}"));
@@ -368,21 +207,101 @@ impl Truth {
     }
 
     fn differ(&mut self, check: Check, what: impl FnOnce() -> String) {
-        let verdict = &mut self.found[check as usize];
-        verdict.differences += 1;
-        if verdict.examples.len() < EXAMPLES_MAX {
-            verdict.examples.push(what());
-        }
+        self.checks.differ(check, what);
     }
 }
 
-fn told<T: std::fmt::Display>(value: Option<T>) -> String {
-    value.map_or("missing".to_string(), |value| value.to_string())
+impl Judge for Truth {
+    fn seats_max(&self) -> u32 {
+        self.winners()
+    }
+
+    fn granted(&self) -> u64 {
+        self.counts.granted
+    }
+
+    fn judge_info(&mut self, info: &InfoRow) {
+        let (granted, remaining, state) = (info.granted, info.remaining, info.state.as_deref());
+        let must_grant = i64::from(self.winners());
+        let must_remain = i64::from(self.seats) - must_grant;
+        let must_state = if must_remain == 0 { "SOLDOUT" } else { "OPEN" };
+        if granted != Some(must_grant) {
+            self.differ(Check::Info, || format!("granted is {}, must be {must_grant}", told(granted)));
+        }
+        if remaining != Some(must_remain) {
+            self.differ(Check::Info, || format!("remaining is {}, must be {must_remain}", told(remaining)));
+        }
+        if state != Some(must_state) {
+            self.differ(Check::Info, || format!("state is {}, must be {must_state}", told(state)));
+        }
+    }
+
+    fn judge_seat_row(&mut self, row: &SeatRow) {
+        let SeatRow { seat, user, status } = row;
+        let next = self.listed_next;
+        if *seat != i64::from(next) {
+            self.differ(Check::SeatList, || format!("the list says seat {seat} where seat {next} belongs"));
+        }
+        self.listed_next = next.saturating_add(1);
+        let heard = usize::try_from(*seat).ok().and_then(|seat| self.user_at.get(seat.wrapping_sub(1))).copied();
+        if heard.map(i64::from) != Some(*user) {
+            self.differ(Check::SeatList, || match heard {
+                Some(1..) => format!("seat {seat} is user {user}'s in the list, and {}'s by the answers", told(heard)),
+                Some(0) | None => format!("seat {seat} is user {user}'s in the list, and nobody's by the answers"),
+            });
+        }
+        if status != "GRANTED" {
+            self.differ(Check::SeatList, || format!("seat {seat} is {status} in the list"));
+        }
+    }
+
+    fn judge_seats_end(&mut self) {
+        let (listed, winners) = (self.listed_next - 1, self.winners());
+        if listed != winners {
+            self.differ(Check::SeatList, || format!("the list has {listed} seats, must be {winners}"));
+        }
+    }
+
+    fn judge_status(&mut self, user: u32, rows: &[(String, i64)]) {
+        let agrees = match (self.seat_of(user), rows) {
+            (None, []) => true,
+            (Some(seat), [(status, listed)]) => status == "GRANTED" && *listed == i64::from(seat),
+            (None | Some(_), _) => false,
+        };
+        if !agrees {
+            let heard = self.seat_of(user).map_or("no seat".to_string(), |seat| format!("seat {seat}"));
+            self.differ(Check::Status, || format!("user {user} heard of {heard}, GATE.STATUS says {rows:?}"));
+        }
+    }
+
+    fn judge_stored(&mut self, stored: i64) {
+        let granted = self.counts.granted;
+        if i128::from(stored) != i128::from(granted) {
+            self.differ(Check::Stored, || format!("{stored} of {granted} grants are in the ledger"));
+        }
+    }
+
+    fn judge_form(&mut self, check: Check, what: &str) {
+        self.differ(check, || what.to_string());
+    }
+
+    fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    fn moves(&self) -> Option<Moves> {
+        None
+    }
+
+    fn verdicts(self, with_ledger: bool) -> Vec<Verdict> {
+        self.checks.verdicts(with_ledger)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rehearse::checks::EXAMPLES_MAX;
 
     const GRANT: fn(u32) -> Answer = |seat| Answer::Granted { seat, remaining: 3 - seat };
     const AGAIN: fn(u32) -> Answer = |seat| Answer::Already { seat, remaining: 0 };
@@ -404,6 +323,10 @@ mod tests {
         ]
     }
 
+    fn info(granted: Option<i64>, remaining: Option<i64>, state: Option<&str>) -> InfoRow {
+        InfoRow { granted, held: Some(0), remaining, state: state.map(str::to_string) }
+    }
+
     fn row(seat: i64, user: i64) -> SeatRow {
         SeatRow { seat, user, status: "GRANTED".to_string() }
     }
@@ -420,7 +343,7 @@ mod tests {
     }
 
     fn sound_listings(truth: &mut Truth) {
-        truth.judge_info(Some(3), Some(0), Some("SOLDOUT"));
+        truth.judge_info(&info(Some(3), Some(0), Some("SOLDOUT")));
         [(1, 4), (2, 2), (3, 5)].into_iter().for_each(|(seat, user)| truth.judge_seat_row(&row(seat, user)));
         truth.judge_seats_end();
         truth.judge_status(4, &[("GRANTED".to_string(), 1)]);
@@ -514,7 +437,7 @@ mod tests {
             (None, Some(0), Some("SOLDOUT")),
         ];
         for (granted, remaining, state) in lies {
-            let found = broken(&sound(), |truth| truth.judge_info(granted, remaining, state));
+            let found = broken(&sound(), |truth| truth.judge_info(&info(granted, remaining, state)));
             assert_eq!(found, vec![Check::Info.title()]);
         }
     }

@@ -249,6 +249,7 @@ fn facts(
         streams: settings.kafka.is_some(),
         kafka_carries_any: settings.kafka.is_none() || kafka_value(settings.kafka_stream.value).carries_any(),
         kafka_carries_returns: settings.kafka.as_ref().is_none_or(|kafka| kafka.cancel_topic.is_some()),
+        allows_reset: settings.allow_reset,
         answers_are_published: settings.answer_after == AnswerAfter::Published,
         has_ledger: ledger.is_some(),
         ledger_carries_any: ledger.is_none_or(|ledger| ledger.carries(Users::Any)),

@@ -37,6 +37,8 @@ pub struct Facts {
     pub kafka_carries_any: bool,
     /// The stream, if there is one, can carry returns.
     pub kafka_carries_returns: bool,
+    /// `--allow-reset`: campaigns may be purged.
+    pub allows_reset: bool,
     /// What tells of a campaign waits for Kafka too: `--answer-after published`.
     pub answers_are_published: bool,
     /// A ledger is being filled.

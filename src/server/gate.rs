@@ -1,12 +1,16 @@
 //! All state of the loop: the core, the open side of the journal, the clock, who waits. One thread, no locks. While the
 //! data is being loaded there is no journal, and nothing is asked of the core.
 
+mod reset;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::Duration;
 
-use crate::core::{self, Claim, Command, Core, Decision, Event, Group, Outcome, Refusal, Reply, Users, View};
+use crate::core::{
+    self, Claim, Command, Core, Decision, Dropping, Event, Group, Outcome, Refusal, Reply, Settlement, Users, View,
+};
 use crate::ids::{CampaignId, Lsn, Millis, Seat, User};
 use crate::journal::{self, Answerable, Journal, Open, Room};
 use crate::limits;
@@ -283,6 +287,11 @@ impl Gate {
     /// Decides `command`, writes its events to the open batch and its answer to `out`.
     pub fn run(&mut self, command: Command<'_>, protocol: Protocol, out: &mut Vec<u8>) -> Ran {
         let told_of = if let Command::CampaignInfo { campaign } = command { Some(campaign) } else { None };
+        if let Command::Drop { how: Dropping::Purged, .. } | Command::Flush { .. } = &command
+            && let Some(ran) = self.reset(&command, protocol, out)
+        {
+            return ran;
+        }
         if let Command::Create { terms, .. } = &command
             && terms.users == Users::Any
             && !terms.shadow
@@ -296,6 +305,7 @@ impl Gate {
             return no_room(room, protocol, out);
         }
         let waits_for_kafka = self.facts.answers_are_published && tells_of_grants(&command);
+        let cancels = if let Command::Cancel { seat, .. } = command { seat } else { None };
         let (claim, depends) = match self.core.decide(command, &self.view) {
             Decision::Answer { reply: Reply::Refused(Refusal::NoCampaign(_)), .. } if self.stale.is_some() => {
                 // It may be in the part that is lost.
@@ -303,6 +313,11 @@ impl Gate {
             }
             Decision::Answer { mut reply, depends } => {
                 let depends = if on(Sabotage::ReadsUnheld) { Lsn::ZERO } else { depends };
+                if on(Sabotage::ReturnTwice)
+                    && let (Some(seat), Reply::Settled(settled)) = (cancels, &mut reply)
+                {
+                    settled.settlement = Settlement::Cancelled(seat);
+                }
                 if let (Some(campaign), Reply::Map(rows)) = (told_of, &mut reply)
                     && let Some(id) = self.core.campaign_id(campaign)
                 {
@@ -316,7 +331,9 @@ impl Gate {
                 if self.is_streamed(campaign)
                     && let Some(why) = self.facts.return_not_carried() =>
             {
-                return refuse(Refusal::Err(why), protocol, out);
+                // That the user has the seat is told, too.
+                wire::encode(&Reply::Refused(Refusal::Err(why)), protocol, out);
+                (None, self.core.applied())
             }
             Decision::Record { group, mut reply } => {
                 let bytes = group.events().iter().map(journal::record_bytes_max).sum();
@@ -369,7 +386,11 @@ impl Gate {
         let mut lsn = Lsn::ZERO;
         for (index, event) in events.iter().enumerate() {
             lsn = journal.append(event, index + 1 < events.len());
-            self.core.evolve(lsn, event);
+            if matches!(event, Event::Returned { .. }) && on(Sabotage::SeatsStayOut) {
+                self.core.evolve(lsn, &Event::Skipped { upto: lsn });
+            } else {
+                self.core.evolve(lsn, event);
+            }
             if let Event::CampaignCreated { id, .. }
             | Event::CampaignAltered { id, .. }
             | Event::CampaignDropped { id, .. }

@@ -164,6 +164,7 @@ fn facts() -> Facts {
         ledger_carries_any: true,
         kafka_carries_any: true,
         kafka_carries_returns: true,
+        allows_reset: true,
         ledger: "none".to_owned(),
         port: 0,
         bind: String::new(),

@@ -23,6 +23,12 @@ pub struct RehearseSettings {
     pub pipeline: NonZeroU32,
     /// How often each user asks.
     pub repeat: NonZeroU32,
+    /// For how many milliseconds a claim holds its seat; 0 grants it at once.
+    pub hold: u32,
+    /// How large a share of the holds is confirmed; 1 without `hold`.
+    pub confirm_share: f64,
+    /// How large a share of those granted cancels.
+    pub cancel_share: f64,
     /// A real campaign, through to the ledger.
     pub through: bool,
     /// The result as JSON.
@@ -32,6 +38,16 @@ pub struct RehearseSettings {
 impl RehearseSettings {
     pub(super) fn read(values: &Values) -> Result<RehearseSettings, SettingsError> {
         let users = values.one("users", value::count)?;
+        let hold = values.one("hold", value::hold)?;
+        let confirm_share = match values.maybe("confirm-share", value::share)? {
+            Some((_, origin)) if hold == 0 => {
+                return Err(SettingsError::Combination(format!(
+                    "{} says how many confirm what they hold, but nothing is held: give --hold MS too, or leave it out",
+                    origin.name("confirm-share")
+                )));
+            }
+            share => share.map_or(1.0, |(share, _)| share),
+        };
         Ok(RehearseSettings {
             target: values.one("target", value::url)?,
             password: values.password()?,
@@ -40,6 +56,9 @@ impl RehearseSettings {
             connections: values.one("connections", value::count)?.min(users),
             pipeline: values.one("pipeline", value::count)?,
             repeat: values.one("repeat", value::count)?,
+            hold,
+            confirm_share,
+            cancel_share: values.one("cancel-share", value::share)?,
             through: values.matches.get_flag("through"),
             json: values.matches.get_flag("json"),
         })
@@ -67,6 +86,24 @@ mod tests {
         assert_eq!(settings.repeat.get(), 2);
         assert_eq!(settings.password, Some(Secret::new("b")));
         assert!(settings.json && !settings.through);
+    }
+
+    #[test]
+    fn seats_come_back_only_where_that_is_asked_for() {
+        let settings = rehearse(&[]).unwrap();
+        assert_eq!((settings.hold, settings.confirm_share, settings.cancel_share), (0, 1.0, 0.0));
+        let settings = rehearse(&["--hold", "200", "--confirm-share", "0.7", "--cancel-share", ".2"]).unwrap();
+        assert_eq!((settings.hold, settings.confirm_share, settings.cancel_share), (200, 0.7, 0.2));
+        let refused = rehearse(&["--confirm-share", "1"]).unwrap_err();
+        assert!(refused.starts_with("--confirm-share says") && refused.contains("give --hold MS too"), "{refused}");
+        for share in ["1.1", "-0.1", "NaN", "70%", ""] {
+            let refused = rehearse(&["--cancel-share", share]).unwrap_err();
+            assert!(refused.starts_with("--cancel-share") && refused.contains("0 to 1"), "{refused}");
+        }
+        for hold in ["4294967296", "-1", "1s"] {
+            let refused = rehearse(&["--hold", hold]).unwrap_err();
+            assert!(refused.starts_with("--hold") && refused.contains("milliseconds"), "{refused}");
+        }
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub struct ServeSettings {
     pub kafka: Option<Kafka>,
     /// How they are streamed there.
     pub kafka_stream: KafkaStream,
+    /// Campaigns may be purged: a test system.
+    pub allow_reset: bool,
     /// Size of a journal segment: within `limits`, whole blocks.
     pub segment_bytes: u64,
     /// Bytes of journal behind the last snapshot that call for the next one: at least a segment; `None`: none ever does.
@@ -74,6 +76,7 @@ impl ServeSettings {
             answer_after: values.one("answer-after", value::answer_after)?,
             kafka: Kafka::read(values)?,
             kafka_stream: KafkaStream::read(values)?,
+            allow_reset: values.one("allow-reset", value::yes_no)?,
             segment_bytes: values.one("segment-bytes", value::segment_bytes)?,
             snapshot_when_journal_exceeds: values.one("snapshot-when-journal-exceeds", value::bytes)?,
             journal_keep: values.one("journal-keep", value::time_kept)?,

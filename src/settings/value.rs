@@ -385,6 +385,15 @@ pub fn count(text: &str) -> Result<NonZeroU32, String> {
     text.parse::<NonZeroU32>().map_err(|_| format!("is not between 1 and {}", u32::MAX))
 }
 
+pub fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "is no share; right is 0 to 1: 0.7 is seven of ten".into())
+}
+
+pub fn hold(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| format!("is no number of milliseconds; right is 0 (grant at once) to {}", u32::MAX))
+}
+
 pub fn segment_bytes(text: &str) -> Result<u64, String> {
     let right = || {
         format!(

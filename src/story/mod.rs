@@ -114,7 +114,7 @@ fn happened<'e>(lsn: Lsn, event: &Event<'e>) -> Option<(CampaignId, Option<User<
             let (campaign, user, happened) = to(campaign, user, seat, at, what, true)?;
             Some((campaign, user, Happened { seq: seq.unwrap_or(lsn), ..happened }))
         }
-        Event::CampaignDropped { id, at } => {
+        Event::CampaignDropped { id, at, purged: _ } => {
             Some((*id, None, Happened { at: *at, what: "dropped", seat: 0, lsn, seq: lsn, leaves: false }))
         }
         Event::CampaignCreated { .. }

@@ -46,7 +46,7 @@ fn a_story_tells_what_happened_to_one_user_in_order_and_up_to_where_it_was_asked
     let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::default());
     let mut scribe = Scribe::open(&disk, data()).unwrap();
     let last = lived(&mut scribe);
-    scribe.write(&[Event::CampaignDropped { id: SPRING, at: NOW }]);
+    scribe.write(&[Event::CampaignDropped { id: SPRING, at: NOW, purged: false }]);
     let marks = Watermarks::default();
     let read = |user, upto| words(&read(&disk, data(), &question(user, upto), &marks).unwrap());
     let his = ["2 held 1 false", "4 expired 1 false", "5 held 1 false", "6 confirmed 1 true"];

@@ -185,11 +185,19 @@ pub(super) const ALTER: &[Answer] = &[
 ];
 
 pub(super) const DROP: &[Answer] = &[
-    ("OK", "It is gone. If it had granted a seat, its name is kept for ever."),
+    (
+        "OK",
+        "It is gone. If it had granted a seat, its name is kept for ever. With PURGE all its seats came back before: their rows move to \
+         coupon_return, and the name can be used again. FLUSHALL does the same with all campaigns of a gate with --allow-reset.",
+    ),
     (
         "-CONFLICT ...",
         "Seats are held, or grants are not yet published or stored: wait, or FORCE, which ends the holds and leaves the \
          grants to arrive later.",
+    ),
+    (
+        "-ERR GATE.DROP PURGE ...",
+        "The gate is no test system (--allow-reset), or its returns have no topic (see GATE.CANCEL).",
     ),
     NO_CAMPAIGN,
     PLAIN_KEY,

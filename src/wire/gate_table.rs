@@ -140,8 +140,11 @@ pub(super) const ROWS: &[CommandSpec] = &[
         .keys(&[key(&["RM", "delete"])])
         .doc(
             SINCE,
-            "Removes a campaign of which no seat is held and all grants are published and stored; with FORCE, any.",
-            &[CAMPAIGN, Arg::word("force", "FORCE").optional()],
+            "Removes a campaign of which no seat is held and all grants are published and stored; with FORCE or PURGE, any.",
+            &[
+                CAMPAIGN,
+                Arg::one_of("how", &[Arg::word("force", "FORCE"), Arg::word("purge", "PURGE")]).optional(),
+            ],
         )
         .answers(answers::DROP),
     CommandSpec::new("gate.help", 1, Group::Gate, Handler::Connection(ConnectionCommand::GateHelp))

@@ -100,8 +100,9 @@ pub(super) const GATE: &[&str] = &[
     "    Who has the seats from <first> on: [seat, user, at-unix-ms, GRANTED|HELD].",
     "GATE.ALTER <campaign> [LIMIT <n>] [PERUSER <k>] [OPEN <t>|NONE] [CLOSE <t>|NOW|NONE]",
     "    Give a campaign other terms, at once. Never fewer seats than are out, or than a user has. CLOSE NOW stops it.",
-    "GATE.DROP <campaign> [FORCE]",
+    "GATE.DROP <campaign> [FORCE|PURGE]",
     "    Remove a campaign; without FORCE only while no seat is held and once its grants are published and stored.",
+    "    PURGE (--allow-reset): all its seats come back, and its name can be used again.",
     "GATE.HELP",
     "    Print this help.",
 ];

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::core::{Alteration, AlteredTime, Command, Refusal, Terms, Users};
+use crate::core::{Alteration, AlteredTime, Command, Dropping, Refusal, Terms, Users};
 use crate::ids::{Millis, Seat};
 use crate::limits::{CAMPAIGN_NAME_BYTES_MAX, REQUEST_ID_BYTES_MAX, SEATS_ROWS_MAX, SEED_SEATS_MAX};
 use crate::wire::numbers;
@@ -206,12 +206,15 @@ pub(super) fn claim<'a>(request: &Request<'a>) -> Parsed<'a> {
 /// `[ID request] [FLAT]`, in any order.
 fn claim_options<'a>(request: &Request<'a>) -> Result<(&'a [u8], bool), Refusal> {
     let (mut id, mut flat) = (None, None);
-    let mut words = request.args.iter().skip(3);
-    while let Some(word) = words.next() {
+    let (args, mut at) = (request.args, 3);
+    while at < args.len() {
+        let word = args.get(at);
+        at += 1;
         if word.eq_ignore_ascii_case(b"FLAT") {
             once("FLAT", &mut flat, ())?;
         } else if word.eq_ignore_ascii_case(b"ID") {
-            let given = words.next().ok_or_else(|| syntax("ID needs a value".into()))?;
+            let given = (at < args.len()).then(|| args.get(at)).ok_or_else(|| syntax("ID needs a value".into()))?;
+            at += 1;
             if !(1..=REQUEST_ID_BYTES_MAX).contains(&given.len()) {
                 let text = format!("ID must be 1 to {REQUEST_ID_BYTES_MAX} bytes long; this one has {}", given.len());
                 return Err(Refusal::ErrText(text));
@@ -293,34 +296,27 @@ pub(super) fn seats<'a>(request: &Request<'a>) -> Parsed<'a> {
     Ok(Command::Seats { campaign, first, count })
 }
 
-/// `GATE.DROP campaign [FORCE]`
+/// `GATE.DROP campaign [FORCE|PURGE]`
 pub(super) fn drop<'a>(request: &Request<'a>) -> Parsed<'a> {
     let campaign = known_length(request.args.get(1))?;
-    let force = request.args.len() > 2 && only_option(request, 2, "GATE.DROP", "FORCE")?;
-    Ok(Command::Drop { campaign, force })
-}
-
-/// The one option that a command takes, from argument `from` on.
-#[cold]
-fn only_option(request: &Request<'_>, from: usize, command: &str, option: &str) -> Result<bool, Refusal> {
-    let mut found = None;
-    for word in request.args.iter().skip(from) {
-        if !word.eq_ignore_ascii_case(option.as_bytes()) {
-            return Err(unknown_option(word, command, &format!("[{option}]")));
+    let mut how = None;
+    for word in request.args.iter().skip(2) {
+        let said = if word.eq_ignore_ascii_case(b"FORCE") {
+            Dropping::Forced
+        } else if word.eq_ignore_ascii_case(b"PURGE") {
+            Dropping::Purged
+        } else {
+            return Err(unknown_option(word, "GATE.DROP", "[FORCE|PURGE]"));
+        };
+        if how.replace(said).is_some() {
+            return Err(syntax("GATE.DROP takes one of FORCE and PURGE, once".into()));
         }
-        once(option, &mut found, ())?;
     }
-    Ok(found.is_some())
+    Ok(Command::Drop { campaign, how: how.unwrap_or(Dropping::Safely) })
 }
-
-/// Options that the interface names and this release does not have.
-const LATER: [&str; 1] = ["PURGE"];
 
 fn unknown_option(word: &[u8], command: &str, takes: &str) -> Refusal {
-    match LATER.iter().find(|later| word.eq_ignore_ascii_case(later.as_bytes())) {
-        Some(later) => syntax(format!("{command} has no {later} in this release; it takes {takes}")),
-        None => syntax(format!("'{}' is no option of {command}; it takes {takes}", quoted(word))),
-    }
+    syntax(format!("'{}' is no option of {command}; it takes {takes}", quoted(word)))
 }
 
 fn syntax(what: String) -> Refusal {

@@ -1,6 +1,6 @@
 //! Tests of parsing: campaigns.
 
-use crate::core::{Alteration, AlteredTime, Command, Terms, Users};
+use crate::core::{Alteration, AlteredTime, Command, Dropping, Terms, Users};
 use crate::ids::{Millis, Seat};
 use crate::wire::parse_tests::{parsed, parsed_words};
 
@@ -243,7 +243,11 @@ fn an_alteration_keeps_what_it_does_not_name() {
 
 #[test]
 fn drops_may_be_forced_but_not_purged() {
-    same("GATE.DROP spring", Command::Drop { campaign: SPRING, force: false });
-    same("GATE.DROP spring force", Command::Drop { campaign: SPRING, force: true });
-    refused("GATE.DROP spring PURGE", "ERR syntax error: GATE.DROP has no PURGE in this release; it takes [FORCE]");
+    same("GATE.DROP spring", Command::Drop { campaign: SPRING, how: Dropping::Safely });
+    same("GATE.DROP spring force", Command::Drop { campaign: SPRING, how: Dropping::Forced });
+    same("GATE.DROP spring purge", Command::Drop { campaign: SPRING, how: Dropping::Purged });
+    for both in ["FORCE PURGE", "PURGE PURGE"] {
+        let told = "ERR syntax error: GATE.DROP takes one of FORCE and PURGE, once";
+        refused(&format!("GATE.DROP spring {both}"), told);
+    }
 }

@@ -148,7 +148,22 @@ fn claim(claim: &Claim, out: &mut Vec<u8>) {
     if let Outcome::Held(seat, until) = claim.outcome {
         return hold_answer(seat, claim.remaining, until, claim.flat, out);
     }
-    seat_answer(claim.outcome.words(), claim.remaining, claim.flat, out);
+    match claim.outcome {
+        Outcome::Granted(seat) if !claim.flat => {
+            out.extend_from_slice(b"*3\r\n+GRANTED\r\n:");
+            two_numbers(i64::from(seat.get()), claim.remaining, out);
+        }
+        outcome => seat_answer(outcome.words(), claim.remaining, claim.flat, out),
+    }
+}
+
+/// Two integers, the mark of the first of which is there.
+#[inline]
+fn two_numbers(number: i64, remaining: u32, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    out.extend_from_slice(b"\r\n:");
+    out.extend_from_slice(itoa::Buffer::new().format(remaining).as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
 /// A status, its number and the free seats: an array, or one line.
@@ -167,9 +182,8 @@ fn seat_answer((status, number): (&str, i64), remaining: u32, flat: bool, out: &
     } else {
         out.extend_from_slice(b"*3\r\n+");
         out.extend_from_slice(status.as_bytes());
-        out.extend_from_slice(b"\r\n");
-        int(number, out);
-        int(i64::from(remaining), out);
+        out.extend_from_slice(b"\r\n:");
+        two_numbers(number, remaining, out);
     }
 }
 

@@ -370,7 +370,7 @@ fn a_follower_of_two_topics_holds_any_partitions_and_loses_nothing_by_it() {
     };
     // Any two sets after each other, with some records between them: held on, let go, held anew.
     for round in 0..64_u32 {
-        let is_held = |bit: &usize| round * 7 % 16 >> bit & 1 == 1;
+        let is_held = |bit: &usize| (round * 7 % 16) >> bit & 1 == 1;
         let held: Vec<(usize, u32)> = (0..4).filter(is_held).map(|bit| places[bit]).collect();
         follower.hold(&held).unwrap();
         for _ in 0..round % 5 * 3 {

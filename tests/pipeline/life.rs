@@ -1,5 +1,5 @@
-//! Campaigns live through everything at once: claims, holds that are confirmed or not, terms that change, and a gate that is
-//! killed. What each client was told is held against the gate, the ledger and the audit.
+//! Campaigns live through everything at once: claims, holds that are confirmed or not, seats that come back, terms that
+//! change, and a gate that is killed. What each client was told is held against the gate, the ledger and the audit.
 //!
 //! `LIFE_OPERATIONS`: how many, for a long run.
 
@@ -33,9 +33,13 @@ enum Told {
         until: i64,
         /// It was asked to confirm it, and the answer was lost.
         doubtful: bool,
+        /// It was asked to give it back, and the answer was lost.
+        cancelling: bool,
     },
     Granted {
         seat: u32,
+        /// As above.
+        cancelling: bool,
     },
 }
 
@@ -51,6 +55,8 @@ struct Worker {
     book: Book,
     confirmed: u64,
     expired: u64,
+    /// Grants that came back for sure.
+    returned: u64,
 }
 
 /// Odd campaigns give a user three seats.
@@ -87,8 +93,9 @@ impl Worker {
         let key = (campaign, user, request);
         match (self.luck.below(40), self.book.get(&key).copied()) {
             (0, _) => self.alter(campaign),
-            (1..=20, Some(Told::Held { seat, until, doubtful })) => self.confirm(key, seat, until, doubtful),
-            (1..=4, Some(Told::Granted { seat })) => self.confirm(key, seat, i64::MAX / 2, false),
+            (1..=20, Some(Told::Held { seat, until, doubtful, .. })) => self.confirm(key, seat, until, doubtful),
+            (1..=4, Some(Told::Granted { seat, .. })) => self.confirm(key, seat, i64::MAX / 2, false),
+            (21..=24, Some(_)) | (5..=14, Some(Told::Granted { .. })) => self.cancel(key),
             _ => self.claim(key),
         }
     }
@@ -118,24 +125,34 @@ impl Worker {
             ("HELD", _) => {
                 let (seat, until) = (number(1) as u32, number(3));
                 assert!(
-                    !matches!(known, Some(Told::Granted { .. })),
+                    !matches!(known, Some(Told::Granted { cancelling: false, .. })),
                     "{key:?}: {words:?}, but it was granted: {known:?}"
                 );
                 let again = matches!(known, Some(Told::Held { seat: there, until: ends, .. }) if (there, ends) == (seat, until));
-                if let Some(Told::Held { until: ends, .. }) = known
+                if let Some(Told::Held { until: ends, cancelling: false, .. }) = known
                     && !again
                 {
                     assert!(ends <= now_ms() + DOUBT_MS, "{key:?}: {words:?}, but until {ends} it was {known:?}");
                     self.expired += 1;
                 }
                 self.forget_seat(campaign, user, seat);
-                self.book.insert(key, Told::Held { seat, until, doubtful: false });
+                let doubtful = again && matches!(known, Some(Told::Held { doubtful: true, .. }));
+                self.book.insert(key, Told::Held { seat, until, doubtful, cancelling: false });
             }
-            ("ALREADY", Some(Told::Granted { seat })) => assert_eq!(number(1), i64::from(seat), "{key:?}"),
+            ("ALREADY", Some(Told::Granted { seat, .. })) => {
+                assert_eq!(number(1), i64::from(seat), "{key:?}");
+                self.book.insert(key, Told::Granted { seat, cancelling: false });
+            }
             ("ALREADY", Some(Told::Held { seat, doubtful: true, .. })) if number(1) == i64::from(seat) => {
-                self.book.insert(key, Told::Granted { seat });
+                self.book.insert(key, Told::Granted { seat, cancelling: false });
             }
             ("SOLDOUT" | "CLOSED", None) => {}
+            (
+                "SOLDOUT" | "CLOSED",
+                Some(Told::Held { cancelling: true, .. } | Told::Granted { cancelling: true, .. }),
+            ) => {
+                self.book.remove(&key);
+            }
             ("SOLDOUT" | "CLOSED", Some(Told::Held { until, .. })) => {
                 assert!(until <= now_ms() + DOUBT_MS, "{key:?}: {words:?}, but until {until} it was {known:?}");
                 self.book.remove(&key);
@@ -153,7 +170,10 @@ impl Worker {
                 Some(Told::Held { seat: there, .. }) if *there == seat => {
                     self.book.remove(&(campaign, user, request));
                 }
-                Some(Told::Granted { seat: there }) => assert_ne!(*there, seat, "user {user} has it already"),
+                Some(Told::Granted { seat: there, cancelling: true }) if *there == seat => {
+                    self.book.remove(&(campaign, user, request));
+                }
+                Some(Told::Granted { seat: there, .. }) => assert_ne!(*there, seat, "user {user} has it already"),
                 Some(Told::Held { .. }) | None => {}
             }
         }
@@ -173,9 +193,10 @@ impl Worker {
             "GRANTED" => {
                 assert_eq!(words[1], seat.to_string(), "{key:?}");
                 assert!(doubtful || before < until + DOUBT_MS, "{key:?}: confirmed at {before}, held until {until}");
-                self.confirmed +=
-                    u64::from(self.book.insert(key, Told::Granted { seat }) != Some(Told::Granted { seat }));
+                let before = self.book.insert(key, Told::Granted { seat, cancelling: false });
+                self.confirmed += u64::from(matches!(before, Some(Told::Held { .. })));
             }
+            "NONE" if self.is_cancelling(key) => drop(self.book.remove(&key)),
             "NONE" => {
                 assert!(now_ms() > until - DOUBT_MS, "{key:?}: {words:?} at {before}, held until {until}");
                 self.book.remove(&key);
@@ -183,6 +204,39 @@ impl Worker {
             }
             _ => panic!("{key:?}: {words:?}"),
         }
+        Some(())
+    }
+
+    fn is_cancelling(&self, key: (u64, u64, u64)) -> bool {
+        matches!(
+            self.book.get(&key),
+            Some(Told::Held { cancelling: true, .. } | Told::Granted { cancelling: true, .. })
+        )
+    }
+
+    fn cancel(&mut self, key: (u64, u64, u64)) -> Option<()> {
+        let ((campaign, user, _), known) = (key, self.book[&key]);
+        let (Told::Held { seat, .. } | Told::Granted { seat, .. }) = known;
+        let Some(words) = self.ask(&format!("GATE.CANCEL {} {user} SEAT {seat} FLAT", name(campaign))) else {
+            if let Some(Told::Held { cancelling, .. } | Told::Granted { cancelling, .. }) = self.book.get_mut(&key) {
+                *cancelling = true;
+            }
+            return None;
+        };
+        match (words[0].as_str(), known) {
+            ("CANCELLED", _) => {
+                assert_eq!(words[1], seat.to_string(), "{key:?}");
+                self.returned += u64::from(matches!(known, Told::Granted { .. }));
+            }
+            ("NONE", Told::Held { cancelling: true, .. } | Told::Granted { cancelling: true, .. }) => {}
+            ("NONE", Told::Held { until, doubtful, .. }) => {
+                assert!(!doubtful || now_ms() > until - DOUBT_MS, "{key:?}: {words:?}, but it was {known:?}");
+                assert!(now_ms() > until - DOUBT_MS, "{key:?}: {words:?}, but until {until} it was {known:?}");
+                self.expired += 1;
+            }
+            _ => panic!("{key:?}: {words:?}, but it was {known:?}"),
+        }
+        self.book.remove(&key);
         Some(())
     }
 }
@@ -235,7 +289,8 @@ mod long {
                 .map(|number| {
                     let (port, luck, done) = (line.gate.port(), luck.fork(), &done);
                     let book = Book::new();
-                    let mut worker = Worker { port, number, luck, client: None, book, confirmed: 0, expired: 0 };
+                    let mut worker =
+                        Worker { port, number, luck, client: None, book, confirmed: 0, expired: 0, returned: 0 };
                     scope.spawn(move || {
                         loop {
                             let operation = done.fetch_add(1, Ordering::Relaxed);
@@ -277,22 +332,30 @@ mod long {
                 [figure(&mut client, "granted"), figure(&mut client, "remaining"), figure(&mut client, "limit")];
             assert_eq!(counted[0] + counted[1], counted[2], "{campaign}");
             assert_eq!(counted[0], seats.len() as i64);
-            let rows = stored(&ledger, &campaign);
-            assert_eq!(rows.iter().map(|(seat, user, _)| (*seat, *user)).collect::<BTreeSet<_>>(), seats, "{campaign}");
+            within(Duration::from_secs(90), "the rows are the seats", || {
+                let rows = stored(&ledger, &campaign);
+                let rows: BTreeSet<_> = rows.iter().map(|(seat, user, _)| (*seat, *user)).collect();
+                (rows == seats).then_some(())
+            });
             there.push(seats);
         }
         for ((campaign, user, _), told) in books.iter().flat_map(|worker| &worker.book) {
-            if let Told::Granted { seat } = told {
+            if let Told::Granted { seat, cancelling: false } = told {
                 let is_there = there[*campaign as usize].contains(&(*seat, *user as i64));
                 assert!(is_there, "user {user} was told seat {seat} of {}", name(*campaign));
             }
         }
         let sum = |count: fn(&Worker) -> u64| books.iter().map(count).sum::<u64>();
         let (confirmed, expired) = (sum(|worker| worker.confirmed), sum(|worker| worker.expired));
+        let returned = sum(|worker| worker.returned);
+        let rows: Vec<u64> = ledger.query("SELECT COUNT(*) FROM coupon_return");
         eprintln!(
-            "life: {operations} operations, {confirmed} confirmed, {expired} known to have expired, {kills} kills"
+            "life: {operations} operations, {confirmed} confirmed, {expired} known to have expired, {returned} known to have \
+             come back ({} rows of coupon_return), {kills} kills",
+            rows[0]
         );
-        assert!(confirmed > 0 && expired > 0 && kills > 0, "{confirmed} {expired} {kills}");
+        assert!(rows[0] >= returned, "{rows:?} {returned}");
+        assert!(confirmed > 0 && expired > 0 && returned > 0 && kills > 0, "{confirmed} {expired} {returned} {kills}");
         line.audit();
     }
 }

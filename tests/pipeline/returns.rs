@@ -96,3 +96,31 @@ fn every_grant_and_every_return_is_in_its_topic_through_kills_and_a_topic_of_ret
     }
     assert!(granted.values().any(|record| number(record, "cg-after").is_some()));
 }
+
+#[test]
+fn a_purged_campaign_is_used_again_and_the_audit_agrees() {
+    let (kafka, mariadb) = crate::peers::shared();
+    let ledger = mariadb.database();
+    let line = crate::line::Line::start(&kafka.bootstrap(), &ledger, &["--allow-reset", "yes"]);
+    let mut client = line.gate.client();
+    for round in 1..=3_u64 {
+        client.call("GATE.CREATE staging LIMIT 100");
+        for user in 1..=40 {
+            let told = client.call(&format!("GATE.CLAIM staging {user} FLAT")).text();
+            assert_eq!(told, Some(format!("GRANTED {user} {}", 100 - user)), "round {round}");
+        }
+        assert_eq!(client.call("GATE.DROP staging PURGE").text().as_deref(), Some("OK"));
+        until("all rows have moved", || {
+            let rows: Vec<(u64, u64)> =
+                ledger.query("SELECT (SELECT COUNT(*) FROM coupon_grant), (SELECT COUNT(*) FROM coupon_return)");
+            (rows == [(0, 40 * round)]).then_some(())
+        });
+    }
+    client.call("GATE.CREATE staging LIMIT 100");
+    client.call("GATE.CLAIM staging 1");
+    until("the new row is there", || {
+        let rows: Vec<u64> = ledger.query("SELECT COUNT(*) FROM coupon_grant");
+        (rows == [1]).then_some(())
+    });
+    line.audit();
+}

@@ -13,6 +13,8 @@ pub struct Clients<'w> {
     pub model: &'w Model,
     /// The gate's time.
     pub now: i64,
+    /// The last `GATE.CANCEL`.
+    pub cancelled: &'w mut Option<Ask>,
 }
 
 impl Clients<'_> {
@@ -24,14 +26,17 @@ impl Clients<'_> {
     fn campaign_ask(&mut self) -> Ask {
         let campaign = self.chance.below(u64::from(CAMPAIGNS)) as u8;
         let is_there = self.model.campaign(campaign).is_some();
-        match self.chance.below(40) {
-            0 => Ask::Drop { campaign },
+        match self.chance.below(if self.habits.cancels { 50 } else { 42 }) {
+            0 => Ask::Drop { campaign, force: self.chance.one_in(2) },
             1 | 2 => Ask::Seats { campaign },
             3 => self.create(campaign),
             4 | 5 => self.alter(campaign),
             6..=22 if !is_there => self.create(campaign),
             23 => self.confirm(campaign),
             24..=31 if self.habits.holds => self.confirm(campaign),
+            40 => Ask::Info { campaign },
+            41 => self.status(campaign),
+            42.. => self.cancel(campaign),
             _ => {
                 let user = self.chance.below(self.habits.users) as u32;
                 let terms = self.model.campaign(campaign).map(|there| there.terms);
@@ -70,15 +75,42 @@ impl Clients<'_> {
 
     /// Mostly of a seat that is held at the moment: whether it still is when the gate hears of it is another matter.
     fn confirm(&mut self, campaign: u8) -> Ask {
-        let held: Vec<_> = self.model.campaign(campaign).into_iter().flat_map(Campaign::held).collect();
+        let held = self.model.campaign(campaign).into_iter().flat_map(Campaign::held);
+        let held = held.map(|(seat, user, _)| (seat, user)).collect();
+        let (user, seat) = self.whose(held, 4);
+        Ask::Confirm { campaign, user, seat, flat: self.chance.one_in(4) }
+    }
+
+    /// Mostly of a seat that somebody has, sometimes the same again.
+    fn cancel(&mut self, campaign: u8) -> Ask {
+        if let Some(again) = self.cancelled.filter(|_| self.chance.one_in(3)) {
+            return again;
+        }
+        let seats = self.model.campaign(campaign).into_iter().flat_map(|campaign| &campaign.seats);
+        let (user, seat) = self.whose(seats.map(|(seat, there)| (*seat, there.user)).collect(), 2);
+        let cancel = Ask::Cancel { campaign, user, seat, flat: self.chance.one_in(4) };
+        *self.cancelled = Some(cancel);
+        cancel
+    }
+
+    /// Mostly who gave a seat back looks whether that was done.
+    fn status(&mut self, campaign: u8) -> Ask {
+        match *self.cancelled {
+            Some(Ask::Cancel { campaign, user, .. }) if !self.chance.one_in(3) => Ask::Status { campaign, user },
+            _ => Ask::Status { campaign, user: self.chance.below(self.habits.users) as u32 },
+        }
+    }
+
+    /// A user, mostly one of those who have these seats, and a seat once in `told` times, which may be another's.
+    fn whose(&mut self, seats: Vec<(u32, u32)>, told: u64) -> (u32, Option<u32>) {
         let mut user = self.chance.below(self.habits.users) as u32;
-        let mut seat = self.chance.one_in(4).then(|| self.chance.range(1, 12) as u32);
-        if !held.is_empty() && !self.chance.one_in(6) {
-            let (of, whose, _) = held[self.chance.below(held.len() as u64) as usize];
+        let mut seat = self.chance.one_in(told).then(|| self.chance.range(1, 12) as u32);
+        if !seats.is_empty() && !self.chance.one_in(6) {
+            let (of, whose) = seats[self.chance.below(seats.len() as u64) as usize];
             user = whose;
             seat = seat.map(|another| if self.chance.one_in(6) { another } else { of });
         }
-        Ask::Confirm { campaign, user, seat, flat: self.chance.one_in(4) }
+        (user, seat)
     }
 
     fn alter(&mut self, campaign: u8) -> Ask {

@@ -4,15 +4,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::book::number_of;
 use super::broker::{TOPIC, WorldGrant};
 use super::disk::SimDisk;
 use super::line::{Outside, Route};
 use super::oracle::Oracle;
 use super::oracle::ask::CAMPAIGNS;
-use super::oracle::model::{Model, Seated};
+use super::oracle::model::{Entry, Model, Seated};
 use super::process::DATA;
 use crate::catch_up::{CatchUpError, by_hand};
-use crate::grant::GrantUser;
 use crate::ids::{LogId, Lsn};
 use crate::journal::{Appendfsync, Disk, Options};
 use crate::kafka::Cluster;
@@ -24,6 +24,7 @@ use crate::settings::{CampaignTerms, CampaignUsers, CatchUpFrom};
 pub struct Copy {
     pub disk: SimDisk,
     model: Model,
+    entries: Vec<Entry>,
     last: u64,
     log: LogId,
 }
@@ -31,7 +32,7 @@ pub struct Copy {
 impl Copy {
     /// Of a gate that has just begun and has answered nobody.
     pub fn take(disk: &SimDisk, oracle: &Oracle, last: u64, log: LogId) -> Copy {
-        Copy { disk: disk.copy(), model: oracle.model().clone(), last, log }
+        Copy { disk: disk.copy(), model: oracle.model().clone(), entries: oracle.entries().to_vec(), last, log }
     }
 
     /// Whether the world holds more than this.
@@ -45,15 +46,15 @@ impl Copy {
         topic.max(outside.known(self.log)).unwrap_or(Lsn::ZERO)
     }
 
-    /// The state that this copy and what the world knows come to, read from one side first; `None` where they contradict.
-    /// `now`: what it was meanwhile, of which the operator tells the limits.
-    pub fn caught_up(&self, outside: &Outside, from: CatchUpFrom, now: &Model) -> Option<Model> {
+    /// The state that this copy and what the world knows come to, read from one side first, and all that has left the gate;
+    /// `None` where they contradict. `now`: what it was meanwhile, of which the operator tells the limits.
+    pub fn caught_up(&self, outside: &Outside, from: CatchUpFrom, now: &Model) -> Option<(Model, Vec<Entry>)> {
         let (topic, ledger) = (outside.broker.grants(self.log), ledger_grants(outside));
         let mut grants = if from == CatchUpFrom::Kafka { [topic, ledger].concat() } else { [ledger, topic].concat() };
         // Of a record that came twice the first one counts.
         grants.sort_by_key(|grant| grant.seq);
         grants.dedup_by_key(|grant| grant.seq);
-        let mut model = self.model.clone();
+        let (mut model, mut entries) = (self.model.clone(), self.entries.clone());
         grants.retain(|grant| grant.seq > self.last);
         for campaign in 0..CAMPAIGNS {
             let of = || grants.iter().filter(|grant| grant.campaign == campaign);
@@ -61,11 +62,12 @@ impl Copy {
             model.raise(now, campaign, highest.unwrap_or(0), nth.unwrap_or(0));
         }
         for grant in grants {
-            let seat = Seated { user: grant.user, at: grant.at, nth: grant.nth, request: 0, until: None };
-            model.bring_back(grant.campaign, grant.seat, seat).then_some(())?;
+            let WorldGrant { seq: lsn, campaign, seat, user, nth, at } = grant;
+            let seated = Seated { user, at, nth, request: 0, until: None, lsn, change: 0 };
+            entries.push(model.bring_back(campaign, seat, seated)?);
         }
         model.close_lost();
-        Some(model)
+        Some((model, entries))
     }
 
     /// Catches up over `disk`, which was this copy.
@@ -82,7 +84,15 @@ impl Copy {
         let (mut broker, mut ledger) = (outside.broker.clone(), outside.database.clone());
         let cluster = (outside.route == Route::Both).then_some(&mut broker as &mut dyn Cluster);
         let ledger = Some(&mut ledger as &mut dyn LedgerReader);
-        by_hand::run(&disk, Path::new(DATA), options, from, (cluster, TOPIC), ledger, &self.terms(now))
+        by_hand::run(
+            &disk,
+            Path::new(DATA),
+            options,
+            from,
+            (cluster, by_hand::Topics { grants: TOPIC, returns: None }),
+            ledger,
+            &self.terms(now),
+        )
     }
 
     /// What the operator knows of the campaigns that the copy has, too: of others nobody kept the terms.
@@ -106,7 +116,7 @@ impl Copy {
 fn ledger_grants(outside: &Outside) -> Vec<WorldGrant> {
     let mut grants = Vec::new();
     outside.database.for_each(|row| {
-        let user = if let GrantUser::Int(user) = row.user { u32::try_from(user).unwrap_or(u32::MAX) } else { u32::MAX };
+        let user = number_of(&row.user);
         let campaign = row.campaign.as_bytes().get(1).map_or(u8::MAX, |digit| digit.wrapping_sub(b'0'));
         let (seq, seat, nth, at) = (row.seq.get(), row.seat, row.nth, row.at.0);
         grants.push(WorldGrant { seq, campaign, seat, user, nth, at });

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::book;
 use super::broker::{Broker, PARTITIONS, TOPIC};
 use super::database::Database;
 use super::disk::SimDisk;
 use super::process::DATA;
 use crate::core::Core;
 use crate::ids::{LogId, Lsn};
-use crate::journal::Campaign;
 use crate::kafka::{Cluster, NewTopic};
 use crate::ledger::{LedgerAt, LedgerReader, LedgerSettings};
 use crate::metrics::Figures;
@@ -71,15 +71,7 @@ impl Line {
             return Line { stream: None, sink: None };
         }
         let data = PathBuf::from(DATA);
-        let campaigns = || {
-            let told = core.campaigns().map(|campaign| Campaign {
-                id: campaign.id,
-                name: String::from_utf8_lossy(campaign.name).into_owned(),
-                users: campaign.terms.users,
-                shadow: campaign.terms.shadow,
-            });
-            told.collect::<Vec<_>>()
-        };
+        let campaigns = || book::campaigns(core);
         let (kafka, marks) = (outside.broker.clone(), Arc::clone(watermarks));
         let connect = move || Ok(Box::new(kafka.clone()) as Box<dyn Cluster>);
         let feed: Box<dyn Feed> = match outside.route {

@@ -7,6 +7,7 @@
     reason = "an oracle names the few questions that a rule is about; the rest is told by the other rules"
 )]
 
+mod book;
 mod broker;
 mod chance;
 mod clients;

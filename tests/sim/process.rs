@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use super::disk::SimDisk;
 use super::line::{Line, Outside, Route};
 use super::oracle::ask::Ask;
-use super::oracle::{Ended, Oracle, Refused};
+use super::oracle::{self, Ended, Oracle, Refused};
 use super::pipe::{Bell, Pipe};
 use crate::core::Core;
 use crate::edge;
@@ -51,6 +51,7 @@ pub struct Process {
     pub replayed: Replayed,
     pub log: LogId,
     pub line: Line,
+    route: Route,
     compactor: Compactor,
     wake: Wake,
     failed: Arc<AtomicBool>,
@@ -67,6 +68,8 @@ pub struct Setting {
     pub journal: Options,
     pub connections: usize,
     pub route: Route,
+    /// What comes back can leave the gate.
+    pub takes_returns: bool,
     pub compaction: Compaction,
 }
 
@@ -114,6 +117,7 @@ impl Process {
             replayed,
             log,
             line,
+            route: setting.route,
             compactor,
             wake,
             failed,
@@ -214,9 +218,11 @@ impl Process {
                     let refused = match begins {
                         [b'-', b'M'] => Some(Refused::NoRoom),
                         [b'-', b'S'] => Some(Refused::Stale),
+                        [b'-', b'C'] if matches!(ask, Ask::Drop { .. }) => Some(Refused::Undropped),
                         _ => None,
                     };
-                    oracle.executed(number, ask, now, refused, self.applied, applied.get());
+                    let (low, high, arrived) = (self.applied, applied.get(), self.arrived());
+                    oracle.executed(number, oracle::Executed { ask, now, refused, low, high, arrived })?;
                     self.applied = applied.get();
                 }
                 Executed::HoldEnded { campaign, seat, at, lsn } => {
@@ -229,6 +235,16 @@ impl Process {
         }
         self.applied = gate.core.applied().get();
         if self.crowded_at == Some(now) || self.is_stale() { Ok(()) } else { oracle.all_ended(now) }
+    }
+
+    /// Everything up to here has left the gate and arrived; none where nothing leaves it.
+    fn arrived(&self) -> Option<u64> {
+        let [published, stored] = [&self.watermarks.published, &self.watermarks.stored].map(|mark| mark.get().get());
+        match self.route {
+            Route::Nowhere => None,
+            Route::Ledger => Some(stored),
+            Route::Both => Some(published.min(stored)),
+        }
     }
 
     fn ended(&self, campaign: &[u8], seat: Seat, at: Millis, lsn: Lsn) -> Ended {
@@ -337,6 +353,7 @@ pub fn hooks(watermarks: &Arc<Watermarks>, figures: &Arc<Figures>, wake: &Wake, 
 fn facts(setting: &Setting, log: LogId) -> Facts {
     use crate::journal::Appendfsync;
     Facts {
+        allows_reset: false,
         password: None,
         max_clients: 100,
         clients_ceiling: 100,
@@ -349,7 +366,7 @@ fn facts(setting: &Setting, log: LogId) -> Facts {
         has_ledger: setting.route != Route::Nowhere,
         ledger_carries_any: true,
         kafka_carries_any: true,
-        kafka_carries_returns: true,
+        kafka_carries_returns: setting.takes_returns,
         ledger: String::new(),
         port: 0,
         bind: String::new(),

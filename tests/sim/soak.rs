@@ -75,7 +75,7 @@ fn soak(time: Duration, count: u64, from: u64) {
         all.crashes += told.crashes;
         all.answers += told.answers;
         all.changes += told.changes;
-        all.holds += told.holds;
+        all.seats += told.seats;
         seeds += 1;
         let seconds = began.elapsed().as_secs();
         if seconds >= told_at + 10 {
@@ -92,6 +92,6 @@ fn soak(time: Duration, count: u64, from: u64) {
         all.crashes as f64 / seeds.max(1) as f64,
         all.answers / seeds.max(1),
         all.changes / seeds.max(1),
-        all.holds,
+        all.seats,
     );
 }

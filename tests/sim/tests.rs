@@ -16,7 +16,7 @@ fn seeds(from: u64, count: u64) -> Result<Told, (u64, String)> {
                 all.crashes += told.crashes;
                 all.answers += told.answers;
                 all.changes += told.changes;
-                all.holds += told.holds;
+                all.seats += told.seats;
             }
             Ok(Err(noticed)) => return Err((seed, noticed)),
             Err(panic) => {
@@ -97,5 +97,8 @@ mod sabotaged {
         a_hold_that_stays_is_found: KeepHolds within 50;
         a_hold_that_ends_early_is_found: HoldsEndEarly within 50;
         a_forgotten_hold_is_found: ForgetHolds within 200;
+        a_seat_that_stays_out_is_found: SeatsStayOut within 100;
+        a_seat_that_comes_back_twice_is_found: ReturnTwice within 100;
+        a_forgotten_return_is_found: ForgetReturns within 300;
     }
 }

@@ -32,6 +32,8 @@ mod no_room;
 mod operations;
 mod race;
 mod redis_tools;
+mod rehearse;
+mod reset;
 mod rot;
 mod seed;
 mod slow_readers;

@@ -85,7 +85,7 @@ fn a_campaign_that_the_journal_dropped_gets_no_later_grants() {
     let _calm = calm();
     let (disk, world) = set_back();
     let mut gate = Gate::open(&disk);
-    gate.run(Command::Drop { campaign: b"spring", force: true });
+    gate.run(Command::Drop { campaign: b"spring", how: crate::core::Dropping::Forced });
     gate.stop();
     let told = catch_up(&disk, &world, &[]).err().expect("dropped").to_string();
     assert!(told.contains("campaign spring was dropped in the journal"), "{told}");
@@ -115,7 +115,7 @@ fn which_journal_it_is_must_be_clear() {
     assert!(matches!(several, CatchUpError::SeveralLogs(_)) && told.contains("--log-id"), "{told}");
     assert!(told.contains(&format!("{LOG} (60 grants)")) && told.contains(&format!("{other} (1 grants)")), "{told}");
     let mut intake = Intake::new(Known::read(&nowhere.disk(), data(), &OPTIONS).unwrap(), Some(other));
-    world.iter().for_each(|grant| intake.take(grant.clone()));
+    world.iter().for_each(|grant| intake.take(grant.clone().into()));
     assert_eq!(Plan::make(intake.close().unwrap(), &[], NOW).unwrap().log, other);
     let others = plan(&disk, &world[60..], &[]).err().expect("none of this journal");
     assert!(matches!(others, CatchUpError::OtherLogs(LOG, _)), "{others}");

@@ -2,6 +2,7 @@
 
 mod contradicts;
 mod kills;
+mod returns;
 mod topic;
 mod whole;
 
@@ -199,7 +200,7 @@ fn set_back() -> (MemoryDisk, Vec<Grant>) {
 /// What is to be done over `disk` when the world holds `world`; nothing is done.
 fn plan(disk: &MemoryDisk, world: &[Grant], terms: &[CampaignTerms]) -> Result<Plan, CatchUpError> {
     let mut intake = Intake::new(Known::read(&disk.disk(), data(), &OPTIONS)?, None);
-    world.iter().rev().for_each(|grant| intake.take(grant.clone()));
+    world.iter().rev().for_each(|grant| intake.take(grant.clone().into()));
     Plan::make(intake.close()?, terms, NOW)
 }
 

@@ -6,6 +6,7 @@ use crate::kafka::memory::MemoryCluster;
 use crate::wire::kafka::{EntryRecord, Key, Value, encode};
 
 const TOPIC: &str = "coupon_create";
+const TOPICS: Topics<'_> = Topics { grants: TOPIC, returns: Some("coupon_cancel") };
 
 fn send(cluster: &MemoryCluster, grant: &Grant) {
     let (key, value, headers) =
@@ -34,7 +35,7 @@ fn grants_come_back_from_all_partitions_each_once() {
     let poison = [("cg-log", LOG.to_string().into_bytes()), ("cg-seq", b"x".to_vec())];
     cluster.add(TOPIC, Outgoing { headers: poison.to_vec(), ..foreign });
     let mut intake = intake(&disk);
-    world::read_topic(&mut cluster.clone(), TOPIC, &mut intake).expect("it can be read");
+    world::read_topics(&mut cluster.clone(), TOPICS, &mut intake).expect("it can be read");
     let plan = Plan::make(intake.close().unwrap(), &[], NOW).expect("nothing contradicts");
     assert_eq!((plan.seats.len(), plan.agreed, plan.unreadable), (50, 15, 1));
 }
@@ -47,7 +48,7 @@ fn what_retention_took_is_missing() {
     world.iter().for_each(|grant| send(&cluster, grant));
     cluster.delete_records(TOPIC, 0, 1);
     let mut intake = intake(&MemoryDisk::default());
-    world::read_topic(&mut cluster.clone(), TOPIC, &mut intake).expect("it can be read");
+    world::read_topics(&mut cluster.clone(), TOPICS, &mut intake).expect("it can be read");
     let told = Plan::make(intake.close().unwrap(), &[], NOW).err().expect("a seat is missing").to_string();
     assert!(told.contains("stand neither in the journal nor here"), "{told}");
 }
@@ -60,12 +61,12 @@ fn what_only_the_other_side_knows_comes_back_too() {
     world.iter().for_each(|grant| send(&cluster, grant));
     let both = |from, ledger: &[Grant]| {
         let mut intake = intake(&disk);
-        let rows = |intake: &mut Intake| ledger.iter().for_each(|grant| intake.take(grant.clone()));
+        let rows = |intake: &mut Intake| ledger.iter().for_each(|grant| intake.take(grant.clone().into()));
         if from == CatchUpFrom::Ledger {
             rows(&mut intake);
             intake.turn_to_the_other_side();
         }
-        world::read_topic(&mut cluster.clone(), TOPIC, &mut intake).expect("it can be read");
+        world::read_topics(&mut cluster.clone(), TOPICS, &mut intake).expect("it can be read");
         if from == CatchUpFrom::Kafka {
             intake.turn_to_the_other_side();
             rows(&mut intake);
@@ -88,6 +89,7 @@ fn what_only_the_other_side_knows_comes_back_too() {
     let plan = both(CatchUpFrom::Kafka, &[&world[..], &[another]].concat()).expect("another gate's rows are not read");
     assert_eq!((plan.seats.len(), plan.agreed), (50, 10));
 
-    let error = world::read_topic(&mut cluster.clone(), "gone", &mut intake(&disk)).expect_err("no topic");
+    let error = world::read_topics(&mut cluster.clone(), Topics { grants: "gone", returns: None }, &mut intake(&disk))
+        .expect_err("no topic");
     assert!(matches!(error, CatchUpError::NoTopic(_)));
 }

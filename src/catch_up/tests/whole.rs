@@ -137,7 +137,7 @@ fn positions_without_a_grant_are_left_out_too() {
     let _calm = calm();
     let (disk, world) = set_back();
     let mut intake = Intake::new(Known::read(&disk.disk(), data(), &OPTIONS).unwrap(), None);
-    world[..10].iter().for_each(|grant| intake.take(grant.clone()));
+    world[..10].iter().for_each(|grant| intake.take(grant.clone().into()));
     assert!(Plan::make(intake.close().unwrap(), &[], NOW).unwrap().is_empty());
 
     let stored = crate::ledger::Position {
@@ -152,7 +152,7 @@ fn positions_without_a_grant_are_left_out_too() {
         beat: String::new(),
     };
     let mut intake = Intake::new(Known::read(&disk.disk(), data(), &OPTIONS).unwrap(), None);
-    world[..10].iter().for_each(|grant| intake.take(grant.clone()));
+    world[..10].iter().for_each(|grant| intake.take(grant.clone().into()));
     assert_eq!(intake.take_positions(&[stored]), world[9].seq);
     let plan = Plan::make(intake.close().unwrap(), &[], NOW).unwrap();
     assert_eq!((plan.skip_to, plan.end(), plan.seats.len()), (Some(Lsn::new(30)), Lsn::new(30), 0));

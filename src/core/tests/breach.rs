@@ -25,7 +25,7 @@ fn event((kind, first, second, number): (u8, usize, usize, u32)) -> Event<'stati
             let terms = Terms { limit: 3, per_user: 1 + (number % 3) as u16, users, ..TERMS };
             Event::CampaignCreated { id: campaign, name: NAMES[second], terms, at: NOW }
         }
-        1 => Event::CampaignDropped { id: campaign, at: NOW },
+        1 => Event::CampaignDropped { id: campaign, at: NOW, purged: false },
         2..=5 => {
             let (nth, request) = ([1, 1, 2, 3, 0][second], [&b""[..], b"", b"id", b"id", b""][first]);
             Event::Granted { campaign, seat, user, nth, request, at, after: Lsn::ZERO }

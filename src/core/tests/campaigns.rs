@@ -1,7 +1,7 @@
 //! Campaigns from the first claim to the drop.
 
 use super::{DB, Gate, NOW};
-use crate::core::{Alteration, AlteredTime, Command, Event, Set, SetAnswer, SetIf, Terms, Users};
+use crate::core::{Alteration, AlteredTime, Command, Dropping, Event, Set, SetAnswer, SetIf, Terms, Users};
 use crate::ids::{CampaignId, Lsn, Millis, Seat, User};
 
 pub(super) const TERMS: Terms = Terms { limit: 0, ..Terms::DEFAULT };
@@ -32,7 +32,7 @@ impl Gate {
     }
 
     fn drop_spring(&mut self, force: bool) -> String {
-        self.ask(Command::Drop { campaign: b"spring", force })
+        self.ask(Command::Drop { campaign: b"spring", how: if force { Dropping::Forced } else { Dropping::Safely } })
     }
 }
 

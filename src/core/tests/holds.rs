@@ -2,7 +2,7 @@
 
 use super::campaigns::TERMS;
 use super::{Gate, NOW};
-use crate::core::{Alteration, AlteredTime, Command, Core, Event, Terms};
+use crate::core::{Alteration, AlteredTime, Command, Core, Dropping, Event, Terms};
 use crate::ids::{CampaignId, Lsn, Millis, Seat, User};
 
 const HOLD: Terms = Terms { limit: 3, hold: 1_000, ..TERMS };
@@ -155,7 +155,8 @@ fn the_limit_stays_above_the_highest_seat_that_somebody_has() {
 #[test]
 fn a_campaign_with_holds_is_dropped_only_by_force() {
     let mut gate = Gate::holding(HOLD);
-    let drop = |force| Command::Drop { campaign: b"spring", force };
+    let drop =
+        |force| Command::Drop { campaign: b"spring", how: if force { Dropping::Forced } else { Dropping::Safely } };
     gate.hold("1", "");
     let told = "CONFLICT 1 seats of campaign 'spring' are held; wait until no hold is left, or FORCE";
     assert_eq!(gate.ask(drop(false)), told);

@@ -6,12 +6,13 @@ mod holds;
 mod keys;
 mod older;
 mod promises;
+mod purge;
 mod replay;
 mod returns;
 mod seeds;
 mod several;
 
-use crate::core::{Command, Core, Decision, Event, Group, Reply, View};
+use crate::core::{Command, Core, Decision, Dropping, Event, Group, Reply, View};
 use crate::ids::{CampaignId, Db, Lsn, Millis, Seat, User};
 
 pub(super) const DB: Db = Db(0);
@@ -83,6 +84,18 @@ impl Gate {
         due.len()
     }
 
+    /// As the loop does: all seats come back, then the campaign goes.
+    pub(super) fn purge(&mut self, name: &[u8]) -> String {
+        let live = self.core.campaign_id(name).filter(|id| self.core.campaign(*id).is_some_and(|facts| !facts.dropped));
+        for back in live.map_or_else(Vec::new, |id| self.core.returns_of_all(id, self.view.now)) {
+            let (lsn, event) = (self.core.applied().next(), back.event());
+            assert_eq!(self.core.breach(lsn, &event), None, "{event:?}");
+            self.core.evolve(lsn, &event);
+            self.journal.push((lsn, Owned::of(&event)));
+        }
+        self.ask(Command::Drop { campaign: name, how: Dropping::Purged })
+    }
+
     /// A hold is over.
     pub(super) fn end_hold(&mut self, campaign: CampaignId, seat: Seat) {
         let lsn = self.core.applied().next();
@@ -144,7 +157,7 @@ impl Owned {
             Event::CampaignAltered { id, to, at, ref by } => {
                 keep(by, none, Event::CampaignAltered { id, to, at, by: Cow::Borrowed(none) })
             }
-            Event::CampaignDropped { id, at } => keep(none, none, Event::CampaignDropped { id, at }),
+            Event::CampaignDropped { id, at, purged } => keep(none, none, Event::CampaignDropped { id, at, purged }),
             Event::Granted { campaign, seat, user, nth, request, at, after } => {
                 let (user, bytes) = apart(user);
                 keep(bytes, request, Event::Granted { campaign, seat, user, nth, request: none, at, after })

@@ -79,7 +79,7 @@ fn a_user_of_the_other_kind_ends_the_process() {
 #[should_panic(expected = "created and not dropped")]
 fn a_grant_of_a_dropped_campaign_ends_the_process() {
     let mut core = spring(5, Users::Int);
-    core.evolve(Lsn::new(2), &Event::CampaignDropped { id: CampaignId(0), at: NOW });
+    core.evolve(Lsn::new(2), &Event::CampaignDropped { id: CampaignId(0), at: NOW, purged: false });
     grant(&mut core, 1, User::Int(1));
 }
 
@@ -104,7 +104,7 @@ fn a_campaign_over_a_key_ends_the_process() {
 fn a_second_life_of_a_campaign_ends_the_process() {
     let mut core = spring(5, Users::Int);
     grant(&mut core, 1, User::Int(1));
-    core.evolve(Lsn::new(3), &Event::CampaignDropped { id: CampaignId(0), at: NOW });
+    core.evolve(Lsn::new(3), &Event::CampaignDropped { id: CampaignId(0), at: NOW, purged: false });
     core.evolve(Lsn::new(4), &Event::CampaignCreated { id: CampaignId(1), name: b"spring", terms: TERMS, at: NOW });
 }
 

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use super::campaigns::TERMS;
 use super::{Gate, told};
 use crate::core::{
-    Alteration, AlteredTime, Command, Core, Deadline, Decision, ExpireIf, Set, SetAnswer, SetIf, Terms, TtlForm, Users,
-    View,
+    Alteration, AlteredTime, Command, Core, Deadline, Decision, Dropping, ExpireIf, Set, SetAnswer, SetIf, Terms,
+    TtlForm, Users, View,
 };
 use crate::ids::{Db, Seat};
 
@@ -17,6 +17,13 @@ const VALUES: [&str; 5] = ["", "1", "text", "-7", "0.5"];
 
 /// What to do: an action and the choices it makes.
 type Step = (u8, usize, usize, i64);
+
+fn take(gate: &mut Gate, step: Step) {
+    match step {
+        (13, first, _, 7) => gate.purge(NAMES[first].as_bytes()),
+        _ => gate.ask(command(step)),
+    };
+}
 
 fn command((action, first, second, number): Step) -> Command<'static> {
     let (db, key, other) = (Db((first % 2) as u8), NAMES[first].as_bytes(), NAMES[second].as_bytes());
@@ -56,7 +63,7 @@ fn command((action, first, second, number): Step) -> Command<'static> {
             let change = Alteration { limit, per_user, close, ..Alteration::default() };
             Command::Alter { campaign: key, change, by: bytes.into() }
         }
-        13 if number == 5 => Command::Drop { campaign: key, force: true },
+        13 if number == 5 => Command::Drop { campaign: key, how: Dropping::Forced },
         14 if number == 3 => {
             let user = |index: usize| VALUES[index % 5].as_bytes();
             let seats = vec![(user(second), Seat::new(1 + first as u32)), (user(second + 1), Seat::new(2))];
@@ -141,7 +148,7 @@ proptest! {
     ) {
         let mut gate = Gate::new();
         for (turn, step) in steps.into_iter().enumerate() {
-            gate.ask(command(step));
+            take(&mut gate, step);
             gate.wait(1);
             if turn % 7 == 0 {
                 gate.expire(2);
@@ -184,7 +191,7 @@ proptest! {
                 prop_assert_eq!(seen(&restored, &gate.view), seen(&gate.core, &gate.view));
                 other = Some((restored, gate.journal.len()));
             }
-            gate.ask(command(step));
+            take(&mut gate, step);
             gate.wait(1);
             if turn % 7 == 0 {
                 gate.expire(2);

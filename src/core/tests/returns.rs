@@ -2,7 +2,7 @@
 
 use super::campaigns::{TERMS, claim};
 use super::{Gate, NOW};
-use crate::core::{Alteration, AlteredTime, Command, Core, Event, Terms, View};
+use crate::core::{Alteration, AlteredTime, Command, Core, Dropping, Event, Terms, View};
 use crate::ids::{CampaignId, Lsn, Millis, Seat, User};
 
 const SPRING: CampaignId = CampaignId(0);
@@ -42,6 +42,18 @@ fn a_seat_goes_back_to_stock_once_and_the_next_claim_gets_the_lowest() {
     assert_eq!(gate.ask(claim("spring", "4")), "GRANTED 2 0");
     assert_eq!(gate.ask(claim("spring", "1")), "SOLDOUT 0 0");
     assert_eq!(gate.ask(cancel("x", None)), "ERR user is not an integer or out of range");
+}
+
+#[test]
+fn a_status_depends_on_the_return_that_it_tells_of_by_leaving_a_seat_out() {
+    let mut gate = spring(Terms { limit: 3, per_user: 2, ..TERMS });
+    for (user, request) in [("1", "a"), ("1", "b"), ("2", "a")] {
+        gate.ask(with_id(user, request));
+    }
+    let status = || Command::Status { campaign: b"spring", user: b"1" };
+    assert_eq!(gate.ask_fully(status()).1, Lsn::new(3), "not on what others have got since");
+    gate.ask(cancel("1", Some(1)));
+    assert_eq!(gate.ask_fully(status()).1, Lsn::new(5));
 }
 
 #[test]
@@ -123,7 +135,7 @@ fn a_name_is_kept_although_all_its_grants_came_back() {
     let mut gate = spring(Terms { limit: 3, ..TERMS });
     gate.ask(claim("spring", "1"));
     gate.ask(cancel("1", None));
-    assert_eq!(gate.ask(Command::Drop { campaign: b"spring", force: false }), "OK");
+    assert_eq!(gate.ask(Command::Drop { campaign: b"spring", how: Dropping::Safely }), "OK");
     let told = gate.ask(Command::Create { campaign: b"spring", terms: TERMS });
     assert!(told.starts_with("CONFLICT"), "{told}");
     let facts = gate.core.campaign(SPRING).unwrap();
@@ -136,7 +148,7 @@ fn a_campaign_is_not_dropped_before_its_last_return_has_arrived() {
     gate.ask(claim("spring", "1"));
     gate.ask(cancel("1", None));
     gate.view = View { published: Some(Lsn::new(2)), stored: Some(Lsn::new(2)), ..gate.view };
-    let drop = || Command::Drop { campaign: b"spring", force: false };
+    let drop = || Command::Drop { campaign: b"spring", how: Dropping::Safely };
     let told = "CONFLICT the last return of campaign 'spring' is not yet published; wait, or FORCE";
     assert_eq!(gate.ask(drop()), told);
     gate.view.published = Some(Lsn::new(3));

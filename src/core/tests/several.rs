@@ -2,7 +2,7 @@
 
 use super::campaigns::TERMS;
 use super::{Gate, NOW};
-use crate::core::{Alteration, Command, Core, Event, Terms};
+use crate::core::{Alteration, Command, Core, Dropping, Event, Terms};
 use crate::ids::{CampaignId, Lsn, Seat, User};
 
 fn spring(terms: Terms) -> Gate {
@@ -91,7 +91,7 @@ fn a_user_of_very_many_seats_is_found_with_each() {
     assert!(gate.ask(claim("7", "another")).starts_with("ALREADY 65535 "));
     assert!(gate.ask(claim("7", "r64001")).starts_with("ALREADY 64001 "));
     assert_eq!(gate.core.seats_of(CampaignId(0), User::Int(7)).len(), 65_535);
-    assert!(gate.ask(Command::Drop { campaign: b"spring", force: true }) == "OK");
+    assert!(gate.ask(Command::Drop { campaign: b"spring", how: Dropping::Forced }) == "OK");
     let mut steps = 0;
     while gate.core.sweep(1000) {
         steps += 1;

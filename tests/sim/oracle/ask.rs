@@ -50,12 +50,25 @@ pub enum Ask {
         seat: Option<u32>,
         flat: bool,
     },
+    Cancel {
+        campaign: u8,
+        user: u32,
+        seat: Option<u32>,
+        flat: bool,
+    },
+    Status {
+        campaign: u8,
+        user: u32,
+    },
+    Info {
+        campaign: u8,
+    },
     Seats {
         campaign: u8,
     },
-    /// With `FORCE`.
     Drop {
         campaign: u8,
+        force: bool,
     },
     Get {
         key: u8,
@@ -226,15 +239,20 @@ impl Ask {
             }
             Ask::Confirm { campaign, user, seat, flat } => {
                 line.word(b"GATE.CONFIRM");
+                line.seat_of(campaign, (user, any(campaign)), seat, flat);
+            }
+            Ask::Cancel { campaign, user, seat, flat } => {
+                line.word(b"GATE.CANCEL");
+                line.seat_of(campaign, (user, any(campaign)), seat, flat);
+            }
+            Ask::Status { campaign, user } => {
+                line.word(b"GATE.STATUS");
                 line.named(b'c', campaign);
                 line.user(user, any(campaign));
-                if let Some(seat) = seat {
-                    line.word(b"SEAT");
-                    line.number(seat.into());
-                }
-                if flat {
-                    line.word(b"FLAT");
-                }
+            }
+            Ask::Info { campaign } => {
+                line.word(b"GATE.INFO");
+                line.named(b'c', campaign);
             }
             Ask::Seats { campaign } => {
                 line.word(b"GATE.SEATS");
@@ -242,10 +260,12 @@ impl Ask {
                 line.number(1);
                 line.number(1000);
             }
-            Ask::Drop { campaign } => {
+            Ask::Drop { campaign, force } => {
                 line.word(b"GATE.DROP");
                 line.named(b'c', campaign);
-                line.word(b"FORCE");
+                if force {
+                    line.word(b"FORCE");
+                }
             }
             Ask::Get { key } => line.one(b"GET", key),
             Ask::Set { key, value, px } => {
@@ -346,6 +366,19 @@ impl Words<'_> {
         let mut name = Vec::with_capacity(16);
         user_to(&mut name, user, any);
         self.word(&name);
+    }
+
+    /// What `GATE.CONFIRM` and `GATE.CANCEL` are told.
+    fn seat_of(&mut self, campaign: u8, (user, any): (u32, bool), seat: Option<u32>, flat: bool) {
+        self.named(b'c', campaign);
+        self.user(user, any);
+        if let Some(seat) = seat {
+            self.word(b"SEAT");
+            self.number(seat.into());
+        }
+        if flat {
+            self.word(b"FLAT");
+        }
     }
 
     fn text(&mut self, text: Text) {

@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::model::{ANYTHING, Promise};
+use super::model::Promise;
+use super::reply::ANYTHING;
 
 /// Expected replies, and how much of them was heard.
 #[derive(Default)]

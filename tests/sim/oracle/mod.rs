@@ -5,13 +5,14 @@
 pub mod ask;
 mod ear;
 pub mod model;
+mod reply;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::AddAssign;
 
 use ask::{Ask, CAMPAIGNS, KEYS};
 use ear::Ear;
-use model::{Campaign, Model, Promise};
+use model::{Campaign, Effect, Entry, Model, Moment, Promise};
 
 /// Why an answer was no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,21 @@ pub enum Refused {
     NoRoom,
     /// The journal is older than the world.
     Stale,
+    /// A campaign is not dropped unless that is forced.
+    Undropped,
+}
+
+/// A request was executed.
+#[derive(Clone, Copy, Debug)]
+pub struct Executed {
+    pub ask: Ask,
+    pub now: i64,
+    pub refused: Option<Refused>,
+    /// The journal went from this position to that with it.
+    pub low: u64,
+    pub high: u64,
+    /// Everything up to here has left the gate and has arrived; none where nothing leaves it.
+    pub arrived: Option<u64>,
 }
 
 /// A hold that the gate has ended by itself.
@@ -51,21 +67,25 @@ struct Change {
     high: u64,
 }
 
-/// How many claims were held, how many of those confirmed, how many ended, and how many seats that came back were given
-/// again.
+/// What became of seats: how many were held, how many of those confirmed, cancelled, or ended by the gate; how many that
+/// were granted came back; and how many that were free again were given again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HoldCounts {
+pub struct SeatCounts {
     pub held: u64,
     pub confirmed: u64,
+    pub cancelled: u64,
     pub ended: u64,
+    pub returned: u64,
     pub given_again: u64,
 }
 
-impl AddAssign for HoldCounts {
-    fn add_assign(&mut self, other: HoldCounts) {
+impl AddAssign for SeatCounts {
+    fn add_assign(&mut self, other: SeatCounts) {
         self.held += other.held;
         self.confirmed += other.confirmed;
+        self.cancelled += other.cancelled;
         self.ended += other.ended;
+        self.returned += other.returned;
         self.given_again += other.given_again;
     }
 }
@@ -87,15 +107,19 @@ pub struct Oracle {
     user_of: BTreeMap<(u8, u32), u32>,
     /// Seats that came back and nobody has.
     back: BTreeSet<(u8, u32)>,
+    /// What is to leave the gate, in order.
+    entries: Vec<Entry>,
     /// Answers judged.
     pub heard: u64,
-    pub holds: HoldCounts,
+    pub counts: SeatCounts,
 }
 
 impl Oracle {
-    /// As many connections as that are listened to.
-    pub fn new(connections: usize) -> Oracle {
-        Oracle { ears: (0..connections).map(|_| Ear::default()).collect(), ..Oracle::default() }
+    /// As many connections as that are listened to; whether what comes back can leave the gate.
+    pub fn new(connections: usize, takes_returns: bool) -> Oracle {
+        let model = Model::new(takes_returns);
+        let ears = (0..connections).map(|_| Ear::default()).collect();
+        Oracle { ears, base: model.clone(), model, ..Oracle::default() }
     }
 
     /// The state as it should be.
@@ -103,43 +127,78 @@ impl Oracle {
         &self.model
     }
 
-    /// The gate has executed `ask` of a connection at `now`, and refused it if so; the journal went from position `low`
-    /// to `high` with it.
-    pub fn executed(&mut self, connection: usize, ask: Ask, now: i64, refused: Option<Refused>, low: u64, high: u64) {
-        let ear = &mut self.ears[connection];
-        if let Some(refused) = refused {
-            let prefix: &[u8] = match refused {
-                Refused::NoRoom => b"MISCONF ",
-                Refused::Stale => b"STALE ",
-            };
-            return ear.expect(|out| model::error(out, prefix), 0, None);
+    /// What is to leave the gate, in order.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The gate has executed a request of a connection.
+    ///
+    /// # Errors
+    /// It should not have done so.
+    pub fn executed(&mut self, connection: usize, executed: Executed) -> Result<(), String> {
+        let Executed { ask, now, refused, low, high, .. } = executed;
+        let refusal = match refused {
+            Some(Refused::NoRoom) => Some((b"MISCONF ".as_slice(), 0)),
+            Some(Refused::Stale) => Some((b"STALE ".as_slice(), 0)),
+            _ => self.undropped(&executed)?.map(|depends| (b"CONFLICT ".as_slice(), depends)),
+        };
+        let Oracle { ears, model, .. } = self;
+        let ear = &mut ears[connection];
+        if let Some((prefix, depends)) = refusal {
+            ear.expect(|out| reply::error(out, prefix), depends, None);
+            return Ok(());
         }
         let change = self.before + self.changes.len() as u64 + 1;
-        let model = &mut self.model;
-        let ends = if let Ask::Drop { campaign } = ask { held(model, campaign) } else { Vec::new() };
-        let mut effect = model::Effect::default();
+        let ends = if let Ask::Drop { campaign, .. } = ask { held(model, campaign) } else { Vec::new() };
+        let mut effect = Effect::default();
         ear.expect_after(|out| {
-            effect = model.execute(ask, now, change, out);
+            effect = model.execute(ask, Moment { now, change, lsn: high }, out);
             (effect.depends, effect.seat)
         });
         if effect.changed {
             // A count that takes no position is written over the one before it.
             let low = if high == low { 0 } else { low + 1 };
             self.changes.push(Change { cause: Cause::Asked(ask), now, low, high });
-            self.count_hold(ask, effect.seat);
-            if let Ask::Drop { campaign } = ask {
+            self.entries.extend(effect.entry);
+            self.count_seats(ask, &effect);
+            if let Ask::Drop { campaign, .. } = ask {
                 ends.into_iter().for_each(|(seat, user)| self.is_free_again(campaign, user, seat));
                 self.back.retain(|(there, _)| *there != campaign);
             }
         }
+        Ok(())
     }
 
-    fn count_hold(&mut self, ask: Ask, seat: Option<Promise>) {
-        let Some(Promise { campaign, seat, until, .. }) = seat else { return };
-        let confirmed = matches!(ask, Ask::Confirm { .. });
-        self.holds.confirmed += u64::from(confirmed);
-        self.holds.held += u64::from(until.is_some());
-        self.holds.given_again += u64::from(!confirmed && self.back.remove(&(campaign, seat)));
+    /// `GATE.DROP` without `FORCE` goes through where no seat is held and all has arrived: the last change that a refusal
+    /// tells of. When that is the gate itself knows best, but it is never too early.
+    fn undropped(&self, executed: &Executed) -> Result<Option<u64>, String> {
+        let Ask::Drop { campaign: name, force: false } = executed.ask else { return Ok(None) };
+        let Some(campaign) = self.model.claimable(name) else { return Ok(None) };
+        let may_wait = executed.arrived.is_some() && !campaign.shadow() && campaign.has_granted();
+        if campaign.held().count() > 0 || may_wait && executed.refused == Some(Refused::Undropped) {
+            return Ok(Some(self.model.changed_at(name)));
+        }
+        let arrived = executed.arrived.filter(|_| may_wait);
+        match arrived.is_none_or(|mark| campaign.has_arrived(mark)) {
+            true => Ok(None),
+            false => Err(format!("c{name} was dropped, and not all of it has arrived: {arrived:?} {campaign:?}")),
+        }
+    }
+
+    fn count_seats(&mut self, ask: Ask, effect: &Effect) {
+        if let Some(Promise { campaign, seat, there }) = effect.seat {
+            let confirmed = matches!(ask, Ask::Confirm { .. });
+            self.counts.confirmed += u64::from(confirmed);
+            self.counts.held += u64::from(there.until.is_some());
+            self.counts.given_again += u64::from(!confirmed && self.back.remove(&(campaign, seat)));
+        }
+        if let Some(Promise { campaign, seat, there }) = effect.freed {
+            let count = if there.until.is_some() { &mut self.counts.cancelled } else { &mut self.counts.returned };
+            *count += 1;
+            self.is_free_again(campaign, there.user, seat);
+            self.back.insert((campaign, seat));
+        }
     }
 
     /// The gate has ended a hold.
@@ -150,13 +209,13 @@ impl Oracle {
         let Ended { campaign, seat, at, lsn, in_order } = ended;
         let user = self.model.end_hold((campaign, seat), at, self.count() + 1, in_order)?;
         self.changes.push(Change { cause: Cause::Ended(ended), now: at, low: lsn, high: lsn });
-        self.holds.ended += 1;
+        self.counts.ended += 1;
         self.is_free_again(campaign, user, seat);
         self.back.insert((campaign, seat));
         Ok(())
     }
 
-    /// What answers promised of this hold is over.
+    /// What answers promised of this seat is over.
     fn is_free_again(&mut self, campaign: u8, user: u32, seat: u32) {
         self.user_of.remove(&(campaign, seat));
         if let Some(seats) = self.seats_of.get_mut(&(campaign, user)) {
@@ -173,8 +232,10 @@ impl Oracle {
         forgotten.map_or(Ok(()), |(campaign, seat)| Err(format!("seat {seat} of c{campaign} is still held at {now}")))
     }
 
-    /// A copy was brought back: the state is `model` from here on, and what answers told of beyond it is lost.
-    pub fn brought_back(&mut self, model: Model) {
+    /// A copy was brought back: the state is `model` from here on, and what answers told of beyond it is lost; `entries`
+    /// are what leaves the gate, now and before.
+    pub fn brought_back(&mut self, model: Model, entries: Vec<Entry>) {
+        self.entries = entries;
         self.before = self.count();
         self.changes.clear();
         self.answered = self.before;
@@ -222,12 +283,12 @@ impl Oracle {
         ears[connection].hear(bytes, &mut |depends, seat| {
             *heard += 1;
             *answered = (*answered).max(depends);
-            let Some(Promise { campaign, user, seat, until }) = seat else { return Ok(()) };
-            // The hold may have ended, or become a grant, while the answer was on its way.
-            let there = model.campaign(campaign).and_then(|campaign| campaign.seats.get(&seat));
-            if until.is_some() && there.is_none_or(|there| there.until != until) {
+            let Some(Promise { campaign, seat, there }) = seat else { return Ok(()) };
+            // It may have come back, or what was held may be a grant, while the answer was on its way.
+            if model.campaign(campaign).and_then(|campaign| campaign.seats.get(&seat)) != Some(&there) {
                 return Ok(());
             }
+            let user = there.user;
             let limit = model.campaign(campaign).map_or(u32::MAX, Campaign::limit);
             if seat == 0 || seat > limit {
                 return Err(format!("seat {seat} of c{campaign}, which has {limit}"));
@@ -246,6 +307,24 @@ impl Oracle {
         })
     }
 
+    /// The journal, which goes back to position `from`, says that `told` leaves the gate.
+    ///
+    /// # Errors
+    /// It should say something else.
+    pub fn check_entries(&self, from: u64, told: &[Entry]) -> Result<(), String> {
+        // What was brought in is known by an older position than it has.
+        let first = told.first().map_or(from, |first| first.seq.min(from));
+        let wanted = &self.entries[self.entries.partition_point(|entry| entry.seq < first)..];
+        match wanted.iter().zip(told).find(|(wanted, told)| wanted != told) {
+            Some((wanted, told)) => Err(format!("the journal says {told:?}, that was {wanted:?}")),
+            None if wanted.len() != told.len() => {
+                let (wanted, there) = (wanted.len(), told.len());
+                Err(format!("the journal from {from} on tells of {there} grants and returns, there were {wanted}"))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Answers of a connection that have not left.
     pub fn waits_for(&self, connection: usize) -> usize {
         self.ears[connection].waits_for()
@@ -258,7 +337,7 @@ impl Oracle {
 
     /// What a gate is asked after recovery.
     pub fn questions() -> impl Iterator<Item = Ask> {
-        let seats = (0..CAMPAIGNS).map(|campaign| Ask::Seats { campaign });
+        let seats = (0..CAMPAIGNS).flat_map(|campaign| [Ask::Seats { campaign }, Ask::Info { campaign }]);
         seats.chain((0..KEYS).flat_map(|key| [Ask::Get { key }, Ask::TimeToLive { key }]))
     }
 
@@ -294,7 +373,8 @@ impl Oracle {
                 replies.clear();
                 match next.cause {
                     Cause::Asked(ask) => {
-                        state.execute(ask, next.now, number + 1, &mut replies);
+                        let when = Moment { now: next.now, change: number + 1, lsn: next.high };
+                        state.execute(ask, when, &mut replies);
                     }
                     Cause::Ended(Ended { campaign, seat, at, in_order, .. }) => {
                         state.end_hold((campaign, seat), at, number + 1, in_order)?;
@@ -305,7 +385,7 @@ impl Oracle {
         let Some((place, state)) = found else {
             replies.clear();
             for ask in Oracle::questions() {
-                self.model.execute(ask, now, 0, &mut replies);
+                self.model.execute(ask, Moment { now, change: 0, lsn: 0 }, &mut replies);
             }
             return Err(format!(
                 "recovery found a state at lsn {last} that never was, or lost what was answered: there were {} changes, \
@@ -317,6 +397,7 @@ impl Oracle {
                 replies.escape_ascii()
             ));
         };
+        self.entries.retain(|entry| entry.seq <= last);
         self.before += place as u64;
         self.answered = self.answered.min(self.before);
         self.changes.clear();
@@ -347,7 +428,7 @@ fn tells(state: &Model, ended: &[Ended], told: &[u8], now: i64, replies: &mut Ve
     }
     for ask in Oracle::questions() {
         replies.clear();
-        state.execute(ask, now, 0, replies);
+        state.execute(ask, Moment { now, change: 0, lsn: 0 }, replies);
         match ear::leads(replies, rest) {
             Some(behind) => rest = behind,
             None => return false,

@@ -158,7 +158,7 @@ pub(super) fn with_event<T>(chance: &mut Chance, look: &mut dyn FnMut(&Event<'_>
         15 => Event::HoldEnded { campaign, seat, user, at, expired: chance.one_in(2) },
         12 => Event::CampaignAltered { id: campaign, to: terms.alterable(), at, by: key.as_slice().into() },
         0 => Event::CampaignCreated { id: campaign, name: &more, terms, at },
-        1 => Event::CampaignDropped { id: campaign, at },
+        1 => Event::CampaignDropped { id: campaign, at, purged: false },
         2 | 3 => Event::Granted { campaign, seat, user, nth, request, at, after },
         4 => Event::Imported { campaign, seat, user, nth, at, seq: Some(Lsn::new(chance.number())), after },
         5 | 6 => Event::KeySet { db, key: &key, value: value.as_slice().into(), expires: at },

@@ -1,27 +1,27 @@
 //! One seed: a gate, its clients, its disk and its clock, and everything that can go wrong with them.
 
+mod judge;
+mod trouble;
+
 use std::time::Duration;
 
-use super::broker::{Broker, PARTITIONS};
-use super::chance::Chance;
-use super::clients::Clients;
-use super::copy::Copy;
-use super::database::{self, Database, Tables};
-use super::disk::SimDisk;
-use super::line::{Outside, Route};
-use super::oracle::ask::{Ask, CAMPAIGNS, KEYS, Text};
-use super::oracle::model::Campaign;
-use super::oracle::{HoldCounts, Oracle};
-use super::process::{DAWN, Process, Setting};
-use super::rot;
-use super::trace::Trace;
-use crate::catch_up::CatchUpError;
 use crate::edge::simulated;
-use crate::grant::GrantUser;
 use crate::ids::Lsn;
 use crate::journal::{Appendfsync, Compaction, Options};
 use crate::kafka::Outgoing;
-use crate::settings::CatchUpFrom;
+use crate::sim::book;
+use crate::sim::broker::Broker;
+use crate::sim::chance::Chance;
+use crate::sim::clients::Clients;
+use crate::sim::copy::Copy;
+use crate::sim::database::{self, Database, Tables};
+use crate::sim::disk::SimDisk;
+use crate::sim::line::{Outside, Route};
+use crate::sim::oracle::ask::{Ask, KEYS};
+use crate::sim::oracle::model::Campaign;
+use crate::sim::oracle::{Oracle, SeatCounts};
+use crate::sim::process::{DAWN, Process, Setting};
+use crate::sim::trace::Trace;
 
 /// Steps and crashes of one seed, at least.
 pub const STEPS: u64 = 500;
@@ -41,8 +41,8 @@ pub struct Told {
     pub answers: u64,
     /// Changes that recovery kept.
     pub changes: u64,
-    /// What became of claims that were held.
-    pub holds: HoldCounts,
+    /// What became of seats.
+    pub seats: SeatCounts,
 }
 
 /// What is likely in this world: each seed has its own.
@@ -61,7 +61,12 @@ pub struct Habits {
     pub users: u64,
     /// Some campaigns have `HOLD`.
     pub holds: bool,
+    /// Some users give their seats back.
+    pub cancels: bool,
 }
+
+/// Stream and sink bring returns to where they belong.
+const RETURNS_LEAVE: bool = false;
 
 /// A world and what was noticed in it.
 pub struct World<'t> {
@@ -80,6 +85,8 @@ pub struct World<'t> {
     /// Cluster and database are well again then.
     well_at: u64,
     oracle: Oracle,
+    /// The last seat that somebody gave back: who gets no answer asks again.
+    cancelled: Option<Ask>,
     setting: Setting,
     habits: Habits,
     process: Option<Process>,
@@ -131,6 +138,7 @@ impl<'t> World<'t> {
             journal,
             connections: chance.range(1, 4) as usize,
             route,
+            takes_returns: RETURNS_LEAVE || route == Route::Nowhere,
             compaction: Compaction {
                 // Who forgets does so soon, while the line behind is slow: so what is forgotten too early is missed.
                 when_journal_exceeds: match forgets {
@@ -162,9 +170,10 @@ impl<'t> World<'t> {
             keys: chance.range(1, u64::from(KEYS)),
             users: chance.range(3, 30),
             holds: chance.percent(60),
+            cancels: chance.percent(70),
         };
         let crash_at = chance.range(20, 200);
-        let oracle = Oracle::new(setting.connections);
+        let oracle = Oracle::new(setting.connections, setting.takes_returns);
         let mut world = World {
             chance,
             trace,
@@ -176,6 +185,7 @@ impl<'t> World<'t> {
             copy: None,
             well_at: u64::MAX,
             oracle,
+            cancelled: None,
             setting,
             habits,
             process: None,
@@ -310,39 +320,6 @@ impl<'t> World<'t> {
         self.outside.broker.noticed().map_or(Ok(()), Err)
     }
 
-    fn trouble_outside(&mut self) {
-        let World { outside, chance, trace, copy, foreign, .. } = self;
-        let partition = chance.below(u64::from(PARTITIONS)) as u32;
-        let kind = chance.below(14);
-        if *foreign && matches!(kind, 3..=5) {
-            return;
-        }
-        match kind {
-            0 => outside.broker.set_down(true),
-            1 => outside.broker.set_calls_left(chance.range(0, 12)),
-            2 => outside.broker.fail_writers(),
-            3 => outside.broker.lose_tail(partition, chance.range(1, 4)),
-            4 => outside.broker.retain(partition, chance.range(1, 6)),
-            5 if chance.one_in(3) => outside.broker.delete_topic(chance.one_in(2)),
-            6 | 7 => drop(outside.broker.late(chance)),
-            8 => outside.database.faults(|faults| faults.down = true),
-            9 => outside.database.faults(|faults| faults.roll_back = true),
-            10 | 11 => outside.database.faults(|faults| faults.lose_answer = true),
-            12 => *copy = Some(outside.database.tables()),
-            13 => {
-                if let Some(copy) = copy.take() {
-                    outside.database.bring_back(copy);
-                }
-            }
-            _ => {}
-        }
-        self.is_calm &= !(1..=7).contains(&kind);
-        trace.note("outside", &[kind]);
-        if matches!(kind, 0 | 1 | 8) {
-            self.well_at = self.trace.steps + self.chance.range(5, 80);
-        }
-    }
-
     /// A client says something, perhaps several things at once.
     fn ask(&mut self) -> Result<(), String> {
         let number = self.chance.below(self.setting.connections as u64) as usize;
@@ -371,7 +348,8 @@ impl<'t> World<'t> {
 
     fn next_ask(&mut self) -> Ask {
         let now = self.process().now().max(DAWN.0);
-        Clients { chance: &mut self.chance, habits: self.habits, model: self.oracle.model(), now }.any_ask()
+        let World { chance, habits, oracle, cancelled, .. } = self;
+        Clients { chance, habits: *habits, model: oracle.model(), now, cancelled }.any_ask()
     }
 
     fn poll(&mut self, number: usize) -> Result<(), String> {
@@ -425,151 +403,6 @@ impl<'t> World<'t> {
         self.trace.note("pass", &[ms, jump as u64]);
     }
 
-    fn trouble(&mut self) {
-        match self.chance.below(12) {
-            0 => {
-                self.disk.faults(|faults| faults.fail_sync = true);
-                self.trace.note("fail sync", &[]);
-            }
-            1 => {
-                self.disk.faults(|faults| faults.fail_write = true);
-                self.trace.note("fail write", &[]);
-            }
-            2..=5 => {
-                let room = self.disk.used() + self.chance.below(6_000) as usize;
-                self.disk.faults(|faults| faults.room = Some(room));
-                self.room_at = Some(self.trace.steps + self.chance.range(5, 60));
-                self.trace.note("no room", &[room as u64]);
-            }
-            _ => {}
-        }
-    }
-
-    /// The process ends, in one way or another, and another one begins.
-    fn crash(&mut self) -> Result<(), String> {
-        if let Some(process) = self.process.take() {
-            self.durable = self.durable.max(process.watermarks.durable.get());
-            self.named = process.hands.named();
-        }
-        let mut unsynced = false;
-        loop {
-            self.crashes += 1;
-            let killed = self.chance.one_in(2);
-            if killed {
-                self.disk.after_kill();
-            } else {
-                let percent = [0, 20, 50, 80, 100][self.chance.below(5) as usize];
-                self.disk.after_power_cut(&mut self.chance, percent);
-                if self.setting.journal.appendfsync != Appendfsync::Always {
-                    unsynced = true;
-                    self.all_answered = false;
-                }
-            }
-            simulated::pass(Duration::from_millis(self.chance.below(3_000)));
-            if self.chance.one_in(6) {
-                self.bring_back()?;
-            }
-            self.trace.note("crash", &[u64::from(killed), self.oracle.answered(), self.durable.get()]);
-            if self.chance.one_in(4) {
-                // What says so may have gone with what it says it of, where nothing was synced.
-                let named = if unsynced { 0 } else { self.named };
-                rot::try_one(&self.disk, &self.setting.journal, &mut self.chance, named)?;
-            }
-            if self.chance.one_in(3) {
-                let left = self.chance.below(14);
-                self.disk.faults(|faults| faults.changes_left = Some(left));
-            }
-            if self.start()? {
-                break;
-            }
-        }
-        self.crash_at = self.trace.steps + self.chance.range(60, 240);
-        self.room_at = None;
-        Ok(())
-    }
-
-    /// Somebody brings an older copy of the data directory back. Where the world knows more, no claim is decided before
-    /// that is brought in.
-    fn bring_back(&mut self) -> Result<(), String> {
-        let Some(copy) = self.kept.clone() else { return Ok(()) };
-        self.outside.broker.set_down(false);
-        self.outside.database.faults(|faults| *faults = database::Faults::default());
-        // That is long after the last request of the lost process has arrived, or not.
-        self.outside.broker.late(&mut self.chance);
-        self.outside.broker.lose_travelling();
-        self.is_calm = false;
-        if !copy.is_behind(&self.outside) {
-            return Ok(());
-        }
-        let both = self.outside.route == Route::Both;
-        let from = if both && self.chance.one_in(2) { CatchUpFrom::Kafka } else { CatchUpFrom::Ledger };
-        let disk = copy.disk.copy();
-        self.trace.note("copy", &[]);
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            if !self.refuses_claims(&disk, &copy)? {
-                break;
-            }
-            if self.chance.one_in(2) && tries < 4 {
-                let left = self.chance.below(30);
-                disk.faults(|faults| faults.changes_left = Some(left));
-            }
-            let done = copy.catch_up(&disk, self.setting.journal, &self.outside, from, self.oracle.model());
-            let ended = disk.has_crashed();
-            disk.faults(|faults| faults.changes_left = None);
-            self.trace.note("catch up", &[u64::from(done.is_ok()), u64::from(ended)]);
-            match done {
-                _ if ended => {
-                    self.crashes += 1;
-                    match self.chance.one_in(2) {
-                        true => disk.after_kill(),
-                        false => disk.after_power_cut(&mut self.chance, 50),
-                    }
-                }
-                Ok(_) => break,
-                // What the world has lost itself nobody can bring in: the newest directory stays.
-                Err(CatchUpError::Differs(_)) => return Ok(()),
-                Err(error) => return Err(format!("catching up fails: {error}")),
-            }
-        }
-        let Some(model) = copy.caught_up(&self.outside, from, self.oracle.model()) else {
-            return Err("what contradicts was brought in".to_owned());
-        };
-        self.disk = disk;
-        self.kept = None;
-        self.oracle.brought_back(model);
-        let model = self.oracle.model();
-        self.outside.broker.forget(|grant| {
-            let campaign = grant.campaign.get(1).and_then(|digit| model.campaign(digit.wrapping_sub(b'0')));
-            let there = campaign.and_then(|campaign| campaign.seats.get(&grant.seat));
-            there.is_some_and(|there| i64::from(there.user) == grant.user && there.nth == grant.nth)
-        });
-        self.durable = Lsn::ZERO;
-        self.named = 0;
-        self.all_answered = true;
-        Ok(())
-    }
-
-    /// A gate over `disk` decides no claim: true. It may where its journal holds all that the world knows: false.
-    fn refuses_claims(&mut self, disk: &SimDisk, copy: &Copy) -> Result<bool, String> {
-        let mut process = match Process::start(disk, &self.setting, &self.outside) {
-            Ok(process) => process,
-            // The ledger says how far the journal was durable: what is torn below that is refused.
-            Err(error) if error.is_damage() => return Ok(true),
-            Err(error) => return Err(format!("the gate does not start over a copy: {error}")),
-        };
-        // Whatever would be written: any event takes a position that the lost part has used.
-        let said = process.probe(Ask::Set { key: 0, value: Text::Number(1), px: None });
-        match process.is_stale() && said.starts_with(b"-STALE ") {
-            true => Ok(true),
-            false if process.replayed.last_lsn >= copy.highest(&self.outside) => Ok(false),
-            false => {
-                Err(format!("the gate decides over a journal that is older than the world: {}", said.escape_ascii()))
-            }
-        }
-    }
-
     /// Starts a process over the disk as it is, and holds it against what was promised; false where the disk ended it.
     fn start(&mut self) -> Result<bool, String> {
         self.trace.steps += 1;
@@ -594,6 +427,8 @@ impl<'t> World<'t> {
         }
         self.oracle.recovered(last.get(), &ended, &told, process.now(), self.all_answered)?;
         self.all_answered = true;
+        let (from, told) = book::read(&self.disk, &process.gate.borrow().core, process.log, last)?;
+        self.oracle.check_entries(from, &told)?;
         self.compare(false)?;
         self.durable = last;
         if self.setting.route != Route::Nowhere && !self.foreign && self.chance.one_in(8) {
@@ -601,130 +436,5 @@ impl<'t> World<'t> {
         }
         self.process = Some(process);
         Ok(true)
-    }
-
-    /// Nothing goes wrong any more: all that was asked is answered.
-    fn settle(&mut self) -> Result<(), String> {
-        self.disk.faults(|faults| *faults = super::disk::Faults::default());
-        self.outside.broker.set_down(false);
-        self.outside.database.faults(|faults| *faults = database::Faults::default());
-        for round in 0..300 {
-            simulated::pass(Duration::from_millis(if round < 30 { 100 } else { 1_000 }));
-            let World { process, oracle, .. } = self;
-            process.as_mut().expect("a process runs").tick(oracle)?;
-            let hands = self.process().hands.clone();
-            while hands.make() | hands.write() {}
-            hands.sync();
-            self.process().compact();
-            self.turn()?;
-            for number in 0..self.setting.connections {
-                self.process().set_takes(number, usize::MAX);
-                self.process().complete(number);
-            }
-            let World { process, oracle, .. } = self;
-            let conns = &process.as_ref().expect("a process runs").conns;
-            let quiet = conns.iter().all(|conn| conn.asked.is_empty());
-            let quiet = quiet && (0..conns.len()).all(|number| oracle.waits_for(number) == 0);
-            let ended = oracle.all_ended(process.as_ref().expect("a process runs").now());
-            if self.drain()? && quiet && ended.is_ok() {
-                return Ok(());
-            }
-        }
-        let process = self.process();
-        let troubles = [&process.figures.kafka_trouble, &process.figures.ledger_trouble].map(|trouble| trouble.get());
-        let marks = &process.watermarks;
-        let [durable, published, stored] = [&marks.durable, &marks.published, &marks.stored].map(|mark| mark.get());
-        Err(format!(
-            "something never comes, though nothing is wrong any more: {durable} durable, {published} published, {stored} stored; \
-             {troubles:?} {} {:?}",
-            self.outside.database.told(),
-            self.outside.broker.counts(),
-        ))
-    }
-
-    /// Stream, cluster and sink do what there is; whether all is where it belongs.
-    fn drain(&mut self) -> Result<bool, String> {
-        let World { process, outside, .. } = self;
-        let process = process.as_mut().expect("a process runs");
-        if let Some(stream) = &mut process.line.stream {
-            stream.turn();
-            outside.broker.settle();
-            stream.turn();
-        }
-        if let Some(sink) = &mut process.line.sink {
-            while sink.turn() {}
-        }
-        let marks = &process.watermarks;
-        let durable = marks.durable.get();
-        let done = match outside.route {
-            Route::Nowhere => true,
-            Route::Ledger => marks.stored.get() == durable,
-            Route::Both if self.foreign => true,
-            Route::Both => marks.stored.get() == durable && marks.published.get() == durable,
-        };
-        outside.broker.noticed().map_or(Ok(done), Err)
-    }
-
-    /// What left the gate is what it granted: some of it, or all.
-    fn compare(&mut self, all: bool) -> Result<(), String> {
-        let World { outside, oracle, foreign, is_calm, .. } = self;
-        if outside.route == Route::Nowhere {
-            return Ok(());
-        }
-        let (rows, dead) = outside.database.counts();
-        let (there, duplicates) = outside.broker.counts();
-        if *foreign {
-            let ours = there > 1 || rows > 1;
-            return if ours { Err("grants were sent among those of another gate".to_owned()) } else { Ok(()) };
-        }
-        if *is_calm && duplicates > 0 {
-            return Err(format!("a record was sent twice, and there was no reason: {}", outside.broker.duplicate()));
-        }
-        let mut told = Ok(());
-        let mut judge = |place: &str, campaign: &[u8], seat: u32, user: i64, nth: u16| {
-            let number = campaign.get(1).map_or(u8::MAX, |digit| digit.wrapping_sub(b'0')) % CAMPAIGNS;
-            let ours = oracle.model().campaign(number).filter(|campaign| !campaign.shadow());
-            let ours = ours.and_then(|campaign| campaign.seats.get(&seat)).filter(|there| there.until.is_none());
-            if ours.is_none_or(|there| (i64::from(there.user), there.nth) != (user, nth)) {
-                told = Err(format!("{place} says c{number} seat {seat} user {user} nth {nth}, the gate says {ours:?}"));
-            }
-        };
-        outside.broker.for_each(|grant| judge("the topic", &grant.campaign, grant.seat, grant.user, grant.nth));
-        outside.database.for_each(|row| {
-            let user = if let GrantUser::Int(user) = row.user { user } else { -1 };
-            judge("the ledger", row.campaign.as_bytes(), row.seat, user, row.nth);
-        });
-        told?;
-        let seats = oracle.seats();
-        let there = if outside.route == Route::Both { there } else { seats };
-        if dead > 0 || all && (rows, there) != (seats, seats) {
-            return Err(format!("{seats} seats, {there} in the topic, {rows} rows, {dead} dead letters"));
-        }
-        Ok(())
-    }
-
-    /// A clean stop, and what is found after it.
-    fn end(mut self) -> Result<Told, String> {
-        let process = self.process.take().expect("a process runs");
-        process.hands.set_at_once(true);
-        process.finish().map_err(|error| format!("the gate does not stop: {error}"))?;
-        self.durable = Lsn::ZERO;
-        self.disk.after_power_cut(&mut self.chance, 50);
-        if !self.start()? {
-            return Err("nothing ends a start after a clean stop".to_owned());
-        }
-        if self.process().replayed.torn.is_some() {
-            return Err("a clean stop left a torn batch".to_owned());
-        }
-        self.settle()?;
-        self.compare(true)?;
-        Ok(Told {
-            trace: self.trace.hash(),
-            steps: self.trace.steps,
-            crashes: self.crashes,
-            answers: self.oracle.heard,
-            changes: self.oracle.count(),
-            holds: self.oracle.holds,
-        })
     }
 }

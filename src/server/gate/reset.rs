@@ -1,0 +1,77 @@
+//! `--allow-reset`: campaigns of test systems go, with all their seats back in stock and their names free again.
+
+use super::{Gate, LOADED, Ran, TOO_LARGE, no_room, refuse, room};
+use crate::core::{Command, Decision, Dropping, Event, Refusal, Reply};
+use crate::ids::{Db, Lsn};
+use crate::journal::{self, Room};
+use crate::limits;
+use crate::server::held::Depends;
+use crate::wire::{self, Protocol};
+
+const NOT_ALLOWED: &str = "GATE.DROP PURGE is for test systems: start the gate with --allow-reset yes";
+
+impl Gate {
+    /// What becomes of a command that may purge; none where it is carried out as any other.
+    #[cold]
+    pub(super) fn reset(&mut self, command: &Command<'_>, protocol: Protocol, out: &mut Vec<u8>) -> Option<Ran> {
+        match command {
+            Command::Drop { .. } if !self.facts.allows_reset => {
+                return Some(refuse(Refusal::Err(NOT_ALLOWED), protocol, out));
+            }
+            _ if self.stale.is_some() => return None,
+            Command::Drop { campaign, .. } => Some(match self.purge(campaign, protocol, out) {
+                Ok(lsn) => {
+                    wire::encode(&Reply::Ok, protocol, out);
+                    let published = if self.facts.answers_are_published { lsn } else { Lsn::ZERO };
+                    Ran::Answered { depends: Depends { journal: lsn, published } }
+                }
+                Err(ran) => ran,
+            }),
+            Command::Flush { db } if self.facts.allows_reset && db.is_none_or(|db| db == Db(0)) => {
+                // One after the other: what found no room is gone over again.
+                self.core.live_names().iter().find_map(|name| self.purge(name, protocol, out).err())
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes all seats of a campaign back and drops it, in one group. Answers the position of the drop, or what became of the
+    /// request.
+    fn purge(&mut self, name: &[u8], protocol: Protocol, out: &mut Vec<u8>) -> Result<Lsn, Ran> {
+        let drop = Command::Drop { campaign: name, how: Dropping::Purged };
+        let (id, dropped) = match self.core.decide(drop, &self.view) {
+            Decision::Answer { reply, depends } => {
+                wire::encode(&reply, protocol, out);
+                return Err(Ran::Answered { depends: Depends { journal: depends, published: Lsn::ZERO } });
+            }
+            Decision::Record { group, .. } => match group.events() {
+                [Event::CampaignDropped { id, at, purged }] => {
+                    (*id, Event::CampaignDropped { id: *id, at: *at, purged: *purged })
+                }
+                other => unreachable!("a campaign is dropped by that event: {other:?}"),
+            },
+        };
+        if self.is_streamed(id)
+            && let Some(why) = self.facts.return_not_carried()
+        {
+            return Err(refuse(Refusal::Err(why), protocol, out));
+        }
+        let back = self.core.returns_of_all(id, self.view.now);
+        let events = || back.iter().map(|seat| seat.event()).chain([dropped.clone()]);
+        let bytes = events().map(|event| journal::record_bytes_max(&event)).sum();
+        if bytes > limits::GROUP_BYTES_MAX {
+            return Err(refuse(Refusal::Err(TOO_LARGE), protocol, out));
+        }
+        let room = room(self.journal.as_mut().expect(LOADED), bytes, self.view.now);
+        if room != Room::Ready {
+            return Err(no_room(room, protocol, out));
+        }
+        let mut lsn = Lsn::ZERO;
+        for (event, left) in events().zip((0..=back.len()).rev()) {
+            lsn = self.journal.as_mut().expect(LOADED).append(&event, left > 0);
+            self.core.evolve(lsn, &event);
+        }
+        self.tally.touch(id);
+        Ok(lsn)
+    }
+}
