@@ -63,7 +63,7 @@ impl Worker {
     /// What `entry` builds on is not in the ledger, although its lane is past it: whether it may still come in another one,
     /// where it was sent when the topics had fewer partitions. Then `entry` is doubted.
     pub(super) fn may_come(&mut self, entry: &Entry) -> Result<bool, Fault> {
-        let item = self.progress.waiting.from_entry(entry).next().expect("an entry comes from a record that waits");
+        let item = self.progress.waiting.onwards(entry).next().expect("an entry comes from a record that waits");
         let (lane, is_ordered) = (item.lane, matches!(item.what, What::Entry { prev: None, .. }));
         if is_ordered {
             return Ok(false);

@@ -47,7 +47,7 @@ pub(super) fn judge(ledger: &mut dyn Ledger, entry: &Entry, line: &str) -> Resul
 
 /// Marks the record of `entry` among those that wait, and what follows it, as far as it is likely to be there too.
 pub(super) fn mark_there(ledger: &mut dyn Ledger, waiting: &mut Waiting, entry: &Entry) -> Result<(), LedgerError> {
-    for item in waiting.from_entry(entry) {
+    for item in waiting.onwards(entry) {
         if let What::Entry { entry: other, there, .. } = &mut item.what {
             if other != entry && ledger.in_place_of(other)? != InPlace::Same {
                 break;
@@ -61,7 +61,7 @@ pub(super) fn mark_there(ledger: &mut dyn Ledger, waiting: &mut Waiting, entry: 
 /// Makes a dead letter of an entry. One from a topic keeps its place in the line; in a journal, where nothing is missing,
 /// the row before it stays the last one.
 pub(super) fn put_aside(waiting: &mut Waiting, entry: &Entry, reason: String) {
-    let item = waiting.from_entry(entry).next().expect("an entry comes from a record that waits");
+    let item = waiting.onwards(entry).next().expect("an entry comes from a record that waits");
     let What::Entry { entry, prev, raw, .. } = &mut item.what else { unreachable!("it is the record of an entry") };
     let place = prev.map(|prev| (entry.log(), entry.seq(), prev));
     let mut raw = raw.take().unwrap_or_else(|| as_record(entry));

@@ -221,7 +221,7 @@ impl Waiting {
     }
 
     /// The record of `entry`, and what waits behind it.
-    pub(super) fn from_entry(&mut self, entry: &Entry) -> impl Iterator<Item = &mut Item> {
+    pub(super) fn onwards(&mut self, entry: &Entry) -> impl Iterator<Item = &mut Item> {
         let parked = self.parked.values_mut().flat_map(|parked| &mut parked.items);
         parked.chain(&mut self.queue).skip_while(move |item| item.entry() != Some(entry))
     }

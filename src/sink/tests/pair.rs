@@ -53,6 +53,11 @@ impl Pair {
         self.cluster.add(topic, Outgoing { topic: 0, partition, at: entry.at(), key, value, headers });
     }
 
+    /// The last one of each lane.
+    pub(super) fn last(&self) -> Vec<Entry> {
+        self.decided.values().filter_map(|line| line.last().cloned()).collect()
+    }
+
     /// All of a story, to one partition.
     pub(super) fn tell(&mut self, partition: u32, story: &Story) {
         story.entries.iter().for_each(|entry| self.send(partition, entry));
