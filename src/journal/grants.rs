@@ -62,11 +62,17 @@ impl Campaigns {
     /// The grant or return that the event at `lsn` tells of, if it tells of one that leaves the gate; learns of new
     /// campaigns. What was imported has the `seq` under which the world knows it, which is not `lsn`.
     pub fn entry(&mut self, lsn: Lsn, event: &Event<'_>) -> Result<Option<Entry>, NoSuchCampaign> {
-        let (campaign, seat, user, nth, at) = match event {
-            Event::Granted { campaign, seat, user, nth, at, .. }
-            | Event::Confirmed { campaign, seat, user, nth, at, .. }
-            | Event::Imported { campaign, seat, user, nth, at, .. }
-            | Event::Returned { campaign, seat, user, nth, at, .. } => (campaign, seat.get(), user, *nth, *at),
+        let ((campaign, seat, user, nth, at), seq, after) = match event {
+            Event::Granted { campaign, seat, user, nth, at, after, .. }
+            | Event::Confirmed { campaign, seat, user, nth, at, after, .. } => {
+                ((campaign, seat.get(), user, *nth, *at), lsn, *after)
+            }
+            Event::Imported { campaign, seat, user, nth, at, seq, after, .. } => {
+                ((campaign, seat.get(), user, *nth, *at), seq.unwrap_or(lsn), *after)
+            }
+            Event::Returned { campaign, seat, user, nth, at, seq, grant } => {
+                ((campaign, seat.get(), user, *nth, *at), seq.unwrap_or(lsn), *grant)
+            }
             Event::CampaignCreated { id, name, terms, .. } => {
                 self.add(*id, String::from_utf8_lossy(name).into(), terms.shadow);
                 return Ok(None);
@@ -89,15 +95,11 @@ impl Campaigns {
             return Ok(None);
         }
         let (log, campaign, user) = (self.log, Arc::clone(&known.name), (*user).into());
-        let (seq, after) = match event {
-            Event::Granted { after, .. } | Event::Confirmed { after, .. } => (lsn, *after),
-            Event::Imported { seq, after, .. } => (seq.unwrap_or(lsn), *after),
-            Event::Returned { seq, grant, .. } => {
-                let seq = seq.unwrap_or(lsn);
-                return Ok(Some(Entry::Return(Return { log, seq, grant: *grant, campaign, seat, user, nth, at })));
-            }
-            _ => unreachable!("no other event tells of a seat that leaves the gate"),
-        };
-        Ok(Some(Entry::Grant { grant: Grant { log, seq, campaign, seat, user, nth, at }, after }))
+        let is_return = matches!(event, Event::Returned { .. });
+        Ok(Some(if is_return {
+            Entry::Return(Return { log, seq, grant: after, campaign, seat, user, nth, at })
+        } else {
+            Entry::Grant { grant: Grant { log, seq, campaign, seat, user, nth, at }, after }
+        }))
     }
 }
