@@ -148,13 +148,11 @@ fn claim(claim: &Claim, out: &mut Vec<u8>) {
     if let Outcome::Held(seat, until) = claim.outcome {
         return hold_answer(seat, claim.remaining, until, claim.flat, out);
     }
-    match claim.outcome {
-        Outcome::Granted(seat) if !claim.flat => {
-            out.extend_from_slice(b"*3\r\n+GRANTED\r\n:");
-            two_numbers(i64::from(seat.get()), claim.remaining, out);
-        }
-        outcome => seat_answer(outcome.words(), claim.remaining, claim.flat, out),
+    if let (Outcome::Granted(seat), false) = (claim.outcome, claim.flat) {
+        out.extend_from_slice(b"*3\r\n+GRANTED\r\n:");
+        return two_numbers(i64::from(seat.get()), claim.remaining, out);
     }
+    seat_answer(claim.outcome.words(), claim.remaining, claim.flat, out);
 }
 
 /// Two integers, the mark of the first of which is there.

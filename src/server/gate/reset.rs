@@ -14,25 +14,28 @@ impl Gate {
     /// What becomes of a command that may purge; none where it is carried out as any other.
     #[cold]
     pub(super) fn reset(&mut self, command: &Command<'_>, protocol: Protocol, out: &mut Vec<u8>) -> Option<Ran> {
-        match command {
-            Command::Drop { .. } if !self.facts.allows_reset => {
+        if self.stale.is_some() {
+            return None;
+        }
+        if let Command::Drop { campaign, .. } = command {
+            if !self.facts.allows_reset {
                 return Some(refuse(Refusal::Err(NOT_ALLOWED), protocol, out));
             }
-            _ if self.stale.is_some() => return None,
-            Command::Drop { campaign, .. } => Some(match self.purge(campaign, protocol, out) {
+            return Some(match self.purge(campaign, protocol, out) {
                 Ok(lsn) => {
                     wire::encode(&Reply::Ok, protocol, out);
                     let published = if self.facts.answers_are_published { lsn } else { Lsn::ZERO };
                     Ran::Answered { depends: Depends { journal: lsn, published } }
                 }
                 Err(ran) => ran,
-            }),
-            Command::Flush { db } if self.facts.allows_reset && db.is_none_or(|db| db == Db(0)) => {
-                // One after the other: what found no room is gone over again.
-                self.core.live_names().iter().find_map(|name| self.purge(name, protocol, out).err())
-            }
-            _ => None,
+            });
         }
+        let is_meant = matches!(command, Command::Flush { db } if db.is_none_or(|db| db == Db(0)));
+        if !is_meant || !self.facts.allows_reset {
+            return None;
+        }
+        // One after the other: what found no room is gone over again.
+        self.core.live_names().iter().find_map(|name| self.purge(name, protocol, out).err())
     }
 
     /// Takes all seats of a campaign back and drops it, in one group. Answers the position of the drop, or what became of the

@@ -50,12 +50,11 @@ fn draw(chance: &mut Chance) -> Vec<u8> {
             let cancel = Command::Cancel { campaign, user, seat: Some(seat), flat: false };
             let view = View { now: at, ..View::default() };
             let Decision::Record { group, .. } = core.decide(cancel, &view) else { unreachable!("it is granted") };
-            let event = match group.events()[0] {
-                Event::Returned { campaign, seat, user: User::Int(user), nth, at, grant, seq } => {
-                    Event::Returned { campaign, seat, user: User::Int(user), nth, at, grant, seq }
-                }
-                ref other => unreachable!("{other:?}"),
+            let [Event::Returned { campaign, seat, user: User::Int(user), nth, at, grant, seq }] = *group.events()
+            else {
+                unreachable!("a grant comes back by that event: {:?}", group.events())
             };
+            let event = Event::Returned { campaign, seat, user: User::Int(user), nth, at, grant, seq };
             lsn += 1;
             core.evolve(Lsn::new(lsn), &event);
             continue;
