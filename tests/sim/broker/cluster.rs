@@ -3,7 +3,8 @@
 use std::ops::{ControlFlow, Range};
 use std::time::Duration;
 
-use super::{Broker, Log, Sending};
+use super::{Broker, Log, Sending, TOPICS};
+use crate::grant::Kind;
 use crate::kafka::{Ack, Bounds, Cluster, Follower, KafkaError, NewTopic, Outgoing, Record, Sent, Writer};
 
 impl Cluster for Broker {
@@ -11,17 +12,17 @@ impl Cluster for Broker {
         self.state().answers().map(|()| "s".to_owned())
     }
 
-    fn partitions(&mut self, _: &str) -> Result<Option<u32>, KafkaError> {
+    fn partitions(&mut self, topic: &str) -> Result<Option<u32>, KafkaError> {
         let mut state = self.state();
         state.answers()?;
-        Ok(state.topic.as_ref().map(|logs| logs.len() as u32))
+        Ok(state.topics[kind_of(topic) as usize].as_ref().map(|logs| logs.len() as u32))
     }
 
     fn create(&mut self, topic: &NewTopic) -> Result<(), KafkaError> {
         let mut state = self.state();
         state.answers()?;
         let logs = vec![Log::default(); topic.partitions as usize];
-        state.topic.get_or_insert(logs);
+        state.topics[kind_of(&topic.name) as usize].get_or_insert(logs);
         Ok(())
     }
 
@@ -29,22 +30,22 @@ impl Cluster for Broker {
         Ok(Vec::new())
     }
 
-    fn bounds(&mut self, _: &str, partition: u32) -> Result<Bounds, KafkaError> {
+    fn bounds(&mut self, topic: &str, partition: u32) -> Result<Bounds, KafkaError> {
         let mut state = self.state();
         state.answers()?;
-        state.log(partition).map(|log| Bounds { low: log.low, high: log.high() })
+        state.log((kind_of(topic), partition)).map(|log| Bounds { low: log.low, high: log.high() })
     }
 
     fn read(
         &mut self,
-        _: &str,
+        topic: &str,
         partition: u32,
         range: Range<u64>,
         take: &mut dyn FnMut(Record) -> ControlFlow<()>,
     ) -> Result<(), KafkaError> {
         let mut state = self.state();
         state.answers()?;
-        let log = state.log(partition)?;
+        let log = state.log((kind_of(topic), partition))?;
         if range.start < log.low && !range.is_empty() {
             return Err(KafkaError::Gone { partition, line: "the beginning is gone".into() });
         }
@@ -60,18 +61,21 @@ impl Cluster for Broker {
         }
     }
 
-    fn writer(&mut self, _: &[&str], on_ack: Box<dyn Fn() + Send + Sync>) -> Result<Box<dyn Writer>, KafkaError> {
+    fn writer(&mut self, topics: &[&str], on_ack: Box<dyn Fn() + Send + Sync>) -> Result<Box<dyn Writer>, KafkaError> {
         let mut state = self.state();
         state.answers()?;
         let number = state.writers.last().map_or(0, |last| last.number + 1);
-        state.writers.push(Sending { number, on_ack: Some(on_ack), ..Sending::default() });
+        let kinds = topics.iter().map(|topic| kind_of(topic)).collect();
+        state.writers.push(Sending { number, kinds, on_ack: Some(on_ack), ..Sending::default() });
         Ok(Box::new(SimWriter { broker: self.clone(), number }))
     }
 
     fn follower(&mut self, from: &[(&str, Vec<u64>)]) -> Result<Box<dyn Follower>, KafkaError> {
         self.state().answers()?;
-        let [(_, next)] = from else { panic!("there is one topic, not {from:?}") };
-        Ok(Box::new(SimFollower { broker: self.clone(), next: next.clone(), turn: 0 }))
+        let parts = (0..).zip(from).flat_map(|(place, (topic, from))| {
+            (0..).zip(from).map(move |(partition, next)| Part { place, at: (kind_of(topic), partition), next: *next })
+        });
+        Ok(Box::new(SimFollower { broker: self.clone(), parts: parts.collect(), held: Vec::new(), turn: 0 }))
     }
 }
 
@@ -129,32 +133,51 @@ impl Drop for SimWriter {
 
 struct SimFollower {
     broker: Broker,
-    next: Vec<u64>,
-    /// The partition that is looked at first.
+    parts: Vec<Part>,
+    held: Vec<(usize, u32)>,
+    /// The part that is looked at first.
     turn: usize,
+}
+
+/// A partition that is followed.
+struct Part {
+    /// The place of its topic.
+    place: usize,
+    at: (Kind, u32),
+    next: u64,
 }
 
 impl Follower for SimFollower {
     fn next(&mut self, _patience: Duration) -> Result<Option<(usize, Record)>, KafkaError> {
         let mut state = self.broker.state();
         state.answers()?;
-        for step in 0..self.next.len() {
-            let partition = (self.turn + step) % self.next.len();
-            let (wanted, log) = (self.next[partition], state.log(partition as u32)?);
-            if wanted < log.low || wanted > log.high() {
-                return Err(KafkaError::Gone { partition: partition as u32, line: "the offset is not there".into() });
+        for step in 0..self.parts.len() {
+            let turn = (self.turn + step) % self.parts.len();
+            let Part { place, at, next } = &mut self.parts[turn];
+            let partition = at.1;
+            if self.held.contains(&(*place, partition)) {
+                continue;
             }
-            let found = log.records.iter().skip((wanted - log.low) as usize).flatten().next();
+            let log = state.log(*at)?;
+            if *next < log.low || *next > log.high() {
+                return Err(KafkaError::Gone { partition, line: "the offset is not there".into() });
+            }
+            let found = log.records.iter().skip((*next - log.low) as usize).flatten().next();
             if let Some(record) = found {
-                self.next[partition] = record.offset + 1;
-                self.turn = partition + 1;
-                return Ok(Some((0, record.clone())));
+                *next = record.offset + 1;
+                self.turn = turn + 1;
+                return Ok(Some((*place, record.clone())));
             }
         }
         Ok(None)
     }
 
-    fn hold(&mut self, _held: &[(usize, u32)]) -> Result<(), KafkaError> {
+    fn hold(&mut self, held: &[(usize, u32)]) -> Result<(), KafkaError> {
+        self.held = held.to_vec();
         Ok(())
     }
+}
+
+fn kind_of(topic: &str) -> Kind {
+    if topic == TOPICS[0] { Kind::Grant } else { Kind::Return }
 }

@@ -1,17 +1,20 @@
-//! The cluster of a simulation: one topic, records that travel, answers that get lost, tails and topics that do, too.
+//! The cluster of a simulation: a topic of grants and one of returns, records that travel, answers that get lost, tails and
+//! topics that do, too.
 
 mod cluster;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::grant::{Kind, Lane};
 use crate::ids::LogId;
 use crate::kafka::{Ack, KafkaError, Outgoing, Record};
 use crate::sim::chance::Chance;
+use crate::sim::oracle::model::Entry;
 
-/// The topic of every simulation.
-pub const TOPIC: &str = "t";
-/// Its partitions.
+/// The topics of every simulation, in the order of kinds.
+pub const TOPICS: [&str; 2] = ["t", "r"];
+/// The partitions of each.
 pub const PARTITIONS: u32 = 2;
 
 /// The cluster. Clones are the same cluster.
@@ -19,59 +22,39 @@ pub const PARTITIONS: u32 = 2;
 pub struct Broker(Arc<Mutex<State>>);
 
 struct State {
-    topic: Option<Vec<Log>>,
+    /// By kind.
+    topics: [Option<Vec<Log>>; 2],
     writers: Vec<Sending>,
     down: bool,
     /// Calls that are still answered; then the cluster is down.
     calls_left: Option<u64>,
-    published: Vec<Published>,
-    duplicates: u64,
+    /// Each with its partition.
+    published: Vec<(u32, Entry)>,
     duplicate: Option<String>,
     noticed: Option<String>,
 }
 
-/// A record as any reader of the topic understands it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Published {
-    /// Its key.
-    pub campaign: Vec<u8>,
-    /// Its value.
-    pub user: i64,
-    /// Its headers' word.
-    pub seat: u32,
-    /// The same.
-    pub nth: u16,
-    /// The same.
-    pub seq: u64,
-    partition: u32,
+/// A record of the topic of a kind as any reader understands it.
+fn entry_of(kind: Kind, record: &Record) -> Option<Entry> {
+    let number = |name: &str| text_of(record, name)?.parse::<u64>().ok();
+    let user = i64::from_be_bytes(record.value.as_deref()?.try_into().ok()?);
+    let is_return = kind == Kind::Return;
+    Some(Entry {
+        seq: number("cg-seq")?,
+        is_return,
+        campaign: record.key.as_ref()?.get(1)?.wrapping_sub(b'0'),
+        seat: u32::try_from(number("cg-seat")?).ok()?,
+        user: u32::try_from(user).ok()?,
+        nth: number("cg-nth").map_or(Some(1), |nth| u16::try_from(nth).ok())?,
+        at: record.at?.0,
+        // A return always comes after its grant.
+        after: number("cg-after").or((!is_return).then_some(0))?,
+    })
 }
 
-/// A grant as one side of the world has it.
-#[derive(Clone, Copy, Debug)]
-pub struct WorldGrant {
-    pub seq: u64,
-    pub campaign: u8,
-    pub seat: u32,
-    pub user: u32,
-    pub nth: u16,
-    pub at: i64,
-}
-
-impl Published {
-    fn of(record: &Outgoing) -> Option<Published> {
-        let header = |name: &str| {
-            let value = &record.headers.iter().find(|(there, _)| *there == name)?.1;
-            std::str::from_utf8(value).ok()?.parse::<u64>().ok()
-        };
-        Some(Published {
-            campaign: record.key.clone()?,
-            user: i64::from_be_bytes(record.value.as_slice().try_into().ok()?),
-            seat: u32::try_from(header("cg-seat")?).ok()?,
-            nth: u16::try_from(header("cg-nth").unwrap_or(1)).ok()?,
-            seq: header("cg-seq")?,
-            partition: record.partition,
-        })
-    }
+fn text_of<'r>(record: &'r Record, name: &str) -> Option<&'r str> {
+    let (_, value) = record.headers.iter().find(|(there, _)| there == name)?;
+    std::str::from_utf8(value.as_deref()?).ok()
 }
 
 /// One partition.
@@ -92,6 +75,8 @@ impl Log {
 #[derive(Default)]
 struct Sending {
     number: u64,
+    /// Its topics.
+    kinds: Vec<Kind>,
     over: bool,
     failed: bool,
     travelling: VecDeque<(Outgoing, u64)>,
@@ -104,12 +89,11 @@ impl Broker {
     /// An empty one.
     pub fn new() -> Broker {
         let state = State {
-            topic: None,
+            topics: [None, None],
             writers: Vec::new(),
             down: false,
             calls_left: None,
             published: Vec::new(),
-            duplicates: 0,
             duplicate: None,
             noticed: None,
         };
@@ -149,14 +133,11 @@ impl Broker {
             }
             let arrive = some_of(state.writers[place].travelling.len() as u64);
             for _ in 0..arrive {
-                if state.topic.is_none() {
-                    break;
-                }
-                let Some((record, tag)) = state.writers[place].travelling.pop_front() else { break };
-                let partition = record.partition;
-                let offset = state.append(record);
+                let Some((kind, record, tag)) = state.next_of(place) else { break };
+                let (topic, partition) = (record.topic, record.partition);
+                let offset = state.append(kind, record);
                 let hidden = some_of(19) == 7;
-                let ack = Ack { topic: 0, partition, tag, offset: (!hidden).then_some(offset) };
+                let ack = Ack { topic, partition, tag, offset: (!hidden).then_some(offset) };
                 state.writers[place].unacknowledged.push_back(ack);
                 moved += 1;
             }
@@ -186,13 +167,13 @@ impl Broker {
         let mut state = self.state();
         let mut arrived = 0;
         for place in 0..state.writers.len() {
-            if !state.writers[place].over && !state.writers[place].failed || state.topic.is_none() {
+            if !state.writers[place].over && !state.writers[place].failed {
                 continue;
             }
             let count = chance.range(0, state.writers[place].travelling.len() as u64);
             for _ in 0..count {
-                if let Some((record, _)) = state.writers[place].travelling.pop_front() {
-                    state.append(record);
+                if let Some((kind, record, _)) = state.next_of(place) {
+                    state.append(kind, record);
                     arrived += 1;
                 }
             }
@@ -220,16 +201,16 @@ impl Broker {
     }
 
     /// The newest records of a partition are lost, as after an unclean election.
-    pub fn lose_tail(&self, partition: u32, count: u64) {
-        if let Some(log) = self.state().topic.as_mut().map(|logs| &mut logs[partition as usize]) {
+    pub fn lose_tail(&self, lane: Lane, count: u64) {
+        if let Some(log) = self.state().log_mut(lane) {
             let kept = log.records.len().saturating_sub(count as usize);
             log.records.truncate(kept);
         }
     }
 
     /// The oldest records of a partition are removed, as by retention.
-    pub fn retain(&self, partition: u32, count: u64) {
-        if let Some(log) = self.state().topic.as_mut().map(|logs| &mut logs[partition as usize]) {
+    pub fn retain(&self, lane: Lane, count: u64) {
+        if let Some(log) = self.state().log_mut(lane) {
             for _ in 0..count {
                 if log.records.pop_front().is_some() {
                     log.low += 1;
@@ -238,10 +219,10 @@ impl Broker {
         }
     }
 
-    /// The topic and all that was in it are gone; `anew`: an empty one by that name is there at once. Otherwise its writers
+    /// A topic and all that was in it are gone; `anew`: an empty one by that name is there at once. Otherwise its writers
     /// are told.
-    pub fn delete_topic(&self, anew: bool) {
-        self.state().topic = anew.then(|| vec![Log::default(); PARTITIONS as usize]);
+    pub fn delete_topic(&self, kind: Kind, anew: bool) {
+        self.state().topics[kind as usize] = anew.then(|| vec![Log::default(); PARTITIONS as usize]);
         if !anew {
             self.fail_writers();
         }
@@ -250,53 +231,42 @@ impl Broker {
     /// Another gate has filled the topic with a grant of its own.
     pub fn fill_by_another(&self, record: Outgoing) {
         let mut state = self.state();
-        state.topic = Some(vec![Log::default(); PARTITIONS as usize]);
-        state.append(record);
+        state.topics[0] = Some(vec![Log::default(); PARTITIONS as usize]);
+        state.append(Kind::Grant, record);
     }
 
-    /// Every grant that was ever in the topic, each once, as it came first.
-    pub fn for_each(&self, take: impl FnMut(&Published)) {
-        self.state().published.iter().for_each(take);
+    /// Everything that was ever in the topics, each once, as it came first.
+    pub fn published(&self) -> Vec<Entry> {
+        self.state().published.iter().map(|(_, entry)| *entry).collect()
     }
 
-    /// The grants of a journal that are in the topic at the moment: seq, campaign, seat, user, time.
-    pub fn grants(&self, log: LogId) -> Vec<WorldGrant> {
-        let state = self.state();
-        let records = state.topic.iter().flatten().flat_map(|partition| partition.records.iter().flatten());
-        let grants = records.filter_map(|record| {
-            let header = |name: &str| {
-                let (_, value) = record.headers.iter().find(|(there, _)| there == name)?;
-                std::str::from_utf8(value.as_deref()?).ok()
-            };
-            let user = i64::from_be_bytes(record.value.as_deref()?.try_into().ok()?);
-            (header("cg-log")? == log.to_string()).then_some(WorldGrant {
-                seq: header("cg-seq")?.parse().ok()?,
-                campaign: record.key.as_ref()?.get(1)?.wrapping_sub(b'0'),
-                seat: header("cg-seat")?.parse().ok()?,
-                user: u32::try_from(user).ok()?,
-                nth: header("cg-nth").map_or(Ok(1), str::parse).ok()?,
-                at: record.at?.0,
-            })
-        });
-        grants.collect()
+    /// What a journal has in the topics at the moment.
+    pub fn entries(&self, log: LogId) -> Vec<Entry> {
+        let (state, log) = (self.state(), log.to_string());
+        let mut entries = Vec::new();
+        for (kind, logs) in Kind::ALL.into_iter().zip(&state.topics) {
+            let records = logs.iter().flatten().flat_map(|partition| partition.records.iter().flatten());
+            let ours = records.filter(|record| text_of(record, "cg-log") == Some(&log));
+            entries.extend(ours.filter_map(|record| entry_of(kind, record)));
+        }
+        entries
     }
 
-    /// What the gate does not know any more was never there: it was in no copy of the topic that is left.
-    pub fn forget(&self, keep: impl Fn(&Published) -> bool) {
-        self.state().published.retain(keep);
+    /// What the gate does not know any more was never there: it was in no copy of the topics that is left.
+    pub fn forget(&self, keep: impl Fn(&Entry) -> bool) {
+        self.state().published.retain(|(_, entry)| keep(entry));
     }
 
     /// What is in the topic and what is on its way, for humans.
     pub fn told(&self) -> String {
         let state = self.state();
         let mut told = String::new();
-        let seq = |record: &Record| {
-            let header = record.headers.iter().find(|(name, _)| name == "cg-seq");
-            header.and_then(|(_, value)| value.as_deref()).map(|value| value.escape_ascii().to_string())
-        };
-        for log in state.topic.iter().flatten() {
-            let seqs = log.records.iter().flatten().filter_map(seq).collect::<Vec<_>>();
-            told += &format!("[{}: {}] ", log.low, seqs.join(" "));
+        for (name, logs) in TOPICS.iter().zip(&state.topics) {
+            for log in logs.iter().flatten() {
+                let seqs =
+                    log.records.iter().flatten().filter_map(|record| text_of(record, "cg-seq")).collect::<Vec<_>>();
+                told += &format!("{name}[{}: {}] ", log.low, seqs.join(" "));
+            }
         }
         for sending in &state.writers {
             let (over, on_way) = (sending.over || sending.failed, sending.travelling.len());
@@ -311,14 +281,8 @@ impl Broker {
     }
 
     /// The first record that was there a second time.
-    pub fn duplicate(&self) -> String {
-        self.state().duplicate.clone().unwrap_or_default()
-    }
-
-    /// How many those are, and how many records were there a second time.
-    pub fn counts(&self) -> (usize, u64) {
-        let state = self.state();
-        (state.published.len(), state.duplicates)
+    pub fn duplicate(&self) -> Option<String> {
+        self.state().duplicate.clone()
     }
 
     /// What a reader of the topic had to complain of.
@@ -328,32 +292,54 @@ impl Broker {
 }
 
 impl State {
-    /// Grants come in the order of their positions, and a second time only as they were.
-    fn read(&mut self, record: &Outgoing) {
-        let Some(new) = Published::of(record) else {
-            self.noticed = Some(format!("the topic: {record:?} is no grant"));
+    /// The next record of a writer, if its topic is there.
+    fn next_of(&mut self, place: usize) -> Option<(Kind, Outgoing, u64)> {
+        let sending = &mut self.writers[place];
+        let kind = sending.kinds[sending.travelling.front()?.0.topic];
+        self.topics[kind as usize].as_ref()?;
+        let (record, tag) = sending.travelling.pop_front()?;
+        Some((kind, record, tag))
+    }
+
+    /// The entries of a partition come to each topic in the order of their positions, each with that of the one before, and
+    /// a second time only as they were.
+    fn read(&mut self, kind: Kind, record: &Record) {
+        let (entry, prev) = (entry_of(kind, record), text_of(record, "cg-prev"));
+        let (Some(new), Some(prev)) = (entry, prev.and_then(|prev| prev.parse::<u64>().ok())) else {
+            self.noticed = Some(format!("the topic {}: {record:?} makes no sense", TOPICS[kind as usize]));
             return;
         };
-        let mut same = self.published.iter().filter(|there| there.campaign == new.campaign);
-        let before = same.clone().map(|there| there.seq).max();
-        match same.find(|there| there.seat == new.seat) {
-            Some(there) if *there == new => {
-                self.duplicates += 1;
+        let in_lane =
+            |(partition, there): &&(u32, Entry)| (*partition, there.is_return) == (record.partition, new.is_return);
+        let alike = || self.published.iter().filter(in_lane).map(|(_, there)| there);
+        let before = alike().map(|there| there.seq).filter(|seq| *seq < new.seq).max().unwrap_or(0);
+        let last = alike().map(|there| there.seq).max();
+        match alike().find(|there| there.seq == new.seq) {
+            _ if prev != before => {
+                self.noticed = Some(format!("the topic: {new:?} says that {prev} is before it, that is {before}"));
+            }
+            // Its time is that of the wall where that is behind the grant's own.
+            Some(there) if Entry { at: new.at, ..*there } == new => {
                 self.duplicate.get_or_insert(format!("{new:?}"));
             }
-            None if Some(new.seq) > before => self.published.push(new),
-            there => self.noticed = Some(format!("the topic: {new:?} after {there:?}, the last was {before:?}")),
+            None if Some(new.seq) > last => self.published.push((record.partition, new)),
+            there => self.noticed = Some(format!("the topic: {new:?} after {there:?}, the last was {last:?}")),
         }
     }
 
-    fn append(&mut self, record: Outgoing) -> u64 {
-        self.read(&record);
+    fn append(&mut self, kind: Kind, record: Outgoing) -> u64 {
         let Outgoing { partition, at, key, value, headers, .. } = record;
-        let log = &mut self.topic.as_mut().expect("there is a topic")[partition as usize];
-        let offset = log.high();
         let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), Some(value))).collect();
-        log.records.push_back(Some(Record { partition, offset, at: Some(at), key, value: Some(value), headers }));
+        let log = self.log_mut(Lane::new(kind, partition)).expect("the topic is there");
+        let offset = log.high();
+        let record = Record { partition, offset, at: Some(at), key, value: Some(value), headers };
+        log.records.push_back(Some(record.clone()));
+        self.read(kind, &record);
         offset
+    }
+
+    fn log_mut(&mut self, lane: Lane) -> Option<&mut Log> {
+        self.topics[lane.kind() as usize].as_mut()?.get_mut(lane.partition() as usize)
     }
 
     fn answers(&mut self) -> Result<(), KafkaError> {
@@ -366,8 +352,8 @@ impl State {
         if self.down { Err(KafkaError::Unavailable("the cluster is down".into())) } else { Ok(()) }
     }
 
-    fn log(&self, partition: u32) -> Result<&Log, KafkaError> {
-        let log = self.topic.as_ref().and_then(|logs| logs.get(partition as usize));
+    fn log(&self, (kind, partition): (Kind, u32)) -> Result<&Log, KafkaError> {
+        let log = self.topics[kind as usize].as_ref().and_then(|logs| logs.get(partition as usize));
         log.ok_or_else(|| KafkaError::Unavailable("there is no such partition".into()))
     }
 }
