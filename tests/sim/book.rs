@@ -43,20 +43,17 @@ pub fn campaigns(core: &Core) -> Vec<Campaign> {
     told.collect()
 }
 
-fn entry_of(entry: &grant::Entry) -> Entry {
+/// As the oracle knows it: a user of a simulation is a small number.
+pub fn entry_of(entry: &grant::Entry) -> Entry {
+    let user = if let GrantUser::Int(user) = entry.user() { u32::try_from(*user).ok() } else { None };
     Entry {
         seq: entry.seq().get(),
         is_return: entry.kind() == Kind::Return,
         campaign: entry.campaign().as_bytes()[1] - b'0',
         seat: entry.seat(),
-        user: number_of(entry.user()),
+        user: user.unwrap_or(u32::MAX),
         nth: entry.nth(),
         at: entry.at().0,
         after: entry.after().get(),
     }
-}
-
-/// A user of a simulation is a small number.
-pub fn number_of(user: &GrantUser) -> u32 {
-    if let GrantUser::Int(user) = user { u32::try_from(*user).unwrap_or(u32::MAX) } else { u32::MAX }
 }

@@ -4,15 +4,16 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::book::number_of;
-use super::broker::{TOPIC, WorldGrant};
+use super::book::entry_of;
+use super::broker::TOPICS;
 use super::disk::SimDisk;
 use super::line::{Outside, Route};
 use super::oracle::Oracle;
 use super::oracle::ask::CAMPAIGNS;
-use super::oracle::model::{Entry, Model, Seated};
+use super::oracle::model::{Entry, Model};
 use super::process::DATA;
 use crate::catch_up::{CatchUpError, by_hand};
+use crate::grant;
 use crate::ids::{LogId, Lsn};
 use crate::journal::{Appendfsync, Disk, Options};
 use crate::kafka::Cluster;
@@ -42,31 +43,30 @@ impl Copy {
 
     /// The last position that the world knows.
     pub fn highest(&self, outside: &Outside) -> Lsn {
-        let topic = outside.broker.grants(self.log).into_iter().map(|grant| Lsn::new(grant.seq)).max();
-        topic.max(outside.known(self.log)).unwrap_or(Lsn::ZERO)
+        let topics = outside.broker.entries(self.log).into_iter().map(|entry| Lsn::new(entry.seq)).max();
+        topics.max(outside.known(self.log)).unwrap_or(Lsn::ZERO)
     }
 
     /// The state that this copy and what the world knows come to, read from one side first, and all that has left the gate;
     /// `None` where they contradict. `now`: what it was meanwhile, of which the operator tells the limits.
     pub fn caught_up(&self, outside: &Outside, from: CatchUpFrom, now: &Model) -> Option<(Model, Vec<Entry>)> {
-        let (topic, ledger) = (outside.broker.grants(self.log), ledger_grants(outside));
-        let mut grants = if from == CatchUpFrom::Kafka { [topic, ledger].concat() } else { [ledger, topic].concat() };
+        let (topics, ledger) = (outside.broker.entries(self.log), ledger_entries(outside));
+        let mut world = if from == CatchUpFrom::Kafka { [topics, ledger].concat() } else { [ledger, topics].concat() };
         // Of a record that came twice the first one counts.
-        grants.sort_by_key(|grant| grant.seq);
-        grants.dedup_by_key(|grant| grant.seq);
+        world.sort_by_key(|entry| entry.seq);
+        world.dedup_by_key(|entry| entry.seq);
+        world.retain(|entry| entry.seq > self.last);
         let (mut model, mut entries) = (self.model.clone(), self.entries.clone());
-        grants.retain(|grant| grant.seq > self.last);
-        for campaign in 0..CAMPAIGNS {
-            let of = || grants.iter().filter(|grant| grant.campaign == campaign);
-            let (highest, nth) = (of().map(|grant| grant.seat).max(), of().map(|grant| grant.nth).max());
-            model.raise(now, campaign, highest.unwrap_or(0), nth.unwrap_or(0));
+        // The highest seat that was granted, and the most that a user had.
+        let granted = |campaign| {
+            let grants = || world.iter().filter(|entry| entry.campaign == campaign && !entry.is_return);
+            (grants().map(|entry| entry.seat).max().unwrap_or(0), grants().map(|entry| entry.nth).max().unwrap_or(0))
+        };
+        (0..CAMPAIGNS).for_each(|campaign| model.raise(now, campaign, granted(campaign)));
+        for entry in &world {
+            entries.push(if entry.is_return { model.take_back(*entry)? } else { model.bring_back(*entry)? });
         }
-        for grant in grants {
-            let WorldGrant { seq: lsn, campaign, seat, user, nth, at } = grant;
-            let seated = Seated { user, at, nth, request: 0, until: None, lsn, change: 0 };
-            entries.push(model.bring_back(campaign, seat, seated)?);
-        }
-        model.close_lost();
+        model.close_lost(granted);
         Some((model, entries))
     }
 
@@ -89,7 +89,7 @@ impl Copy {
             Path::new(DATA),
             options,
             from,
-            (cluster, by_hand::Topics { grants: TOPIC, returns: None }),
+            (cluster, by_hand::Topics { grants: TOPICS[0], returns: outside.takes_returns.then_some(TOPICS[1]) }),
             ledger,
             &self.terms(now),
         )
@@ -113,13 +113,8 @@ impl Copy {
     }
 }
 
-fn ledger_grants(outside: &Outside) -> Vec<WorldGrant> {
-    let mut grants = Vec::new();
-    outside.database.for_each(|row| {
-        let user = number_of(&row.user);
-        let campaign = row.campaign.as_bytes().get(1).map_or(u8::MAX, |digit| digit.wrapping_sub(b'0'));
-        let (seq, seat, nth, at) = (row.seq.get(), row.seat, row.nth, row.at.0);
-        grants.push(WorldGrant { seq, campaign, seat, user, nth, at });
-    });
-    grants
+fn ledger_entries(outside: &Outside) -> Vec<Entry> {
+    let (grants, returns): (Vec<_>, Vec<_>) = outside.database.returned().into_iter().unzip();
+    let grants = outside.database.rows().into_iter().chain(grants).map(grant::Entry::from);
+    grants.chain(returns.into_iter().map(grant::Entry::Return)).map(|entry| entry_of(&entry)).collect()
 }

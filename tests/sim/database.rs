@@ -76,14 +76,23 @@ impl Database {
     }
 
     /// Every row of `coupon_grant`.
-    pub fn for_each(&self, take: impl FnMut(&Grant)) {
-        self.state().tables.rows.values().for_each(take);
+    pub fn rows(&self) -> Vec<Grant> {
+        self.state().tables.rows.values().cloned().collect()
     }
 
-    /// Rows and dead letters.
-    pub fn counts(&self) -> (usize, usize) {
-        let state = self.state();
-        (state.tables.rows.len(), state.tables.dead.len())
+    /// Every row of `coupon_return`: the grant that it was, and its return.
+    pub fn returned(&self) -> Vec<(Grant, Return)> {
+        let pair = |row: &ReturnRow| {
+            let ReturnRow { back, granted_at: at } = row.clone();
+            let Return { log, grant: seq, seat, nth, .. } = back;
+            (Grant { log, seq, campaign: Arc::clone(&back.campaign), seat, user: back.user.clone(), nth, at }, back)
+        };
+        self.state().tables.returned.values().map(pair).collect()
+    }
+
+    /// How many dead letters there are.
+    pub fn dead_letters(&self) -> usize {
+        self.state().tables.dead.len()
     }
 
     fn asked(&self) -> Result<MutexGuard<'_, State>, LedgerError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::book;
-use super::broker::{Broker, PARTITIONS, TOPIC};
+use super::broker::{Broker, PARTITIONS, TOPICS};
 use super::database::Database;
 use super::disk::SimDisk;
 use super::process::DATA;
@@ -37,6 +37,8 @@ pub struct Outside {
     pub broker: Broker,
     pub database: Database,
     pub route: Route,
+    /// There is a topic of returns, where there is one of grants.
+    pub takes_returns: bool,
 }
 
 impl Outside {
@@ -74,9 +76,10 @@ impl Line {
         let campaigns = || book::campaigns(core);
         let (kafka, marks) = (outside.broker.clone(), Arc::clone(watermarks));
         let connect = move || Ok(Box::new(kafka.clone()) as Box<dyn Cluster>);
+        let cancel_topic = outside.takes_returns.then(|| TOPICS[1].to_owned());
         let feed: Box<dyn Feed> = match outside.route {
             Route::Both => {
-                let topics = Topics { grants: TOPIC.to_owned(), returns: None };
+                let topics = Topics { grants: TOPICS[0].to_owned(), returns: cancel_topic.clone() };
                 Box::new(KafkaFeed::new(Box::new(connect.clone()), topics, Some((log, marks))))
             }
             Route::Ledger | Route::Nowhere => {
@@ -91,8 +94,8 @@ impl Line {
             let options = stream::Options {
                 connect: Box::new(connect),
                 brokers: String::new(),
-                topic: NewTopic { name: TOPIC.to_owned(), partitions: PARTITIONS, replication: None },
-                cancel_topic: None,
+                topic: NewTopic { name: TOPICS[0].to_owned(), partitions: PARTITIONS, replication: None },
+                cancel_topic,
                 create: true,
                 accept_partitions: None,
                 key: Key::Campaign,

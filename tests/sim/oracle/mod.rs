@@ -258,12 +258,6 @@ impl Oracle {
         self.user_of.retain(|(campaign, seat), user| kept(*campaign, *user, *seat));
     }
 
-    /// Seats that are to leave the gate.
-    pub fn seats(&self) -> usize {
-        let campaigns = (0..CAMPAIGNS).filter_map(|campaign| self.model.campaign(campaign));
-        campaigns.filter(|campaign| !campaign.shadow()).map(|campaign| campaign.granted().count()).sum()
-    }
-
     /// How many changes there were.
     pub fn count(&self) -> u64 {
         self.before + self.changes.len() as u64

@@ -1,15 +1,17 @@
 //! The judgement: what is answered in the end, and whether what left the gate is what it granted.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Told, World};
 use crate::edge::simulated;
-use crate::grant::GrantUser;
+use crate::grant;
 use crate::ids::Lsn;
-use crate::sim::database;
+use crate::sim::book::entry_of;
+use crate::sim::database::{self, Database};
 use crate::sim::disk;
 use crate::sim::line::Route;
-use crate::sim::oracle::ask::CAMPAIGNS;
+use crate::sim::oracle::model::Entry;
 
 impl World<'_> {
     /// Nothing goes wrong any more: all that was asked is answered.
@@ -45,9 +47,9 @@ impl World<'_> {
         let [durable, published, stored] = [&marks.durable, &marks.published, &marks.stored].map(|mark| mark.get());
         Err(format!(
             "something never comes, though nothing is wrong any more: {durable} durable, {published} published, {stored} stored; \
-             {troubles:?} {} {:?}",
+             {troubles:?} {} {}",
             self.outside.database.told(),
-            self.outside.broker.counts(),
+            self.outside.broker.told(),
         ))
     }
 
@@ -74,40 +76,35 @@ impl World<'_> {
         outside.broker.noticed().map_or(Ok(done), Err)
     }
 
-    /// What left the gate is what it granted: some of it, or all.
+    /// What left the gate is what happened there: some of it, in order, or all.
     pub(super) fn compare(&mut self, all: bool) -> Result<(), String> {
         let World { outside, oracle, foreign, is_calm, .. } = self;
         if outside.route == Route::Nowhere {
             return Ok(());
         }
-        let (rows, dead) = outside.database.counts();
-        let (there, duplicates) = outside.broker.counts();
+        let published = outside.broker.published();
+        let tables = Stored::of(&outside.database);
         if *foreign {
-            let ours = there > 1 || rows > 1;
-            return if ours { Err("grants were sent among those of another gate".to_owned()) } else { Ok(()) };
+            let ours = published.len() > 1 || tables.grants.len() > 1 || !tables.returns.is_empty();
+            return if ours { Err("something was sent among the grants of another gate".to_owned()) } else { Ok(()) };
         }
-        if *is_calm && duplicates > 0 {
-            return Err(format!("a record was sent twice, and there was no reason: {}", outside.broker.duplicate()));
+        let duplicate = outside.broker.duplicate().filter(|_| *is_calm);
+        if let Some(duplicate) = duplicate {
+            return Err(format!("a record was sent twice, and there was no reason: {duplicate}"));
         }
-        let mut told = Ok(());
-        let mut judge = |place: &str, campaign: &[u8], seat: u32, user: i64, nth: u16| {
-            let number = campaign.get(1).map_or(u8::MAX, |digit| digit.wrapping_sub(b'0')) % CAMPAIGNS;
-            let ours = oracle.model().campaign(number).filter(|campaign| !campaign.shadow());
-            let ours = ours.and_then(|campaign| campaign.seats.get(&seat)).filter(|there| there.until.is_none());
-            if ours.is_none_or(|there| (i64::from(there.user), there.nth) != (user, nth)) {
-                told = Err(format!("{place} says c{number} seat {seat} user {user} nth {nth}, the gate says {ours:?}"));
-            }
-        };
-        outside.broker.for_each(|grant| judge("the topic", &grant.campaign, grant.seat, grant.user, grant.nth));
-        outside.database.for_each(|row| {
-            let user = if let GrantUser::Int(user) = row.user { user } else { -1 };
-            judge("the ledger", row.campaign.as_bytes(), row.seat, user, row.nth);
-        });
-        told?;
-        let seats = oracle.seats();
-        let there = if outside.route == Route::Both { there } else { seats };
-        if dead > 0 || all && (rows, there) != (seats, seats) {
-            return Err(format!("{seats} seats, {there} in the topic, {rows} rows, {dead} dead letters"));
+        let entries = oracle.entries();
+        if let Some(wrong) = published.iter().find(|published| !entries.iter().any(|entry| is_same(published, entry))) {
+            return Err(format!("the topic says {wrong:?}, and that never was"));
+        }
+        tables.judge(entries)?;
+        let dead = outside.database.dead_letters();
+        let sent = if outside.route == Route::Both { published.len() } else { entries.len() };
+        let stored = tables.grants.len() + tables.returns.len();
+        if dead > 0 || all && (sent, stored) != (entries.len(), entries.len()) {
+            return Err(format!(
+                "{} grants and returns, {sent} in the topics, {stored} in the ledger, {dead} dead letters",
+                entries.len()
+            ));
         }
         Ok(())
     }
@@ -135,5 +132,64 @@ impl World<'_> {
             changes: self.oracle.count(),
             seats: self.oracle.counts,
         })
+    }
+}
+
+/// Whether these are the same. The time of a record is the wall's where that is behind the gate's.
+fn is_same(one: &Entry, other: &Entry) -> bool {
+    Entry { at: other.at, ..*one } == *other
+}
+
+/// What the ledger has stored.
+struct Stored {
+    /// Rows of both tables: of what came back, too.
+    grants: Vec<Entry>,
+    /// Rows of `coupon_return`.
+    returns: Vec<Entry>,
+    /// Seats that have a row.
+    rows: Vec<Entry>,
+}
+
+impl Stored {
+    fn of(database: &Database) -> Stored {
+        let rows: Vec<Entry> = database.rows().into_iter().map(|grant| entry_of(&grant.into())).collect();
+        let (grants, returns): (Vec<_>, Vec<_>) = database.returned().into_iter().unzip();
+        let grants = grants.into_iter().map(|grant| entry_of(&grant.into()));
+        let grants = rows.iter().copied().chain(grants).collect();
+        let returns = returns.into_iter().map(|back| entry_of(&grant::Entry::Return(back))).collect();
+        Stored { grants, returns, rows }
+    }
+
+    /// Of every campaign the first so many grants are stored and the first so many returns, as they were; what came after a
+    /// return only with it. So a seat has a row where it was granted and did not come back, and no other.
+    fn judge(&self, entries: &[Entry]) -> Result<(), String> {
+        let stored = |entry: &Entry| {
+            let (among, after) = if entry.is_return { (&self.returns, entry.after) } else { (&self.grants, 0) };
+            // A row does not say after what it came.
+            among.iter().any(|there| is_same(&Entry { after, ..*there }, &Entry { after, ..*entry }))
+        };
+        let mut whole = BTreeMap::new();
+        for entry in entries {
+            let is_stored = stored(entry);
+            let whole = whole.entry((entry.campaign, entry.is_return)).or_insert(true);
+            if is_stored && !*whole {
+                return Err(format!("the ledger has {entry:?}, and one before it is missing"));
+            }
+            *whole &= is_stored;
+            let before = entries.iter().find(|before| entry.after > 0 && before.seq == entry.after);
+            if let Some(before) = before.filter(|before| is_stored && !stored(before)) {
+                return Err(format!("the ledger has {entry:?} without {before:?}"));
+            }
+        }
+        let known = entries.iter().filter(|entry| stored(entry)).count();
+        if known != self.grants.len() + self.returns.len() {
+            let all = [&self.grants[..], &self.returns].concat();
+            return Err(format!("the ledger has {} rows, {known} of those are as they were: {all:?}", all.len()));
+        }
+        let is_back = |row: &Entry| self.returns.iter().any(|back| back.after == row.seq);
+        match self.rows.iter().find(|row| is_back(row)) {
+            Some(row) => Err(format!("the ledger has a row of {row:?}, which came back")),
+            None => Ok(()),
+        }
     }
 }

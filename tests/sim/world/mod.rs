@@ -65,9 +65,6 @@ pub struct Habits {
     pub cancels: bool,
 }
 
-/// Stream and sink bring returns to where they belong.
-const RETURNS_LEAVE: bool = false;
-
 /// A world and what was noticed in it.
 pub struct World<'t> {
     chance: Chance,
@@ -138,7 +135,7 @@ impl<'t> World<'t> {
             journal,
             connections: chance.range(1, 4) as usize,
             route,
-            takes_returns: RETURNS_LEAVE || route == Route::Nowhere,
+            takes_returns: route != Route::Both || !chance.one_in(8),
             compaction: Compaction {
                 // Who forgets does so soon, while the line behind is slow: so what is forgotten too early is missed.
                 when_journal_exceeds: match forgets {
@@ -152,7 +149,8 @@ impl<'t> World<'t> {
                 stores: route != Route::Nowhere,
             },
         };
-        let outside = Outside { broker: Broker::new(), database: Database::default(), route: setting.route };
+        let Setting { route, takes_returns, .. } = setting;
+        let outside = Outside { broker: Broker::new(), database: Database::default(), route, takes_returns };
         let habits = Habits {
             claims: chance.range(20, 90),
             pipeline: chance.range(1, 6),

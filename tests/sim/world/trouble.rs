@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::World;
 use crate::catch_up::CatchUpError;
 use crate::edge::simulated;
+use crate::grant::Lane;
 use crate::ids::Lsn;
 use crate::journal::Appendfsync;
 use crate::settings::CatchUpFrom;
@@ -14,6 +15,7 @@ use crate::sim::database;
 use crate::sim::disk::SimDisk;
 use crate::sim::line::Route;
 use crate::sim::oracle::ask::{Ask, Text};
+use crate::sim::oracle::model::Entry;
 use crate::sim::process::Process;
 use crate::sim::rot;
 
@@ -21,7 +23,7 @@ impl World<'_> {
     /// Something goes wrong behind the gate.
     pub(super) fn trouble_outside(&mut self) {
         let World { outside, chance, trace, copy, foreign, .. } = self;
-        let partition = chance.below(u64::from(PARTITIONS)) as u32;
+        let lane = Lane::at(chance.below(2 * u64::from(PARTITIONS)) as usize);
         let kind = chance.below(14);
         if *foreign && matches!(kind, 3..=5) {
             return;
@@ -30,9 +32,9 @@ impl World<'_> {
             0 => outside.broker.set_down(true),
             1 => outside.broker.set_calls_left(chance.range(0, 12)),
             2 => outside.broker.fail_writers(),
-            3 => outside.broker.lose_tail(partition, chance.range(1, 4)),
-            4 => outside.broker.retain(partition, chance.range(1, 6)),
-            5 if chance.one_in(3) => outside.broker.delete_topic(chance.one_in(2)),
+            3 => outside.broker.lose_tail(lane, chance.range(1, 4)),
+            4 => outside.broker.retain(lane, chance.range(1, 6)),
+            5 if chance.one_in(3) => outside.broker.delete_topic(lane.kind(), chance.one_in(2)),
             6 | 7 => drop(outside.broker.late(chance)),
             8 => outside.database.faults(|faults| faults.down = true),
             9 => outside.database.faults(|faults| faults.roll_back = true),
@@ -167,12 +169,9 @@ impl World<'_> {
         self.disk = disk;
         self.kept = None;
         self.oracle.brought_back(model, entries);
-        let model = self.oracle.model();
-        self.outside.broker.forget(|grant| {
-            let campaign = grant.campaign.get(1).and_then(|digit| model.campaign(digit.wrapping_sub(b'0')));
-            let there = campaign.and_then(|campaign| campaign.seats.get(&grant.seat));
-            there.is_some_and(|there| i64::from(there.user) == grant.user && there.nth == grant.nth)
-        });
+        let entries = self.oracle.entries();
+        let is_known = |seq| entries.binary_search_by_key(&seq, |entry: &Entry| entry.seq).is_ok();
+        self.outside.broker.forget(|published| is_known(published.seq));
         self.durable = Lsn::ZERO;
         self.named = 0;
         self.all_answered = true;

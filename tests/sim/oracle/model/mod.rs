@@ -110,6 +110,11 @@ impl Campaign {
         self.seats.iter().filter_map(|(seat, there)| Some((*seat, there.user, there.until?)))
     }
 
+    /// The seat that comes next.
+    fn lowest_free(&self) -> u32 {
+        (1..).find(|seat| !self.seats.contains_key(seat)).unwrap_or(0)
+    }
+
     /// The highest seat that somebody has.
     fn highest(&self) -> u32 {
         self.seats.last_key_value().map_or(0, |(seat, _)| *seat)
@@ -205,9 +210,11 @@ impl Model {
         self.campaigns[usize::from(campaign)].as_ref()
     }
 
-    /// A grant that the world knows and this state does not, for which holds give way: what leaves the gate by it; none where it
-    /// contradicts.
-    pub fn bring_back(&mut self, name: u8, seat: u32, seated: Seated) -> Option<Entry> {
+    /// A grant that the world knows and this state does not, for which holds give way: what leaves the gate by it; none where
+    /// it contradicts.
+    pub fn bring_back(&mut self, grant: Entry) -> Option<Entry> {
+        let Entry { seq: lsn, campaign: name, seat, user, nth, at, .. } = grant;
+        let seated = Seated { user, at, nth, request: 0, until: None, lsn, change: 0 };
         let slot = self.campaigns.get_mut(usize::from(name))?;
         let terms = Terms {
             limit: u32::MAX,
@@ -222,17 +229,27 @@ impl Model {
         let campaign = slot.get_or_insert_with(|| Campaign::new(terms, None));
         campaign.end_holds(|held, _| held == seat);
         if !campaign.takes(seat, seated) {
-            campaign.end_holds(|_, there| there.user == seated.user);
+            campaign.end_holds(|_, there| there.user == user);
         }
         // Holds leave seats between grants that nobody has.
-        let is_next = campaign.terms.hold > 0 || seat == campaign.seats.len() as u32 + 1;
+        let is_next = campaign.terms.hold > 0 || seat == campaign.lowest_free();
         let fits = is_next && !campaign.dropped && campaign.takes(seat, seated);
         fits.then(|| campaign.grant(name, seat, seated))
     }
 
+    /// A return that the world knows and this state does not; none where it contradicts.
+    pub fn take_back(&mut self, back: Entry) -> Option<Entry> {
+        let campaign = self.live(back.campaign)?;
+        let there = campaign.seats.get(&back.seat).filter(|there| there.until.is_none())?;
+        ((there.user, there.nth, there.lsn) == (back.user, back.nth, back.after)).then_some(())?;
+        campaign.seats.remove(&back.seat);
+        campaign.last_return = back.seq;
+        Some(back)
+    }
+
     /// What `--campaigns` tells: the limit that `now` has, where the world has a seat `highest` beyond the one here; and
     /// how many seats a user may have, where it has somebody's `nth` beyond that.
-    pub fn raise(&mut self, now: &Model, name: u8, highest: u32, nth: u16) {
+    pub fn raise(&mut self, now: &Model, name: u8, (highest, nth): (u32, u16)) {
         let Some(campaign) = &mut self.campaigns[usize::from(name)] else { return };
         let Some(told) = now.campaign(name).map(|now| now.terms) else { return };
         let terms = &mut campaign.terms;
@@ -244,11 +261,14 @@ impl Model {
         }
     }
 
-    /// A campaign whose terms nobody kept comes back closed, its highest seat as limit.
-    pub fn close_lost(&mut self) {
-        for campaign in self.campaigns.iter_mut().flatten().filter(|campaign| campaign.terms.limit == u32::MAX) {
-            let per_user = campaign.seats.values().map(|there| there.nth).max().unwrap_or(1);
-            campaign.terms = Terms { limit: campaign.highest(), per_user, close: Some(0), ..campaign.terms };
+    /// Campaigns whose terms nobody kept come back closed, with the highest seat that was `granted` as limit.
+    pub fn close_lost(&mut self, granted: impl Fn(u8) -> (u32, u16)) {
+        for (name, campaign) in (0..).zip(&mut self.campaigns) {
+            let Some(campaign) = campaign.as_mut().filter(|campaign| campaign.terms.limit == u32::MAX) else {
+                continue;
+            };
+            let (limit, per_user) = granted(name);
+            campaign.terms = Terms { limit, per_user, close: Some(0), ..campaign.terms };
             campaign.first = campaign.terms;
         }
     }

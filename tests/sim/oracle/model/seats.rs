@@ -32,7 +32,7 @@ impl Model {
             (None, _, Some(close)) if now >= close => return refused(campaign, out, b"CLOSED", 0),
             _ if campaign.remaining() == 0 => return refused(campaign, out, b"SOLDOUT", 0),
             _ => {
-                let free = (1..).find(|seat| !campaign.seats.contains_key(seat)).unwrap_or(0);
+                let free = campaign.lowest_free();
                 let nth = (1..).find(|nth| mine.iter().all(|(_, there)| there.nth != *nth)).unwrap_or(0);
                 let until = (hold > 0).then(|| now + i64::from(hold));
                 let seated = Seated { user, at: now, nth, request, until, lsn, change };
