@@ -44,7 +44,7 @@ pub enum Check {
     Cancel,
     /// Every claim, confirmation and cancellation was answered, and by a decision.
     AllAnswered,
-    /// The ledger has the seats that are granted in the end, and no others (`--through`).
+    /// The ledger has the seats that are granted in the end (`--through`).
     StoredInTheEnd,
 }
 
@@ -102,7 +102,7 @@ impl Check {
             Check::Confirm => "holds are confirmed in time, never later",
             Check::Cancel => "a cancel takes its seat back, once",
             Check::AllAnswered => "every request got an answer",
-            Check::StoredInTheEnd => "exactly what is granted is in the ledger",
+            Check::StoredInTheEnd => "every seat granted in the end is stored",
         }
     }
 

@@ -79,11 +79,9 @@ impl Fake {
     }
 
     fn end_holds(&mut self, lie: Lie) {
-        let now = match lie {
-            Lie::HoldsEndEarly => self.now_ms() + self.hold_ms,
-            Lie::HoldsEndLate => self.now_ms() - self.hold_ms * 10,
-            _ => self.now_ms(),
-        };
+        let early = if lie == Lie::HoldsEndEarly { self.hold_ms } else { 0 };
+        let late = if lie == Lie::HoldsEndLate { self.hold_ms * 10 } else { 0 };
+        let now = self.now_ms() + early - late;
         let is_over = |place: &Place| place.until.is_some_and(|until| until <= now);
         let over: Vec<_> = self.seats.iter().filter(|(_, place)| is_over(place)).map(|(seat, _)| *seat).collect();
         over.into_iter().for_each(|seat| self.free(seat));

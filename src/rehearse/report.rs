@@ -108,9 +108,11 @@ impl Returning {
         format!("{held}{} of those granted cancel", percent(*cancel_share))
     }
 
-    fn rows(&self) -> [(&'static str, u64); 4] {
+    fn rows(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let Moves { held, confirmed, expired, cancelled } = self.moves;
-        [("held", held), ("confirmed", confirmed), ("left to expire", expired), ("cancelled", cancelled)]
+        let of_holds = [("held", held), ("confirmed", confirmed), ("left to expire", expired)];
+        let of_holds = of_holds.into_iter().filter(|_| self.hold_ms > 0);
+        of_holds.chain([("cancelled", cancelled)])
     }
 }
 
@@ -298,7 +300,9 @@ DIFFERENCES FOUND.
                 "  cancelled                  1 728",
             ]
         );
-        assert_eq!(Returning { hold_ms: 0, ..returning() }.line(), "15.5 % of those granted cancel");
+        let at_once = Returning { hold_ms: 0, ..returning() };
+        assert_eq!(at_once.line(), "15.5 % of those granted cancel");
+        assert!(at_once.rows().eq([("cancelled", 1_728)]));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::rehearse::judge::{InfoRow, Judge, SeatRow};
+use crate::rehearse::truth::Answer;
+use clock::nanos;
 
 const HOLD_MS: u32 = 1000;
 /// The gate's time when ours began.
