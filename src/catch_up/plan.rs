@@ -225,14 +225,21 @@ impl Work<'_> {
         }
         let Slot::Given(State { touched: Touched { id, .. }, .. }) = &self.slots[campaign] else { return };
         let id = *id;
+        let mut missing = None;
         if let What::Grant { after } = &mut seat.what {
-            *after = self.core.last_return(id);
+            let told = std::mem::replace(after, self.core.last_return(id));
+            missing = Some(told).filter(|told| *told > *after);
             self.free(index, id, seat);
         }
         let Slot::Given(state) = &mut self.slots[campaign] else { return };
-        let fits = match seat.what {
-            What::Grant { .. } => fits(&self.core, state, seat),
-            What::Return { .. } => as_users_of(state.users, &seat.user).ok_or_else(|| {
+        let fits = match (seat.what, missing) {
+            (What::Grant { .. }, Some(after)) => Err(format!(
+                "campaign {} seat {} user {} (seq {}): it was granted after a return (seq {after}) that stands neither in the \
+                 journal nor here; the other side (--from) may have it, or a dead letter, or a newer copy of the journal",
+                state.touched.name, seat.seat, seat.user, seat.seq
+            )),
+            (What::Grant { .. }, None) => fits(&self.core, state, seat),
+            (What::Return { .. }, _) => as_users_of(state.users, &seat.user).ok_or_else(|| {
                 format!("campaign {} seat {}: user {} is no number", state.touched.name, seat.seat, seat.user)
             }),
         };

@@ -32,10 +32,21 @@ pub(super) struct Ahead {
 /// See [`Ahead`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum What {
-    /// A grant, behind that return of its campaign.
+    /// A grant, behind that return of its campaign; `Lsn::ZERO` also where nobody says so.
     Grant { after: Lsn },
     /// The return of that grant.
     Return { grant: Lsn },
+}
+
+impl What {
+    /// Whether two that tell of it tell the same.
+    fn is_of(self, other: What) -> bool {
+        match (self, other) {
+            (What::Grant { .. }, What::Grant { .. }) => true,
+            (What::Return { grant }, What::Return { grant: other }) => grant == other,
+            (What::Grant { .. }, What::Return { .. }) | (What::Return { .. }, What::Grant { .. }) => false,
+        }
+    }
 }
 
 /// Takes the world's grants and returns, in any order.
@@ -111,7 +122,7 @@ impl Intake {
             Says::Unknown => {
                 let campaign = self.number_of(entry.campaign());
                 let what = match &entry {
-                    Entry::Grant { .. } => What::Grant { after: Lsn::ZERO },
+                    Entry::Grant { after, .. } => What::Grant { after: *after },
                     Entry::Return(back) => What::Return { grant: back.grant },
                 };
                 let (seat, user, nth, at) = (entry.seat(), entry.user().clone(), entry.nth(), entry.at());
@@ -170,7 +181,7 @@ impl Intake {
             let same = again.seq == first.seq;
             if same
                 && !(again.campaign == first.campaign
-                    && again.what == first.what
+                    && again.what.is_of(first.what)
                     && again.seat == first.seat
                     && same_user(&again.user, &first.user))
             {
@@ -179,6 +190,10 @@ impl Intake {
                         |a: &Ahead| format!("campaign {} seat {} user {}", names[a.campaign as usize], a.seat, a.user);
                     format!("at seq {} the other side has two grants: {} and {}", first.seq, told(first), told(again))
                 });
+            }
+            if same && let (What::Grant { after }, What::Grant { after: again }) = (&mut first.what, again.what) {
+                // A row of the ledger does not say.
+                *after = again.max(*after);
             }
             same
         });

@@ -248,17 +248,17 @@ impl Lines {
                 moves.push(Move { source, kpart, expected, next, log, last_seq, hole });
             }
             if line.own == LogId::NONE && line.written.0 != line.next {
-                moves.push(self.stay(lane));
+                moves.extend(self.stay(lane));
             }
         }
         moves
     }
 
-    /// A sign of life: a lane's row, as it is.
-    fn stay(&self, lane: Lane) -> Move {
-        let line = &self.lines[&lane];
+    /// A lane's row, as it is: a sign of life, or a look whether it is where it was left. None of a lane that is not there.
+    pub(super) fn stay(&self, lane: Lane) -> Option<Move> {
+        let line = self.lines.get(&lane)?;
         let seen = line.logs.get(&line.own);
-        Move {
+        Some(Move {
             source: self.source(lane).to_owned(),
             kpart: lane.partition(),
             expected: Some(line.written),
@@ -266,13 +266,13 @@ impl Lines {
             log: line.own,
             last_seq: seen.map_or(Lsn::ZERO, |seen| seen.last),
             hole: seen.is_some_and(|seen| seen.hole.is_some()),
-        }
+        })
     }
 
     /// What takes the table here, or a sign of life where it is here.
     pub(super) fn sign(&self) -> Vec<Move> {
         let moves = self.moves();
-        if moves.is_empty() { self.lines.keys().take(1).map(|first| self.stay(*first)).collect() } else { moves }
+        if moves.is_empty() { self.lines.keys().take(1).filter_map(|first| self.stay(*first)).collect() } else { moves }
     }
 
     /// The table is here, after `moves`.

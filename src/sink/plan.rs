@@ -5,13 +5,14 @@
 //! comes after an entry of the other lane says so (`after`), and waits for it: the records behind him in his lane wait with
 //! him, all other lanes go on. The one with the lowest `seq` of all that wait never has to, so there is always a next one.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::feed::{Item, Raw, What};
 use super::lines::{Lines, Verdict};
 use super::waiting::{Line, Waiting};
 use crate::core::Users;
-use crate::grant::{Entry, GrantUser};
+use crate::grant::{Entry, GrantUser, Lane};
 use crate::ids::{Lsn, Millis};
 use crate::ledger::{DeadLetter, LedgerSettings, Move};
 use crate::sabotage::{Sabotage, on};
@@ -75,7 +76,24 @@ impl Plan {
         }
         plan.lines.settle(|lane| waiting.stop(lane));
         plan.moves = plan.lines.moves();
+        plan.stay_where_relied_on();
         plan
+    }
+
+    /// What was applied before in another lane is relied on: its row must be where it was left, too. Of a ledger that was
+    /// set back it is not, and nothing may be refused there for want of what is to be stored again.
+    fn stay_where_relied_on(&mut self) {
+        let builds = |item: &&Item| match &item.what {
+            What::Entry { entry, .. } => entry.after() > Lsn::ZERO,
+            What::Bad { place, .. } => place.is_some(),
+            What::Foreign | What::Passed => false,
+        };
+        let others: BTreeSet<Lane> = self.taken.iter().filter(builds).map(|item| item.lane.other()).collect();
+        for lane in others {
+            let stay = self.lines.stay(lane);
+            let is_new = |stay: &Move| self.moves.iter().all(|to| (&to.source, to.kpart) != (&stay.source, stay.kpart));
+            self.moves.extend(stay.filter(is_new));
+        }
     }
 
     /// Entries and dead letters.

@@ -52,9 +52,15 @@ impl Copy {
     pub fn caught_up(&self, outside: &Outside, from: CatchUpFrom, now: &Model) -> Option<(Model, Vec<Entry>)> {
         let (topics, ledger) = (outside.broker.entries(self.log), ledger_entries(outside));
         let mut world = if from == CatchUpFrom::Kafka { [topics, ledger].concat() } else { [ledger, topics].concat() };
-        // Of a record that came twice the first one counts.
+        // Of a record that came twice the first one counts, but that rows do not say after what a grant came.
         world.sort_by_key(|entry| entry.seq);
-        world.dedup_by_key(|entry| entry.seq);
+        world.dedup_by(|again, first| {
+            let same = again.seq == first.seq;
+            if same {
+                first.after = first.after.max(again.after);
+            }
+            same
+        });
         world.retain(|entry| entry.seq > self.last);
         let (mut model, mut entries) = (self.model.clone(), self.entries.clone());
         // The highest seat that was granted, and the most that a user had.

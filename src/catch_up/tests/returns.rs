@@ -149,3 +149,21 @@ fn a_return_of_what_was_never_granted_or_was_another_contradicts() {
     let told = with(|back| back.seq = Lsn::new(3));
     assert!(told.contains("at seq 3 the journal has campaign spring seat 2"), "{told}");
 }
+
+#[test]
+fn a_return_that_nobody_has_is_missed_by_the_grant_that_came_after_it() {
+    let _calm = calm();
+    let (disk, mut entries, _) = set_back_with_returns();
+    let (row, missed) = (entries[10].clone(), entries[9].seq());
+    let Entry::Grant { after, .. } = &mut entries[10] else { panic!("seat 5, the second time") };
+    *after = missed;
+    assert_eq!(plan_of(&disk, &entries).expect("nothing contradicts").seats.len(), 7);
+    entries.remove(9);
+    // The ledger, which does not say after what a grant came, tells of it before or after the topic does.
+    for row_at in [0, entries.len()] {
+        let mut entries = entries.clone();
+        entries.insert(row_at, row.clone());
+        let Err(error) = plan_of(&disk, &entries) else { panic!("seat 6 would be somebody's again") };
+        assert!(error.to_string().contains(&format!("granted after a return (seq {missed})")), "{error}");
+    }
+}

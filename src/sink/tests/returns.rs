@@ -239,3 +239,22 @@ fn a_grant_that_is_put_aside_takes_its_return_with_it_and_nothing_else() {
     assert!(letters.contains(&format!("kafka-returns:memory:{RETURNS} 0 its grant (seq 1) is no row")), "{letters}");
     assert_eq!(bench.watermarks.stored.get(), Lsn::new(5));
 }
+
+#[test]
+fn a_ledger_that_was_set_back_in_one_lane_gets_the_grants_before_their_returns() {
+    let (bench, mut pair, mut story) = (Bench::new(), Pair::new(1), one_seat("spring"));
+    pair.tell(0, &story);
+    let mut worker = pair.worker(&bench);
+    assert_eq!(drain(&mut worker).unwrap(), 3);
+    let back = "DELETE FROM coupon_grant WHERE seq = 3; \
+                UPDATE coupon_sink_position SET next_position = 1, last_seq = 1 WHERE source LIKE 'kafka:%'";
+    bench.sql().execute_batch(back).unwrap();
+    pair.send(0, story.back("spring", 1));
+    assert!(
+        matches!(ledger_fault(worker.turn()), LedgerError::TakenOver(_)),
+        "the grants are not where they were left"
+    );
+    assert_eq!(drain(&mut worker).unwrap(), 2);
+    assert_told(&bench, &[&story]);
+    assert_eq!(bench.number("SELECT count(*) FROM coupon_dead_letter"), 0);
+}

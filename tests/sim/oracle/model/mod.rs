@@ -233,7 +233,8 @@ impl Model {
         }
         // Holds leave seats between grants that nobody has.
         let is_next = campaign.terms.hold > 0 || seat == campaign.lowest_free();
-        let fits = is_next && !campaign.dropped && campaign.takes(seat, seated);
+        let is_all = grant.after <= campaign.last_return;
+        let fits = is_all && is_next && !campaign.dropped && campaign.takes(seat, seated);
         fits.then(|| campaign.grant(name, seat, seated))
     }
 
