@@ -88,8 +88,8 @@ pub struct World<'t> {
     habits: Habits,
     process: Option<Process>,
     crashes: u64,
-    /// What the clocks showed at the last tick of this process.
-    clock: Option<(i64, i64)>,
+    /// What the clocks showed at the last tick of this process, and how long that was after the one before.
+    clock: Option<(i64, i64, i64)>,
     /// When the next crash is armed, in steps.
     crash_at: u64,
     /// The room on the disk is to come back then.
@@ -375,9 +375,11 @@ impl<'t> World<'t> {
     /// The gate's time neither steps nor stands still.
     fn check_clock(&mut self) -> Result<(), String> {
         let (elapsed, now) = (simulated::elapsed().as_millis() as i64, self.process().now());
-        let (then, before) = self.clock.replace((elapsed, now)).unwrap_or((elapsed, now));
+        let (then, before, last) = self.clock.unwrap_or((elapsed, now, 0));
         let (went, should) = (now - before, elapsed - then);
-        let slack = should / 50 + 250;
+        self.clock = Some((elapsed, now, should));
+        // What a tick makes of the time before it shows at the next one.
+        let slack = (should + last) / 50 + 250;
         match went < 0 || (went - should).abs() > slack {
             true => Err(format!("the gate's clock went {went} ms in {should} ms")),
             false => Ok(()),
