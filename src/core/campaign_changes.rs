@@ -155,7 +155,9 @@ impl Core {
         let Grants { count: granted, first_at: first_grant, last_at: last_grant, last_lsn, .. } = roster.grants();
         if purged {
             assert!(roster.out() == 0, "a campaign is purged when all its seats came back");
-            self.campaigns.purged.insert(name.clone(), roster.last_return());
+            // What happened in a rehearsal never leaves the gate: nothing can wait for it.
+            let after = if terms.shadow { roster.began_after() } else { roster.last_return() };
+            self.campaigns.purged.insert(name.clone(), after);
         }
         if roster.grants().any() {
             let retired = Retired {

@@ -7,7 +7,7 @@ use crate::core::campaigns::Campaign;
 use crate::core::event::{Event, Group};
 use crate::core::reply::{Decision, Refusal, Reply};
 use crate::core::{Core, View, answer, refuse, shown};
-use crate::ids::{CampaignId, Lsn, Seat, User};
+use crate::ids::{CampaignId, Seat, User};
 
 /// Seats that are brought in by one command, so far.
 struct Seeding<'s, 'a> {
@@ -83,7 +83,8 @@ impl<'a> Seeding<'_, 'a> {
     }
 
     fn event(&self, user: User<'a>, seat: Seat, nth: u16, view: &View) -> Event<'a> {
-        Event::Imported { campaign: self.id, seat, user, nth, at: view.now, seq: None, after: Lsn::ZERO }
+        let after = self.campaign.roster.last_return();
+        Event::Imported { campaign: self.id, seat, user, nth, at: view.now, seq: None, after }
     }
 }
 

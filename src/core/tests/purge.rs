@@ -24,6 +24,10 @@ fn a_purged_campaign_leaves_its_name_and_the_next_one_builds_on_its_last_return(
     assert_eq!(create(&mut gate, Terms { limit: 2, ..TERMS }), "CREATED");
     let seats = vec![(&b"9"[..], Seat::new(2))];
     assert_eq!(gate.ask(Command::Seed { campaign: b"spring", seats }), ":1", "it is as new");
+    let Some(Event::Imported { after, .. }) = gate.journal.last().map(|(_, event)| event.event()) else {
+        panic!("{:?}", gate.journal.last());
+    };
+    assert_eq!(after, last_return, "the seat may have been another's before");
     assert_eq!(gate.ask(claim("spring", "1")), "GRANTED 1 0");
     let Some(Event::Granted { campaign, after, .. }) = gate.journal.last().map(|(_, event)| event.event()) else {
         panic!("{:?}", gate.journal.last());
@@ -31,6 +35,23 @@ fn a_purged_campaign_leaves_its_name_and_the_next_one_builds_on_its_last_return(
     assert_eq!((campaign, after), (CampaignId(1), last_return));
     let facts = gate.core.campaign(CampaignId(1)).unwrap();
     assert_eq!((facts.granted, facts.remaining), (2, 0));
+}
+
+#[test]
+fn nothing_depends_on_the_returns_of_a_rehearsal_which_never_leave_the_gate() {
+    let mut gate = Gate::new();
+    create(&mut gate, Terms { limit: 3, ..TERMS });
+    gate.ask(claim("spring", "1"));
+    gate.purge(b"spring");
+    let last_return = gate.core.applied().prev();
+    create(&mut gate, Terms { limit: 3, shadow: true, ..TERMS });
+    gate.ask(claim("spring", "1"));
+    let id = gate.core.campaign_id(b"spring").unwrap();
+    assert_eq!(gate.core.last_return(id), last_return);
+    gate.purge(b"spring");
+    create(&mut gate, Terms { limit: 3, ..TERMS });
+    let id = gate.core.campaign_id(b"spring").unwrap();
+    assert_eq!(gate.core.last_return(id), last_return);
 }
 
 #[test]
