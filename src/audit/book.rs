@@ -396,16 +396,22 @@ impl Turn<'_> {
         }
     }
 
-    fn returned(&mut self, id: CampaignId, seat: Seat, (user, nth): (User<'_>, u16), grant: Lsn, seq: Lsn) {
+    /// The page of what happened at `seq`; none where its campaign was not asked for, or where it cannot be.
+    fn page_of(&mut self, id: CampaignId, seq: Lsn) -> Option<usize> {
         let Some(known) = self.by_id.get(id.index()) else {
             self.trouble.get_or_insert(AuditError::NoSuchCampaign { seq, id: id.0 });
-            return;
+            return None;
         };
-        let Some(index) = *known else { return };
+        let index = (*known)?;
         if seq.get() > SEQ_MAX {
             self.trouble.get_or_insert(AuditError::TooFar(seq));
-            return;
+            return None;
         }
+        Some(index)
+    }
+
+    fn returned(&mut self, id: CampaignId, seat: Seat, (user, nth): (User<'_>, u16), grant: Lsn, seq: Lsn) {
+        let Some(index) = self.page_of(id, seq) else { return };
         let page = &mut self.pages[index];
         if page.shadow {
             // Which seats somebody has is not kept of a rehearsal.
@@ -418,15 +424,7 @@ impl Turn<'_> {
     }
 
     fn granted(&mut self, id: CampaignId, seat: Seat, (user, nth): (User<'_>, u16), seq: Lsn) {
-        let Some(known) = self.by_id.get(id.index()) else {
-            self.trouble.get_or_insert(AuditError::NoSuchCampaign { seq, id: id.0 });
-            return;
-        };
-        let Some(index) = *known else { return };
-        if seq.get() > SEQ_MAX {
-            self.trouble.get_or_insert(AuditError::TooFar(seq));
-            return;
-        }
+        let Some(index) = self.page_of(id, seq) else { return };
         let page = &mut self.pages[index];
         page.events += 1;
         let broken = |what: &str| format!("seat {seat} (seq {seq}): {what}");

@@ -74,6 +74,22 @@ impl Core {
         Decision::Record { group, reply: reply(Outcome::Granted(seat), remaining - 1) }
     }
 
+    /// The campaign of this name, and the user as it takes him; else the refusal. A claim does the same in place: it is the
+    /// hot path.
+    fn named<'s, 'u, 'a>(
+        &'s self,
+        name: &[u8],
+        user: &'u [u8],
+        view: &View,
+    ) -> Result<(CampaignId, &'s Campaign, User<'u>), Box<Decision<'s, 'a>>> {
+        let (id, campaign) =
+            self.find_campaign(name, view.now).map_err(|absent| Box::new(no_campaign(name, &absent)))?;
+        match user_of(campaign.terms.users, user) {
+            Ok(user) => Ok((id, campaign, user)),
+            Err(refusal) => Err(Box::new(refuse(refusal, campaign.lsn))),
+        }
+    }
+
     /// The seat that answers a claim without a new one: what the same request got before, or the last one of a user who
     /// has all that he may have.
     fn has_already(&self, standing: Standing<'_>, request: &[u8], per_user: u16) -> Option<Seat> {
@@ -91,13 +107,9 @@ impl Core {
         flat: bool,
         view: &View,
     ) -> Decision<'s, 'a> {
-        let (id, campaign) = match self.find_campaign(name, view.now) {
-            Ok(found) => found,
-            Err(absent) => return no_campaign(name, &absent),
-        };
-        let user = match user_of(campaign.terms.users, user) {
-            Ok(user) => user,
-            Err(refusal) => return refuse(refusal, campaign.lsn),
+        let (id, campaign, user) = match self.named(name, user, view) {
+            Ok(named) => named,
+            Err(refused) => return *refused,
         };
         let remaining = campaign.remaining();
         let reply = |settlement| Reply::Settled(Settled { settlement, remaining, flat });
@@ -135,13 +147,9 @@ impl Core {
         flat: bool,
         view: &View,
     ) -> Decision<'s, 'a> {
-        let (id, campaign) = match self.find_campaign(name, view.now) {
-            Ok(found) => found,
-            Err(absent) => return no_campaign(name, &absent),
-        };
-        let user = match user_of(campaign.terms.users, user) {
-            Ok(user) => user,
-            Err(refusal) => return refuse(refusal, campaign.lsn),
+        let (id, campaign, user) = match self.named(name, user, view) {
+            Ok(named) => named,
+            Err(refused) => return *refused,
         };
         let remaining = campaign.remaining();
         let reply = |settlement, remaining| Reply::Settled(Settled { settlement, remaining, flat });
@@ -206,13 +214,9 @@ impl Core {
 
     /// `GATE.STATUS`
     pub(super) fn status<'s, 'a>(&'s self, name: &[u8], user: &[u8], view: &View) -> Decision<'s, 'a> {
-        let campaign = match self.find_campaign(name, view.now) {
-            Ok((_, campaign)) => campaign,
-            Err(absent) => return no_campaign(name, &absent),
-        };
-        let user = match user_of(campaign.terms.users, user) {
-            Ok(user) => user,
-            Err(refusal) => return refuse(refusal, campaign.lsn),
+        let (_, campaign, user) = match self.named(name, user, view) {
+            Ok(named) => named,
+            Err(refused) => return *refused,
         };
         let seats = campaign.roster.standing(self.scatter, user).seats();
         // That a seat is not there any more is told, too.
