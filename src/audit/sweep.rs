@@ -267,9 +267,11 @@ impl Sweep {
         report.note(untold, "records are of grants and returns that the journal no longer tells of");
         let untold = self.rows.as_ref().map_or(0, |facts| facts.untold);
         report.note(untold, "rows are of grants and returns that the journal no longer tells of");
-        let returned = |count: fn(&CampaignRow) -> Option<u64>| report.campaigns.iter().filter_map(count).sum::<u64>();
-        let all = returned(|row| Some(row.returned));
-        let (kafka, ledger) = (returned(|row| row.kafka_returned), returned(|row| row.ledger_returned));
+        let known = || report.campaigns.iter().filter(|row| !row.unknown);
+        let sum = |count: fn(&CampaignRow) -> Option<u64>| known().map(count).sum::<Option<u64>>();
+        let told = |count: Option<u64>| count.map_or("?".to_owned(), |count| count.to_string());
+        let (kafka, ledger) = (told(sum(|row| row.kafka_returned)), told(sum(|row| row.ledger_returned)));
+        let all = sum(|row| Some(row.returned)).unwrap_or(0);
         report.note(all, &format!("grants came back: {kafka} returns are in Kafka, {ledger} in the ledger"));
         let unkept: u64 = report.campaigns.iter().map(|row| row.unkept).sum();
         report.note(unkept, "grants are no longer kept in the topic: retention took them");

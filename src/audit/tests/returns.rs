@@ -125,6 +125,21 @@ fn a_world_with_returns_agrees_and_is_complete() {
 }
 
 #[test]
+fn what_was_not_checked_is_not_counted_as_none() {
+    let mut story = Story::spring();
+    story.world.settle();
+    let sources = Sources {
+        disk: Arc::new(story.world.disk.clone()),
+        data: data().to_owned(),
+        topic: None,
+        ledger: None,
+        campaign: None,
+    };
+    let report = run(sources, &mut Progress::hidden()).unwrap().to_string();
+    assert!(report.contains("2 grants came back: ? returns are in Kafka, ? in the ledger"), "{report}");
+}
+
+#[test]
 fn what_is_on_its_way_is_no_difference() {
     let mut story = Story::spring();
     story.publish(|entry| entry.seq() <= Lsn::new(5));
