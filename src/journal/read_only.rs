@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::batch::SegmentHeader;
 use super::reader::kept_from;
 use super::recover::{ReplayProgress, TornTail};
 use super::snapshot::{self, Snapshot};
@@ -177,20 +178,41 @@ impl ReadOnly {
             return Ok(());
         }
         let history = settled(|| history::list(self.disk.as_ref(), &self.dir))?;
-        let Some(last) = history.last().filter(|last| last.header.number >= wanted) else { return Ok(()) };
-        let data = self.dir.parent().unwrap_or(&self.dir);
-        let mut reader = Reader::open(Arc::clone(&self.disk), data, self.state.next)?;
-        while let Some(batch) = reader.next_of_all(last.header.durable)? {
-            for event in batch.events() {
-                let senseless = |what| JournalError::Senseless { path: last.path.clone(), offset: 0, what };
-                let (lsn, event) = event.map_err(senseless)?;
-                visit(lsn, &event);
+        let Some(last) = history.last() else { return Ok(()) };
+        let SegmentHeader { number, durable, .. } = last.header;
+        if number >= wanted {
+            let data = self.dir.parent().unwrap_or(&self.dir);
+            let mut reader = Reader::open(Arc::clone(&self.disk), data, self.state.next)?;
+            while let Some(batch) = reader.next_of_all(durable)? {
+                for event in batch.events() {
+                    let senseless = |what| JournalError::Senseless { path: last.path.clone(), offset: 0, what };
+                    let (lsn, event) = event.map_err(senseless)?;
+                    visit(lsn, &event);
+                }
+                self.state = WalkState::adopting(batch.last.next());
             }
-            self.state = WalkState::adopting(batch.last.next());
+            self.go_on_behind(number, durable);
         }
-        self.state = WalkState::adopting(last.header.durable.next());
-        (self.before, self.done, self.stop) = (last.header.number, last.header.number, Stop::default());
+        self.pass_over_the_empty(durable)
+    }
+
+    /// Segments without an event leave no history when they go: what follows goes on where history ends, at `durable`.
+    fn pass_over_the_empty(&mut self, durable: Lsn) -> Result<(), JournalError> {
+        let (disk, dir) = (self.disk.as_ref(), &self.dir);
+        let Some(first) = segment::list(disk, dir)?.first().copied() else { return Ok(()) };
+        if first > self.done.max(self.before + 1) && self.state.next == durable.next() {
+            let header = settled(|| Found::look(disk, dir, first))?.header;
+            if header.is_some_and(|header| header.first_lsn == durable.next()) {
+                self.go_on_behind(first - 1, durable);
+            }
+        }
         Ok(())
+    }
+
+    /// Segments up to `number` were read as history, which ends at `durable`.
+    fn go_on_behind(&mut self, number: u64, durable: Lsn) {
+        self.state = WalkState::adopting(durable.next());
+        (self.before, self.done, self.stop) = (number, number, Stop::default());
     }
 }
 

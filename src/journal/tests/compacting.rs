@@ -426,6 +426,38 @@ fn a_reader_goes_on_when_its_segments_become_history() {
 }
 
 #[test]
+fn a_segment_without_an_event_leaves_no_history_and_no_gap() {
+    let _calm = calm();
+    let disk = MemoryDisk::default();
+    let mut world = open(&disk).expect("new");
+    world.work(40);
+    world.save().expect("made");
+    let story = std::mem::take(&mut world.told);
+    drop(world);
+    let mut watching = read_only(disk.disk(), data()).expect("sound").expect("a journal");
+    let mut watched = Events::new();
+    let mut watch = |lsn: Lsn, event: &Event<'_>| watched.push((lsn.get(), bytes_of(event)));
+    watching.catch_up(&mut watch, &mut |_| ()).expect("sound");
+    // Started again and again, and nobody asks for anything: segments, and nothing in them.
+    for _ in 0..3 {
+        let mut world = open(&disk).expect("sound");
+        world.save().expect("made");
+        assert_eq!(told(&disk).expect("sound"), (story.clone(), world.core.applied()));
+        watching.catch_up(&mut watch, &mut |_| ()).expect("sound");
+    }
+    let mut world = open(&disk).expect("sound");
+    let number = |name: &String| name[..8].parse::<u64>().expect("a number");
+    let (history, first) = (number(&files_in(&disk, "history")[0]), number(&files_in(&disk, "journal")[0]));
+    assert!(history + 1 < first, "there are such segments between {history} and {first}");
+    world.work(10);
+    let all = [story, world.told.clone()].concat();
+    assert_eq!(told(&disk).expect("sound"), (all.clone(), world.core.applied()));
+    watching.catch_up(&mut watch, &mut |_| ()).expect("sound");
+    watched.retain(|(_, bytes)| bytes[0] < 32);
+    assert_eq!(watched, all);
+}
+
+#[test]
 fn history_stays_until_it_is_published_stored_and_old_and_then_the_seats_are_still_known() {
     let _calm = calm();
     let disk = MemoryDisk::default();
