@@ -153,10 +153,11 @@ impl Core {
         self.spaces[usize::from(HOME.0)].remove_campaign(scatter, &name);
         self.campaigns.first_hold_moved(id, roster.holds().first_deadline(), None);
         let Grants { count: granted, first_at: first_grant, last_at: last_grant, last_lsn, .. } = roster.grants();
-        if purged {
-            assert!(roster.out() == 0, "a campaign is purged when all its seats came back");
-            // What happened in a rehearsal never leaves the gate: nothing can wait for it.
-            let after = if terms.shadow { roster.began_after() } else { roster.last_return() };
+        assert!(!purged || roster.out() == 0, "a campaign is purged when all its seats came back");
+        // What happened in a rehearsal never leaves the gate: nothing can wait for it.
+        let after = if terms.shadow { roster.began_after() } else { roster.last_return() };
+        let is_name_free = purged || !roster.grants().any();
+        if is_name_free && after > Lsn::ZERO {
             self.campaigns.purged.insert(name.clone(), after);
         }
         if roster.grants().any() {

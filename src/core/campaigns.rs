@@ -133,7 +133,8 @@ pub(super) struct Campaigns {
     pub(super) slots: Vec<Slot>,
     /// Retired ones, by the hash of their name.
     retired: Table<CampaignId>,
-    /// The last return of campaigns that were purged, by name: what another one of that name grants depends on it.
+    /// Names that are free again since their campaigns were purged, and the last return of those: what another one of that
+    /// name grants depends on it.
     pub(super) purged: BTreeMap<Box<[u8]>, Lsn>,
     /// When the first hold of each campaign ends that has any.
     holds: BTreeSet<(Millis, CampaignId)>,

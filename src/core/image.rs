@@ -52,7 +52,7 @@ pub enum Piece<'p> {
     },
     /// The number of a campaign that was dropped before it gave a seat.
     Gone(CampaignId),
-    /// A name that a purged campaign has left, and its last return; before all campaigns, in the order of the names.
+    /// A name that is free again since its campaign was purged, and the last return of that; before all campaigns, in the order of the names.
     Purged {
         /// The name.
         name: &'p [u8],

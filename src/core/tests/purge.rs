@@ -55,6 +55,22 @@ fn nothing_depends_on_the_returns_of_a_rehearsal_which_never_leave_the_gate() {
 }
 
 #[test]
+fn a_name_that_is_free_again_keeps_what_its_grants_come_after() {
+    let mut gate = Gate::new();
+    create(&mut gate, Terms { limit: 3, ..TERMS });
+    gate.ask(claim("spring", "1"));
+    gate.purge(b"spring");
+    let last_return = gate.core.applied().prev();
+    create(&mut gate, Terms { limit: 2, ..TERMS });
+    assert_eq!(gate.ask(Command::Drop { campaign: b"spring", how: Dropping::Forced }), "OK", "it granted nothing");
+    create(&mut gate, Terms { limit: 2, ..TERMS });
+    for core in [&gate.core, &super::replay::restored(&gate.core)] {
+        let id = core.campaign_id(b"spring").unwrap();
+        assert_eq!((id, core.last_return(id)), (CampaignId(2), last_return));
+    }
+}
+
+#[test]
 fn one_that_granted_nothing_or_held_something_can_be_purged_too() {
     let mut gate = Gate::new();
     create(&mut gate, Terms { limit: 3, hold: 1_000, ..TERMS });
