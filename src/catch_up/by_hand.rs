@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::known::Known;
+pub(crate) use super::plan::Hints;
 use super::plan::Plan;
 use super::world::Intake;
 pub(crate) use super::world::Topics;
@@ -12,7 +13,7 @@ use crate::edge;
 use crate::journal::{Disk, Options};
 use crate::kafka::Cluster;
 use crate::ledger::LedgerReader;
-use crate::settings::{CampaignTerms, CatchUpFrom};
+use crate::settings::CatchUpFrom;
 
 /// As [`super::run`]. Answers how many grants and returns were brought in.
 pub(crate) fn run(
@@ -22,12 +23,12 @@ pub(crate) fn run(
     from: CatchUpFrom,
     topics: (Option<&mut (dyn Cluster + 'static)>, Topics<'_>),
     ledger: Option<&mut (dyn LedgerReader + 'static)>,
-    terms: &[CampaignTerms],
+    hints: Hints<'_>,
 ) -> Result<usize, CatchUpError> {
     let known = Known::read(disk, data, &options)?;
     let mut intake = Intake::new(known, None);
     ask_sides(from, topics, ledger, &mut intake)?;
-    let plan = Plan::make(intake.close()?, terms, edge::wall())?;
+    let plan = Plan::make(intake.close()?, hints, edge::wall())?;
     apply::apply(disk, data, options, &plan)?;
     Ok(plan.seats.len())
 }

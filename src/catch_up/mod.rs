@@ -37,7 +37,7 @@ use crate::ledger::{LedgerError, LedgerReader};
 use crate::limits;
 use crate::settings::{CatchUpFrom, CatchUpSettings};
 use known::Known;
-use plan::Plan;
+use plan::{Hints, Plan};
 use world::{Intake, Topics};
 
 /// Does what `settings` say, as far as they say: with `--dry-run` nothing is changed.
@@ -68,7 +68,8 @@ pub fn run(settings: &CatchUpSettings) -> Result<Report, CatchUpError> {
     }
     let mut intake = Intake::new(known, settings.log_id);
     ask(settings, &mut intake)?;
-    let plan = Plan::make(intake.close()?, &settings.campaigns, edge::wall())?;
+    let hints = Hints { terms: &settings.campaigns, seeded: &settings.seeded };
+    let plan = Plan::make(intake.close()?, hints, edge::wall())?;
     if !settings.dry_run {
         apply::apply(&disk, data, options, &plan)?;
     }

@@ -87,9 +87,18 @@ pub(super) enum New {
     Closed,
 }
 
+/// What the operator knows of campaigns.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Hints<'h> {
+    /// The terms of those that the journal has lost.
+    pub terms: &'h [CampaignTerms],
+    /// Those whose first seats were brought in with free ones in between.
+    pub seeded: &'h [String],
+}
+
 impl Plan {
-    /// Tries everything on the core of the journal; nothing on disk is changed. `terms`: of lost campaigns.
-    pub fn make(found: Found, terms: &[CampaignTerms], wall: Millis) -> Result<Plan, CatchUpError> {
+    /// Tries everything on the core of the journal; nothing on disk is changed.
+    pub fn make(found: Found, hints: Hints<'_>, wall: Millis) -> Result<Plan, CatchUpError> {
         let Found { known, log, names, mut ahead, agreed, unreadable, used, differences } = found;
         differences.none_or()?;
         let mut differences = Differences::default();
@@ -102,14 +111,15 @@ impl Plan {
         }
         let slots = lacks(&ahead, names.len());
         let mut work =
-            Work { core, names: &names, terms, differences: &mut differences, prepared: Vec::new(), slots, now };
+            Work { core, names: &names, hints, differences: &mut differences, prepared: Vec::new(), slots, now };
         for (index, seat) in ahead.iter_mut().enumerate() {
             work.give(index, seat);
         }
         let Work { prepared, slots, .. } = work;
         differences.none_or()?;
         let named: HashSet<&str> = names.iter().map(|name| &**name).collect();
-        let idle_terms = terms.iter().filter(|terms| !named.contains(&*terms.name)).map(|terms| terms.name.clone());
+        let idle_terms =
+            hints.terms.iter().filter(|terms| !named.contains(&*terms.name)).map(|terms| terms.name.clone());
         Ok(Plan {
             log,
             last,
@@ -151,8 +161,8 @@ impl Plan {
 struct State {
     touched: Touched,
     users: Users,
-    /// Claims are held: seats can be left free between others.
-    holds: bool,
+    /// Seats can be free between others: claims are held, or the first ones were brought in.
+    has_holes: bool,
 }
 
 /// What is known of a campaign so far.
@@ -203,7 +213,7 @@ fn lacks(ahead: &[Ahead], campaigns: usize) -> Vec<Slot> {
 struct Work<'w> {
     core: Core,
     names: &'w [Arc<str>],
-    terms: &'w [CampaignTerms],
+    hints: Hints<'w>,
     differences: &'w mut Differences,
     prepared: Vec<(usize, Prepared)>,
     slots: Vec<Slot>,
@@ -298,13 +308,14 @@ impl Work<'_> {
     fn campaign(&mut self, index: usize, seat: &Ahead, lacks: Lacks) -> Result<State, String> {
         let Lacks { highest, nth, users } = lacks;
         let name = &*self.names[seat.campaign as usize];
-        let told = self.terms.iter().find(|terms| terms.name == name);
+        let told = self.hints.terms.iter().find(|terms| terms.name == name);
         if let Some(facts) = self.core.campaign_id(name.as_bytes()).and_then(|id| self.core.campaign(id)) {
             if facts.dropped || facts.terms.shadow {
                 let what = if facts.dropped { "was dropped" } else { "is a rehearsal (SHADOW)" };
                 return Err(format!("campaign {name} {what} in the journal, the other side has later grants of it"));
             }
-            let (id, users, holds) = (facts.id, facts.terms.users, facts.terms.hold > 0);
+            let (id, users) = (facts.id, facts.terms.users);
+            let has_holes = self.has_holes(name, facts.terms.hold);
             let there = facts.terms.alterable();
             let mut to = there;
             if let Some(told) = told {
@@ -315,7 +326,7 @@ impl Work<'_> {
             if new.is_some() {
                 self.prepare(index, Prepared::Raised { id, to, at: self.now });
             }
-            return Ok(State { touched: Touched::new(id, name, to, new), users, holds });
+            return Ok(State { touched: Touched::new(id, name, to, new), users, has_holes });
         }
         let terms = match told {
             Some(told) => Terms {
@@ -347,9 +358,13 @@ impl Work<'_> {
         let (id, at) = (*id, seat.at);
         let new = if told.is_some() { New::Told } else { New::Closed };
         let touched = Touched::new(id, name, terms.alterable(), Some(new));
-        let name = name.to_owned();
+        let (name, has_holes) = (name.to_owned(), self.has_holes(name, terms.hold));
         self.prepare(index, Prepared::Created { id, name, terms, at, instead_of_key });
-        Ok(State { touched, users: terms.users, holds: terms.hold > 0 })
+        Ok(State { touched, users: terms.users, has_holes })
+    }
+
+    fn has_holes(&self, name: &str, hold: u32) -> bool {
+        hold > 0 || self.hints.seeded.iter().any(|seeded| seeded == name)
     }
 
     fn prepare(&mut self, index: usize, prepared: Prepared) {
@@ -380,14 +395,15 @@ fn fits(core: &Core, state: &State, seat: &Ahead) -> Result<GrantUser, String> {
         ));
     }
     let next = core.next_seat(*id).get();
-    if seat.seat > next && !state.holds {
+    if seat.seat > next && !state.has_holes {
         let missing = match (next, seat.seat - 1) {
             (first, last) if first == last => format!("seat {first}"),
             (first, last) => format!("seats {first} to {last}"),
         };
         return Err(format!(
             "{grant}: {missing} of that campaign stand neither in the journal nor here; the other side (--from) may have \
-             them, or a dead letter, or a newer copy of the journal; if it has HOLD, tell its terms with --campaigns"
+             them, or a dead letter, or a newer copy of the journal; if it has HOLD, tell its terms with --campaigns; if \
+             GATE.SEED left them free, say --seeded {name}"
         ));
     }
     if seat.seat > *limit {

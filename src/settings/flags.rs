@@ -111,6 +111,11 @@ pub fn command() -> Command {
                     option("campaigns", "FILE")
                         .help("A TOML file with the terms of campaigns that the journal has lost"),
                 )
+                .arg(
+                    option("seeded", "CAMPAIGN")
+                        .action(ArgAction::Append)
+                        .help("GATE.SEED left seats of it free: they are missing in between. May be given several times"),
+                )
                 .arg(option("log-id", "HEX").help("Which journal to make anew, where there are grants of several"))
                 .arg(switch("dry-run").help("Say what would be done, and do nothing")),
         )

@@ -211,6 +211,8 @@ pub struct CatchUpSettings {
     pub log_id: Option<LogId>,
     /// The terms of lost campaigns.
     pub campaigns: Vec<CampaignTerms>,
+    /// Campaigns whose first seats were brought in with free ones in between.
+    pub seeded: Vec<String>,
     /// Change nothing.
     pub dry_run: bool,
 }
@@ -225,6 +227,7 @@ impl CatchUpSettings {
                 Some((path, _)) => campaigns::read("campaigns", &path)?,
                 None => Vec::new(),
             },
+            seeded: values.several("seeded", value::url)?,
             dry_run: values.matches.get_flag("dry-run"),
         };
         let missing = match settings.from {

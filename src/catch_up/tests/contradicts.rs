@@ -116,7 +116,7 @@ fn which_journal_it_is_must_be_clear() {
     assert!(told.contains(&format!("{LOG} (60 grants)")) && told.contains(&format!("{other} (1 grants)")), "{told}");
     let mut intake = Intake::new(Known::read(&nowhere.disk(), data(), &OPTIONS).unwrap(), Some(other));
     world.iter().for_each(|grant| intake.take(grant.clone().into()));
-    assert_eq!(Plan::make(intake.close().unwrap(), &[], NOW).unwrap().log, other);
+    assert_eq!(Plan::make(intake.close().unwrap(), Hints::default(), NOW).unwrap().log, other);
     let others = plan(&disk, &world[60..], &[]).err().expect("none of this journal");
     assert!(matches!(others, CatchUpError::OtherLogs(LOG, _)), "{others}");
     assert!(matches!(plan(&nowhere, &[], &[]).err(), Some(CatchUpError::Nothing)));

@@ -201,7 +201,7 @@ fn set_back() -> (MemoryDisk, Vec<Grant>) {
 fn plan(disk: &MemoryDisk, world: &[Grant], terms: &[CampaignTerms]) -> Result<Plan, CatchUpError> {
     let mut intake = Intake::new(Known::read(&disk.disk(), data(), &OPTIONS)?, None);
     world.iter().rev().for_each(|grant| intake.take(grant.clone().into()));
-    Plan::make(intake.close()?, terms, NOW)
+    Plan::make(intake.close()?, Hints { terms, ..Hints::default() }, NOW)
 }
 
 fn catch_up(disk: &MemoryDisk, world: &[Grant], terms: &[CampaignTerms]) -> Result<Plan, CatchUpError> {

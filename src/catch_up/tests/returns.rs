@@ -71,7 +71,7 @@ fn set_back_with_returns() -> (MemoryDisk, Vec<Entry>, MemoryDisk) {
 fn plan_of(disk: &MemoryDisk, entries: &[Entry]) -> Result<Plan, CatchUpError> {
     let mut intake = Intake::new(Known::read(&disk.disk(), data(), &OPTIONS)?, None);
     entries.iter().rev().for_each(|entry| intake.take(entry.clone()));
-    Plan::make(intake.close()?, &[], NOW)
+    Plan::make(intake.close()?, Hints::default(), NOW)
 }
 
 #[test]
@@ -119,10 +119,12 @@ fn both_topics_are_read() {
     let intake = || Intake::new(Known::read(&disk.disk(), data(), &OPTIONS).expect("sound"), None);
     let mut found = intake();
     world::read_topics(&mut cluster.clone(), TOPICS, &mut found).expect("it can be read");
-    assert_eq!(Plan::make(found.close().unwrap(), &[], NOW).expect("nothing contradicts").seats.len(), 7);
+    assert_eq!(Plan::make(found.close().unwrap(), Hints::default(), NOW).expect("nothing contradicts").seats.len(), 7);
     let mut found = intake();
     world::read_topics(&mut cluster.clone(), Topics { returns: None, ..TOPICS }, &mut found).expect("it can be read");
-    let Err(error) = Plan::make(found.close().unwrap(), &[], NOW) else { panic!("seat 2 is granted twice") };
+    let Err(error) = Plan::make(found.close().unwrap(), Hints::default(), NOW) else {
+        panic!("seat 2 is granted twice")
+    };
     assert!(error.to_string().contains("seat 2 user 12"), "{error}");
 }
 

@@ -36,7 +36,7 @@ fn grants_come_back_from_all_partitions_each_once() {
     cluster.add(TOPIC, Outgoing { headers: poison.to_vec(), ..foreign });
     let mut intake = intake(&disk);
     world::read_topics(&mut cluster.clone(), TOPICS, &mut intake).expect("it can be read");
-    let plan = Plan::make(intake.close().unwrap(), &[], NOW).expect("nothing contradicts");
+    let plan = Plan::make(intake.close().unwrap(), Hints::default(), NOW).expect("nothing contradicts");
     assert_eq!((plan.seats.len(), plan.agreed, plan.unreadable), (50, 15, 1));
 }
 
@@ -49,7 +49,7 @@ fn what_retention_took_is_missing() {
     cluster.delete_records(TOPIC, 0, 1);
     let mut intake = intake(&MemoryDisk::default());
     world::read_topics(&mut cluster.clone(), TOPICS, &mut intake).expect("it can be read");
-    let told = Plan::make(intake.close().unwrap(), &[], NOW).err().expect("a seat is missing").to_string();
+    let told = Plan::make(intake.close().unwrap(), Hints::default(), NOW).err().expect("a seat is missing").to_string();
     assert!(told.contains("stand neither in the journal nor here"), "{told}");
 }
 
@@ -71,7 +71,7 @@ fn what_only_the_other_side_knows_comes_back_too() {
             intake.turn_to_the_other_side();
             rows(&mut intake);
         }
-        Plan::make(intake.close().unwrap(), &[], NOW)
+        Plan::make(intake.close().unwrap(), Hints::default(), NOW)
     };
     // The newest record of a partition is lost, that of another is not: the highest position would tell nothing.
     let newest = Key::User.partition(&world.last().unwrap().clone().into(), 3);

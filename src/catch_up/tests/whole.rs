@@ -138,7 +138,7 @@ fn positions_without_a_grant_are_left_out_too() {
     let (disk, world) = set_back();
     let mut intake = Intake::new(Known::read(&disk.disk(), data(), &OPTIONS).unwrap(), None);
     world[..10].iter().for_each(|grant| intake.take(grant.clone().into()));
-    assert!(Plan::make(intake.close().unwrap(), &[], NOW).unwrap().is_empty());
+    assert!(Plan::make(intake.close().unwrap(), Hints::default(), NOW).unwrap().is_empty());
 
     let stored = crate::ledger::Position {
         source: crate::ledger::journal_source(LOG),
@@ -154,7 +154,7 @@ fn positions_without_a_grant_are_left_out_too() {
     let mut intake = Intake::new(Known::read(&disk.disk(), data(), &OPTIONS).unwrap(), None);
     world[..10].iter().for_each(|grant| intake.take(grant.clone().into()));
     assert_eq!(intake.take_positions(&[stored]), world[9].seq);
-    let plan = Plan::make(intake.close().unwrap(), &[], NOW).unwrap();
+    let plan = Plan::make(intake.close().unwrap(), Hints::default(), NOW).unwrap();
     assert_eq!((plan.skip_to, plan.end(), plan.seats.len()), (Some(Lsn::new(30)), Lsn::new(30), 0));
 }
 
@@ -191,6 +191,7 @@ fn from_nobody(data: &std::path::Path, ledger: crate::settings::Ledger) -> Catch
         from: CatchUpFrom::Nobody,
         log_id: None,
         campaigns: Vec::new(),
+        seeded: Vec::new(),
         dry_run: false,
     }
 }
@@ -265,6 +266,32 @@ fn what_became_of_holds_in_the_lost_part_comes_back() {
     let gate = Gate::open(&gone);
     let facts = gate.core.campaign(gate.core.campaign_id(b"spring").unwrap()).unwrap();
     assert_eq!((facts.granted, facts.held, facts.remaining, facts.terms.hold), (5, 0, 4, 1_000));
+}
+
+#[test]
+fn seats_that_another_system_has_left_free_are_missed_until_the_operator_says_so() {
+    let _calm = calm();
+    let disk = MemoryDisk::default();
+    let mut gate = Gate::open(&disk);
+    gate.run(Command::Create { campaign: b"spring", terms: Terms { limit: 9, ..Terms::DEFAULT } });
+    let seats = vec![(&b"11"[..], Seat::new(4)), (b"12", Seat::new(2))];
+    let (_, last) = gate.run(Command::Seed { campaign: b"spring", seats });
+    gate.granted.extend([grant("spring", 4, 11, last.prev().get()), grant("spring", 2, 12, last.get())]);
+    assert_eq!(gate.claim("spring", 13), 1);
+    let world = gate.stop();
+    let gone = MemoryDisk::default();
+    let without = plan(&gone, &world, &[]).map(|_| ()).unwrap_err().to_string();
+    assert!(without.contains("if GATE.SEED left them free, say --seeded spring"), "{without}");
+    let hints = Hints { seeded: &["spring".to_owned()], ..Hints::default() };
+    let mut intake = Intake::new(Known::read(&gone.disk(), data(), &OPTIONS).expect("sound"), None);
+    world.iter().for_each(|grant| intake.take(grant.clone().into()));
+    let plan = Plan::make(intake.close().unwrap(), hints, NOW).expect("nothing contradicts");
+    apply::apply(&gone.disk(), data(), OPTIONS, &plan).expect("it can be written");
+    let gate = Gate::open(&gone);
+    let at = gate.core.campaign_id(b"spring").unwrap();
+    let users = [1, 2, 4].map(|seat| gate.core.user_at(at, Seat::new(seat)));
+    assert_eq!(users, [13, 12, 11].map(User::Int));
+    assert_eq!(gate.core.is_held(at, Seat::new(3)), None);
 }
 
 #[test]
