@@ -22,6 +22,7 @@ mod long {
         "GrantsInKafkaTest.theListenerReadsEveryGrantOnce",
         "GrantsInKafkaTest.thePlainConsumerReadsEveryGrantOnceWithItsPlace",
         "LettuceSendsAgainTest.aClaimWhoseAnswerWasLostIsSentAgainAndGetsNoSecondSeat",
+        "LettuceSendsAgainTest.aConfirmationAndACancelWhoseAnswersWereLostHappenOnce",
     ];
 
     #[test]

@@ -52,6 +52,35 @@ class LettuceSendsAgainTest {
         }
     }
 
+    @Test
+    void aConfirmationAndACancelWhoseAnswersWereLostHappenOnce() {
+        String held = Peers.fresh("held");
+        RedisClient direct = RedisClient.create("redis://localhost:" + Peers.gatePort());
+        RedisClient lossy = RedisClient.create("redis://localhost:" + Peers.lossyPort());
+        try {
+            RedisCommands<String, String> operator = direct.connect().sync();
+            call(operator, new StatusOutput<>(StringCodec.UTF8), "GATE.CREATE", held, "LIMIT", "1000", "HOLD", "600000");
+
+            RedisCommands<String, String> shop = insist(lossy).sync();
+            List<String> cancels = new ArrayList<>();
+            for (int user = 1; user <= USERS; user++) {
+                String seat = claim(shop, held, "" + user, "FLAT").split(" ")[1];
+                assertThat(word(shop, "GATE.CONFIRM", held, "" + user, "SEAT", seat, "FLAT"))
+                        .startsWith("GRANTED " + seat + " ");
+                cancels.add(word(shop, "GATE.CANCEL", held, "" + user, "FLAT"));
+                assertThat(claim(shop, held, "" + user, "FLAT")).as("the seat is free again").startsWith("HELD " + seat);
+                assertThat(word(shop, "GATE.CONFIRM", held, "" + user, "FLAT")).startsWith("GRANTED " + seat + " ");
+            }
+
+            assertThat(cancels).allMatch(answer -> answer.startsWith("CANCELLED ") || answer.startsWith("NONE "));
+            assertThat(cancels).as("some were sent again").anyMatch(answer -> answer.startsWith("NONE "));
+            assertThat(claim(operator, held, "9999", "FLAT")).as("each user has one seat").startsWith("HELD " + (USERS + 1) + " ");
+        } finally {
+            lossy.shutdown();
+            direct.shutdown();
+        }
+    }
+
     /** The answers of a handshake get lost as others do; an application would start anew. */
     private static StatefulRedisConnection<String, String> insist(RedisClient client) {
         while (true) {
@@ -64,7 +93,11 @@ class LettuceSendsAgainTest {
     }
 
     private static String claim(RedisCommands<String, String> redis, String... words) {
-        return call(redis, new ValueOutput<>(StringCodec.UTF8), "GATE.CLAIM", words);
+        return word(redis, "GATE.CLAIM", words);
+    }
+
+    private static String word(RedisCommands<String, String> redis, String command, String... words) {
+        return call(redis, new ValueOutput<>(StringCodec.UTF8), command, words);
     }
 
     private static String call(
