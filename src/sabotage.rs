@@ -75,6 +75,10 @@ pub enum Sabotage {
     ReturnTwice,
     /// A snapshot does not say that seats came back.
     ForgetReturns,
+    /// A snapshot does not say which names purged campaigns had, nor who took one of those.
+    ForgetPurged,
+    /// A snapshot does not say which seats another system has granted.
+    ForgetSeeds,
 }
 
 #[cfg(feature = "sabotage")]
@@ -115,6 +119,8 @@ impl Sabotage {
         Sabotage::SeatsStayOut,
         Sabotage::ReturnTwice,
         Sabotage::ForgetReturns,
+        Sabotage::ForgetPurged,
+        Sabotage::ForgetSeeds,
     ];
 }
 

@@ -196,6 +196,8 @@ impl Pen<'_> {
     fn piece(&mut self, piece: &Piece<'_>) -> Result<(), JournalError> {
         if matches!(piece, Piece::Altered { .. }) && on(Sabotage::ForgetAltered)
             || matches!(piece, Piece::Returns { .. }) && on(Sabotage::ForgetReturns)
+            || matches!(piece, Piece::Purged { .. } | Piece::BeganAfter(_)) && on(Sabotage::ForgetPurged)
+            || matches!(piece, Piece::Seeds(_)) && on(Sabotage::ForgetSeeds)
         {
             return Ok(());
         }

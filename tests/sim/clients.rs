@@ -1,7 +1,7 @@
 //! What the clients of a simulation ask: what their habits are, and what they want next.
 
 use super::chance::Chance;
-use super::oracle::ask::{Ask, CAMPAIGNS, Terms, Text};
+use super::oracle::ask::{Ask, CAMPAIGNS, SEEDS, Terms, Text};
 use super::oracle::model::{Campaign, Model};
 use super::world::Habits;
 
@@ -26,6 +26,12 @@ impl Clients<'_> {
     fn campaign_ask(&mut self) -> Ask {
         let campaign = self.chance.below(u64::from(CAMPAIGNS)) as u8;
         let is_there = self.model.campaign(campaign).is_some();
+        if self.habits.seeds && self.chance.one_in(12) {
+            return self.seed(campaign);
+        }
+        if self.habits.purges && self.chance.one_in(40) {
+            return Ask::Purge { campaign };
+        }
         match self.chance.below(if self.habits.cancels { 50 } else { 42 }) {
             0 => Ask::Drop { campaign, force: self.chance.one_in(2) },
             1 | 2 => Ask::Seats { campaign },
@@ -65,6 +71,20 @@ impl Clients<'_> {
             shadow: self.chance.one_in(8),
         };
         Ask::Create { campaign, terms }
+    }
+
+    /// Mostly of a campaign that has just begun, and mostly what fits; sometimes with holes between the seats.
+    fn seed(&mut self, campaign: u8) -> Ask {
+        let is_new = |name: &u8| self.model.claimable(*name).is_some_and(|there| there.seats.is_empty());
+        let new = (0..CAMPAIGNS).find(is_new).filter(|_| !self.chance.one_in(4));
+        let campaign = new.unwrap_or(campaign);
+        let count = self.chance.range(1, u64::from(SEEDS)) as u8;
+        let mut seat = if self.chance.one_in(3) { self.chance.range(0, 4) as u32 } else { 0 };
+        let seats = std::array::from_fn(|_| {
+            seat = (seat + if self.chance.one_in(4) { self.chance.range(0, 3) as u32 } else { 1 }).max(1);
+            (self.chance.below(self.habits.users) as u32, seat)
+        });
+        Ask::Seed { campaign, seats, count }
     }
 
     /// Some holds are over before anybody looks, some outlive the process.

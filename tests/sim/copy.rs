@@ -90,6 +90,8 @@ impl Copy {
         let (mut broker, mut ledger) = (outside.broker.clone(), outside.database.clone());
         let cluster = (outside.route == Route::Both).then_some(&mut broker as &mut dyn Cluster);
         let ledger = Some(&mut ledger as &mut dyn LedgerReader);
+        // Where anything can be brought in, anything may have been.
+        let seeded = if now.seeds() { (0..CAMPAIGNS).map(|name| format!("c{name}")).collect() } else { Vec::new() };
         by_hand::run(
             &disk,
             Path::new(DATA),
@@ -97,7 +99,7 @@ impl Copy {
             from,
             (cluster, by_hand::Topics { grants: TOPICS[0], returns: outside.takes_returns.then_some(TOPICS[1]) }),
             ledger,
-            &self.terms(now),
+            by_hand::Hints { terms: &self.terms(now), seeded: &seeded },
         )
     }
 

@@ -353,7 +353,7 @@ pub fn hooks(watermarks: &Arc<Watermarks>, figures: &Arc<Figures>, wake: &Wake, 
 fn facts(setting: &Setting, log: LogId) -> Facts {
     use crate::journal::Appendfsync;
     Facts {
-        allows_reset: false,
+        allows_reset: true,
         password: None,
         max_clients: 100,
         clients_ceiling: 100,

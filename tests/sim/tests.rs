@@ -100,6 +100,8 @@ mod sabotaged {
         a_seat_that_stays_out_is_found: SeatsStayOut within 100;
         a_seat_that_comes_back_twice_is_found: ReturnTwice within 100;
         a_forgotten_return_is_found: ForgetReturns within 300;
+        a_forgotten_purge_is_found: ForgetPurged within 500;
+        a_forgotten_seed_is_found: ForgetSeeds within 2000;
         an_order_that_is_ignored_is_found: ReturnsUnordered within 200;
     }
 }

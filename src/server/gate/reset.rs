@@ -57,13 +57,13 @@ impl Gate {
         if self.is_streamed(id)
             && let Some(why) = self.facts.return_not_carried()
         {
-            return Err(refuse(Refusal::Err(why), protocol, out));
+            return Err(self.refuse_durably(why, protocol, out));
         }
         let back = self.core.returns_of_all(id, self.view.now);
         let events = || back.iter().map(|seat| seat.event()).chain([dropped.clone()]);
         let bytes = events().map(|event| journal::record_bytes_max(&event)).sum();
         if bytes > limits::GROUP_BYTES_MAX {
-            return Err(refuse(Refusal::Err(TOO_LARGE), protocol, out));
+            return Err(self.refuse_durably(TOO_LARGE, protocol, out));
         }
         let room = room(self.journal.as_mut().expect(LOADED), bytes, self.view.now);
         if room != Room::Ready {
@@ -76,5 +76,11 @@ impl Gate {
         }
         self.tally.touch(id);
         Ok(lsn)
+    }
+
+    /// An error that tells of a campaign: it leaves when that is on disk.
+    fn refuse_durably(&self, why: &'static str, protocol: Protocol, out: &mut Vec<u8>) -> Ran {
+        wire::encode(&Reply::Refused(Refusal::Err(why)), protocol, out);
+        Ran::Answered { depends: Depends { journal: self.core.applied(), published: Lsn::ZERO } }
     }
 }

@@ -3,6 +3,8 @@
 
 /// Campaigns that clients know.
 pub const CAMPAIGNS: u8 = 4;
+/// Seats that are brought in at a time, at most.
+pub const SEEDS: u8 = 4;
 /// Keys that clients know.
 pub const KEYS: u8 = 6;
 
@@ -66,9 +68,18 @@ pub enum Ask {
     Seats {
         campaign: u8,
     },
+    /// The first `count` of these users and seats.
+    Seed {
+        campaign: u8,
+        seats: [(u32, u32); SEEDS as usize],
+        count: u8,
+    },
     Drop {
         campaign: u8,
         force: bool,
+    },
+    Purge {
+        campaign: u8,
     },
     Get {
         key: u8,
@@ -259,6 +270,19 @@ impl Ask {
                 line.named(b'c', campaign);
                 line.number(1);
                 line.number(1000);
+            }
+            Ask::Seed { campaign, seats, count } => {
+                line.word(b"GATE.SEED");
+                line.named(b'c', campaign);
+                for (user, seat) in &seats[..usize::from(count)] {
+                    line.user(*user, any(campaign));
+                    line.number(i64::from(*seat));
+                }
+            }
+            Ask::Purge { campaign } => {
+                line.word(b"GATE.DROP");
+                line.named(b'c', campaign);
+                line.word(b"PURGE");
             }
             Ask::Drop { campaign, force } => {
                 line.word(b"GATE.DROP");

@@ -76,6 +76,8 @@ pub struct SeatCounts {
     pub cancelled: u64,
     pub ended: u64,
     pub returned: u64,
+    pub purged: u64,
+    pub seeded: u64,
     pub given_again: u64,
 }
 
@@ -86,6 +88,8 @@ impl AddAssign for SeatCounts {
         self.cancelled += other.cancelled;
         self.ended += other.ended;
         self.returned += other.returned;
+        self.purged += other.purged;
+        self.seeded += other.seeded;
         self.given_again += other.given_again;
     }
 }
@@ -115,9 +119,10 @@ pub struct Oracle {
 }
 
 impl Oracle {
-    /// As many connections as that are listened to; whether what comes back can leave the gate.
-    pub fn new(connections: usize, takes_returns: bool) -> Oracle {
-        let model = Model::new(takes_returns);
+    /// As many connections as that are listened to; whether what comes back can leave the gate, and
+    /// whether seats are brought in.
+    pub fn new(connections: usize, takes_returns: bool, seeds: bool) -> Oracle {
+        let model = Model::new(takes_returns, seeds);
         let ears = (0..connections).map(|_| Ear::default()).collect();
         Oracle { ears, base: model.clone(), model, ..Oracle::default() }
     }
@@ -150,7 +155,6 @@ impl Oracle {
             return Ok(());
         }
         let change = self.before + self.changes.len() as u64 + 1;
-        let ends = if let Ask::Drop { campaign, .. } = ask { held(model, campaign) } else { Vec::new() };
         let mut effect = Effect::default();
         ear.expect_after(|out| {
             effect = model.execute(ask, Moment { now, change, lsn: high }, out);
@@ -160,12 +164,8 @@ impl Oracle {
             // A count that takes no position is written over the one before it.
             let low = if high == low { 0 } else { low + 1 };
             self.changes.push(Change { cause: Cause::Asked(ask), now, low, high });
-            self.entries.extend(effect.entry);
             self.count_seats(ask, &effect);
-            if let Ask::Drop { campaign, .. } = ask {
-                ends.into_iter().for_each(|(seat, user)| self.is_free_again(campaign, user, seat));
-                self.back.retain(|(there, _)| *there != campaign);
-            }
+            self.entries.extend(effect.entries);
         }
         Ok(())
     }
@@ -175,7 +175,7 @@ impl Oracle {
     fn undropped(&self, executed: &Executed) -> Result<Option<u64>, String> {
         let Ask::Drop { campaign: name, force: false } = executed.ask else { return Ok(None) };
         let Some(campaign) = self.model.claimable(name) else { return Ok(None) };
-        let may_wait = executed.arrived.is_some() && !campaign.shadow() && campaign.has_granted();
+        let may_wait = executed.arrived.is_some() && !campaign.shadow() && campaign.waits();
         if campaign.held().count() > 0 || may_wait && executed.refused == Some(Refused::Undropped) {
             return Ok(Some(self.model.changed_at(name)));
         }
@@ -193,11 +193,21 @@ impl Oracle {
             self.counts.held += u64::from(there.until.is_some());
             self.counts.given_again += u64::from(!confirmed && self.back.remove(&(campaign, seat)));
         }
-        if let Some(Promise { campaign, seat, there }) = effect.freed {
-            let count = if there.until.is_some() { &mut self.counts.cancelled } else { &mut self.counts.returned };
-            *count += 1;
+        if let Ask::Seed { .. } = ask {
+            self.counts.seeded += effect.entries.len() as u64;
+        }
+        for Promise { campaign, seat, there } in &effect.freed {
+            let (campaign, seat) = (*campaign, *seat);
+            match ask {
+                Ask::Cancel { .. } if there.until.is_some() => self.counts.cancelled += 1,
+                Ask::Cancel { .. } => self.counts.returned += 1,
+                _ => self.counts.purged += u64::from(there.until.is_none()),
+            }
             self.is_free_again(campaign, there.user, seat);
             self.back.insert((campaign, seat));
+        }
+        if let Ask::Drop { campaign, .. } | Ask::Purge { campaign } = ask {
+            self.back.retain(|(there, _)| *there != campaign);
         }
     }
 
@@ -403,12 +413,6 @@ impl Oracle {
         self.ears.iter_mut().for_each(|ear| *ear = Ear::default());
         ended.iter().try_for_each(|ended| self.ended(*ended))
     }
-}
-
-/// Seats of a campaign that are held, and who holds them.
-fn held(model: &Model, campaign: u8) -> Vec<(u32, u32)> {
-    let held = model.campaign(campaign).into_iter().flat_map(Campaign::held);
-    held.map(|(seat, user, _)| (seat, user)).collect()
 }
 
 /// Whether this is the state that was told of, once those holds have `ended`. What is over by `now` stays in it: the wall

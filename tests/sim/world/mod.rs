@@ -63,6 +63,10 @@ pub struct Habits {
     pub holds: bool,
     /// Some users give their seats back.
     pub cancels: bool,
+    /// Campaigns begin with seats of another system.
+    pub seeds: bool,
+    /// It is a test system: campaigns go, and their names are used again.
+    pub purges: bool,
 }
 
 /// A world and what was noticed in it.
@@ -124,7 +128,7 @@ impl<'t> World<'t> {
         let journal = Options {
             segment_bytes: 4096,
             block_bytes: 128,
-            batch_bytes_max: 640,
+            batch_bytes_max: 1200,
             appendfsync,
             known_durable: Lsn::ZERO,
         };
@@ -169,9 +173,11 @@ impl<'t> World<'t> {
             users: chance.range(3, 30),
             holds: chance.percent(60),
             cancels: chance.percent(70),
+            seeds: chance.percent(40),
+            purges: chance.percent(40),
         };
         let crash_at = chance.range(20, 200);
-        let oracle = Oracle::new(setting.connections, setting.takes_returns);
+        let oracle = Oracle::new(setting.connections, setting.takes_returns, habits.seeds);
         let mut world = World {
             chance,
             trace,

@@ -2,6 +2,7 @@
 
 mod keys;
 mod seats;
+mod several;
 
 use std::collections::BTreeMap;
 
@@ -21,6 +22,10 @@ pub struct Model {
     keys_at: [u64; KEYS as usize],
     /// What comes back can leave the gate; where it cannot, granted seats stay but for those of rehearsals.
     takes_returns: bool,
+    /// Seats are brought in, with free ones in between.
+    seeds: bool,
+    /// The last return of the last campaign of each name that the world can know of.
+    returned: [u64; CAMPAIGNS as usize],
 }
 
 /// A campaign that exists, or existed and granted seats.
@@ -36,8 +41,12 @@ pub struct Campaign {
     pub seats: BTreeMap<u32, Seated>,
     /// When the first grant was and when the last, also of those that came back.
     grants: Option<(i64, i64)>,
-    /// The position of the last grant that came back; 0 where none did.
+    /// The position of the last grant that came back; 0 where none did, neither here nor of one that had this name before.
     last_return: u64,
+    /// What that was at the beginning.
+    began_after: u64,
+    /// Seats that were brought in, as long as there are no others.
+    seeds: usize,
 }
 
 /// Who has a seat.
@@ -80,9 +89,20 @@ pub struct Moment {
 }
 
 impl Campaign {
-    fn new(terms: Terms, created: Option<i64>) -> Campaign {
+    fn new(terms: Terms, created: Option<i64>, after: u64) -> Campaign {
         let seats = BTreeMap::new();
-        Campaign { terms, first: terms, dropped: false, created, seats, grants: None, last_return: 0 }
+        let (last_return, began_after) = (after, after);
+        Campaign {
+            terms,
+            first: terms,
+            dropped: false,
+            created,
+            seats,
+            grants: None,
+            last_return,
+            began_after,
+            seeds: 0,
+        }
     }
 
     /// Whether its users have names.
@@ -136,8 +156,23 @@ impl Campaign {
     fn grant(&mut self, name: u8, seat: u32, seated: Seated) -> Entry {
         let Seated { user, at, nth, lsn, .. } = seated;
         self.seats.insert(seat, seated);
+        self.seeds = 0;
         self.grants = Some((self.grants.map_or(at, |(first, _)| first.min(at)), at));
         Entry { seq: lsn, is_return: false, campaign: name, seat, user, nth, at, after: self.last_return }
+    }
+
+    /// A seat is kept for somebody.
+    fn hold(&mut self, seat: u32, seated: Seated) {
+        self.seats.insert(seat, seated);
+        self.seeds = 0;
+    }
+
+    /// A seat that was granted comes back at that position and time: what is told of that.
+    fn give_back(&mut self, name: u8, seat: u32, there: Seated, (seq, at): (u64, i64)) -> Entry {
+        let Seated { user, nth, lsn: after, .. } = there;
+        self.seats.remove(&seat);
+        self.last_return = seq;
+        Entry { seq, is_return: true, campaign: name, seat, user, nth, at, after }
     }
 
     /// Whether all of it has arrived where everything up to position `mark` has.
@@ -145,8 +180,13 @@ impl Campaign {
         self.last_return <= mark && self.granted().all(|(_, there)| there.lsn <= mark)
     }
 
+    /// Whether there is something that can still be on its way.
+    pub fn waits(&self) -> bool {
+        self.has_granted() || self.last_return > 0
+    }
+
     /// Whether a seat of it was ever granted.
-    pub fn has_granted(&self) -> bool {
+    fn has_granted(&self) -> bool {
         self.grants.is_some()
     }
 
@@ -177,7 +217,7 @@ struct Value {
 }
 
 /// What one request came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Effect {
     /// Something is not as it was.
     pub changed: bool,
@@ -185,10 +225,10 @@ pub struct Effect {
     pub depends: u64,
     /// A seat that the answer says is the user's.
     pub seat: Option<Promise>,
-    /// A seat that is nobody's any more.
-    pub freed: Option<Promise>,
+    /// Seats that are nobody's any more.
+    pub freed: Vec<Promise>,
     /// What leaves the gate because of it.
-    pub entry: Option<Entry>,
+    pub entries: Vec<Entry>,
 }
 
 /// A seat that an answer says is a user's: until it comes back, or as long as his hold lasts.
@@ -200,9 +240,14 @@ pub struct Promise {
 }
 
 impl Model {
-    /// Nothing yet; whether what comes back can leave the gate.
-    pub fn new(takes_returns: bool) -> Model {
-        Model { takes_returns, ..Model::default() }
+    /// Nothing yet; whether what comes back can leave the gate, and whether seats are brought in.
+    pub fn new(takes_returns: bool, seeds: bool) -> Model {
+        Model { takes_returns, seeds, ..Model::default() }
+    }
+
+    /// Whether seats are brought in.
+    pub fn seeds(&self) -> bool {
+        self.seeds
     }
 
     /// The campaign's state.
@@ -226,13 +271,14 @@ impl Model {
             any: false,
             shadow: false,
         };
-        let campaign = slot.get_or_insert_with(|| Campaign::new(terms, None));
+        let after = self.returned[usize::from(name)];
+        let campaign = slot.get_or_insert_with(|| Campaign::new(terms, None, after));
         campaign.end_holds(|held, _| held == seat);
         if !campaign.takes(seat, seated) {
             campaign.end_holds(|_, there| there.user == user);
         }
-        // Holds leave seats between grants that nobody has.
-        let is_next = campaign.terms.hold > 0 || seat == campaign.lowest_free();
+        // Holds leave seats between grants that nobody has, and so does who brings some in.
+        let is_next = self.seeds || campaign.terms.hold > 0 || seat == campaign.lowest_free();
         let is_all = grant.after <= campaign.last_return;
         let fits = is_all && is_next && !campaign.dropped && campaign.takes(seat, seated);
         fits.then(|| campaign.grant(name, seat, seated))
@@ -338,11 +384,14 @@ impl Model {
             | Ask::Claim { campaign, .. }
             | Ask::Confirm { campaign, .. }
             | Ask::Cancel { campaign, .. }
+            | Ask::Seed { campaign, .. }
             | Ask::Drop { campaign, .. }
+            | Ask::Purge { campaign }
             | Ask::Status { campaign, .. }
             | Ask::Info { campaign }
             | Ask::Seats { campaign } => {
                 let mut effect = Effect { depends: self.changed_at(campaign), ..Effect::default() };
+                let leaves = self.campaign(campaign).is_some_and(|there| !there.shadow());
                 match ask {
                     Ask::Create { terms, .. } => effect.changed = self.create(campaign, terms, now, out),
                     Ask::Alter { limit, per_user, open, close, .. } => {
@@ -357,15 +406,18 @@ impl Model {
                     Ask::Cancel { user, seat, flat, .. } => {
                         self.cancel(campaign, (user, seat), flat, when, &mut effect, out);
                     }
-                    Ask::Drop { .. } => effect.changed = self.drop(campaign, out),
+                    Ask::Seed { seats, count, .. } => {
+                        self.seed(campaign, &seats[..usize::from(count)], when, &mut effect, out);
+                    }
+                    Ask::Drop { .. } => effect.changed = self.drop(campaign, &mut effect, out),
+                    Ask::Purge { .. } => self.purge(campaign, when, &mut effect, out),
                     Ask::Status { user, .. } => effect.depends = self.status(campaign, user, out),
                     Ask::Info { .. } => self.info(campaign, now, out),
                     _ => self.seats(campaign, out),
                 }
                 if effect.changed {
                     effect.depends = change;
-                    effect.entry =
-                        effect.entry.filter(|_| self.campaign(campaign).is_some_and(|there| !there.shadow()));
+                    effect.entries.retain(|_| leaves);
                     self.campaigns_at[usize::from(campaign)] = change;
                     self.live(campaign).iter().for_each(|campaign| campaign.assert_adds_up());
                 }
@@ -390,7 +442,7 @@ impl Model {
         let slot = &mut self.campaigns[usize::from(name)];
         match slot {
             None => {
-                *slot = Some(Campaign::new(terms, Some(now)));
+                *slot = Some(Campaign::new(terms, Some(now), self.returned[usize::from(name)]));
                 out.extend_from_slice(b"+CREATED\r\n");
                 true
             }
@@ -442,13 +494,15 @@ impl Model {
         std::mem::replace(&mut campaign.terms, terms) != terms
     }
 
-    fn drop(&mut self, name: u8, out: &mut Vec<u8>) -> bool {
+    fn drop(&mut self, name: u8, effect: &mut Effect, out: &mut Vec<u8>) -> bool {
         let slot = &mut self.campaigns[usize::from(name)];
         let Some(campaign) = slot.as_mut().filter(|campaign| !campaign.dropped) else {
             error(out, b"NOCAMPAIGN ");
             return false;
         };
         campaign.dropped = true;
+        let held = campaign.seats.iter().filter(|(_, there)| there.until.is_some());
+        effect.freed.extend(held.map(|(seat, there)| Promise { campaign: name, seat: *seat, there: *there }));
         campaign.end_holds(|_, _| true);
         if !campaign.has_granted() {
             *slot = None;

@@ -1,6 +1,6 @@
 //! Who has which seat: claims, confirmations, what is cancelled, and what a campaign looks like.
 
-use super::{Campaign, Effect, Entry, Model, Moment, Promise, Seated};
+use super::{Campaign, Effect, Model, Moment, Promise, Seated};
 use crate::sim::oracle::ask::{Terms, user_to};
 use crate::sim::oracle::reply::{ANYTHING, anything, array, bulk, error, integer, outcome, status};
 
@@ -38,8 +38,8 @@ impl Model {
                 let seated = Seated { user, at: now, nth, request, until, lsn, change };
                 effect.changed = true;
                 match until {
-                    Some(_) => drop(campaign.seats.insert(free, seated)),
-                    None => effect.entry = Some(campaign.grant(name, free, seated)),
+                    Some(_) => campaign.hold(free, seated),
+                    None => effect.entries.push(campaign.grant(name, free, seated)),
                 }
                 (free, seated)
             }
@@ -74,7 +74,7 @@ impl Model {
         if there.until.is_some() {
             there = Seated { at: now, until: None, lsn, change, ..there };
             effect.changed = true;
-            effect.entry = Some(campaign.grant(name, seat, there));
+            effect.entries.push(campaign.grant(name, seat, there));
         }
         outcome(out, flat, b"GRANTED", &[seat.into(), left]);
         effect.seat = Some(Promise { campaign: name, seat, there });
@@ -103,15 +103,12 @@ impl Model {
             if !takes_returns && !campaign.shadow() {
                 return error(out, b"ERR ");
             }
-            let Seated { nth, lsn: after, .. } = there;
-            let (seq, at) = (when.lsn, when.now);
-            effect.entry = Some(Entry { seq, is_return: true, campaign: name, seat, user, nth, at, after });
-            campaign.last_return = when.lsn;
+            effect.entries.push(campaign.give_back(name, seat, there, (when.lsn, when.now)));
         }
         campaign.seats.remove(&seat);
         outcome(out, flat, b"CANCELLED", &[seat.into(), campaign.remaining()]);
         effect.changed = true;
-        effect.freed = Some(Promise { campaign: name, seat, there });
+        effect.freed.push(Promise { campaign: name, seat, there });
     }
 
     /// The last change that this tells of.
