@@ -105,23 +105,57 @@ pub fn run(
     }
     .map_err(DeadLetterError::Ledger)?
     .ok_or(DeadLetterError::NoLedger)?;
-    let mut store = match action {
-        DeadLetterAction::List => None,
-        DeadLetterAction::Retry | DeadLetterAction::Drop => Some(Store::open(ledger).map_err(DeadLetterError::Ledger)?),
-    };
+    let open = || Store::open(ledger).map_err(DeadLetterError::Ledger);
     let mut told = Told { as_json, count: 0, refused: 0, say };
-    let walked = walk(reader.as_mut(), which, &mut |letter| {
-        let outcome = match (&mut store, action) {
-            (Some(store), DeadLetterAction::Retry) => Some(store.retry(letter)?),
-            (Some(store), DeadLetterAction::Drop) => Some(store.drop_letter(letter)?),
-            (_, DeadLetterAction::List) | (None, _) => None,
-        };
-        told.tell(letter, outcome.as_ref());
-        Ok(())
-    });
+    let walked = match action {
+        DeadLetterAction::List => walk(reader.as_mut(), which, &mut |letter| {
+            told.tell(letter, None);
+            Ok(())
+        }),
+        DeadLetterAction::Retry => retry(&mut open()?, reader.as_mut(), which, &mut told),
+        DeadLetterAction::Drop => {
+            let mut store = open()?;
+            walk(reader.as_mut(), which, &mut |letter| {
+                told.tell(letter, Some(&store.drop_letter(letter)?));
+                Ok(())
+            })
+        }
+    };
     told.end();
     walked.map_err(DeadLetterError::Ledger)?;
     Ok(if told.refused > 0 { Exit::Difference } else { Exit::Done })
+}
+
+/// Stores what fits, again and again as long as something does: one letter may wait for another. Then it tells of the rest.
+fn retry(
+    store: &mut Store,
+    reader: &mut dyn LedgerReader,
+    which: &Which,
+    told: &mut Told<'_>,
+) -> Result<(), LedgerError> {
+    loop {
+        let (mut done, mut refused) = (0, 0);
+        walk(reader, which, &mut |letter| {
+            let outcome = store.retry(letter)?;
+            if outcome.is_refusal() {
+                refused += 1;
+            } else {
+                done += 1;
+                told.tell(letter, Some(&outcome));
+            }
+            Ok(())
+        })?;
+        if refused == 0 {
+            return Ok(());
+        }
+        if done == 0 {
+            break;
+        }
+    }
+    walk(reader, which, &mut |letter| {
+        told.tell(letter, Some(&store.retry(letter)?));
+        Ok(())
+    })
 }
 
 fn walk(

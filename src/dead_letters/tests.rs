@@ -214,6 +214,19 @@ fn a_letter_of_a_return_takes_its_grants_row_back_once_that_is_there() {
 }
 
 #[test]
+fn letters_that_wait_for_each_other_are_stored_by_one_retry() {
+    let first = grant(1, GrantUser::Int(42));
+    let source = kafka_returns_source("c", "coupon_cancel");
+    let returned = DeadLetter { source, ..letter_of(7, Entry::Return(back(&first)), Value::Long) };
+    let second = Grant { seq: Lsn::new(12), ..grant(1, GrantUser::Int(43)) };
+    // The seat's second grant waits for the return of the first, which is read behind it.
+    let bench = Bench::with(&[], &[letter(4, &first, Value::Long), letter(5, &second, Value::Long), returned]);
+    let (exit, said) = bench.run(DeadLetterAction::Retry, &Which::default());
+    assert_eq!((exit, bench.counts(), bench.count("coupon_return")), (Ok(Exit::Done), (0, 1), 1), "{said}");
+    assert_eq!((said.matches("stored: ").count(), said.matches("stays: ").count()), (3, 0), "{said}");
+}
+
+#[test]
 fn a_journal_has_letters_of_both_kinds_and_a_topic_those_of_its_own() {
     let granted = grant(1, GrantUser::Int(42));
     let returned = letter_of(7, Entry::Return(back(&granted)), Value::Json);
