@@ -17,7 +17,7 @@ struct Progress {
 }
 
 impl Core {
-    /// `GATE.CLAIM`. Order of judgement: unknown campaign, bad user, no `ID`, already, not open, closed, sold out.
+    /// `GATE.CLAIM`. Order of judgement: unknown campaign, bad user, no `ID`, already, closed, not open, sold out.
     pub(super) fn claim<'s, 'a>(
         &'s self,
         name: &[u8],
@@ -41,15 +41,18 @@ impl Core {
         let remaining = campaign.remaining();
         let reply = |outcome, remaining| Reply::Claim(Claim { campaign: id, outcome, remaining, flat });
         let standing = campaign.roster.standing(self.scatter, user);
-        if let Some(seat) = self.has_already(standing, request, terms.per_user) {
+        if let Some((seat, is_again)) = self.has_already(standing, request, terms.per_user) {
             // The seat is the user's own; how many remain is everybody's.
-            let outcome =
-                campaign.roster.row(seat).until.map_or(Outcome::Already(seat), |until| Outcome::Held(seat, until));
+            let outcome = match campaign.roster.row(seat).until {
+                Some(until) if is_again => Outcome::Held(seat, until),
+                Some(_) | None => Outcome::Already(seat),
+            };
             return answer(reply(outcome, remaining), campaign.lsn);
         }
         let refusal = match (terms.open, terms.close) {
-            (Some(open), _) if open > view.now => Some(Outcome::NotOpen(open.0.saturating_sub(view.now.0))),
+            // First: it may have been stopped before it opened.
             (_, Some(close)) if close <= view.now => Some(Outcome::Closed),
+            (Some(open), _) if open > view.now => Some(Outcome::NotOpen(open.0.saturating_sub(view.now.0))),
             _ if remaining == 0 => Some(Outcome::SoldOut),
             _ => None,
         };
@@ -91,10 +94,11 @@ impl Core {
     }
 
     /// The seat that answers a claim without a new one: what the same request got before, or the last one of a user who
-    /// has all that he may have.
-    fn has_already(&self, standing: Standing<'_>, request: &[u8], per_user: u16) -> Option<Seat> {
+    /// has all that he may have. And whether this may be that claim again: it is another one if it has an `ID` of its own.
+    fn has_already(&self, standing: Standing<'_>, request: &[u8], per_user: u16) -> Option<(Seat, bool)> {
         let all = || standing.last().filter(|_| standing.len() >= usize::from(per_user));
-        standing.seat_by(self.scatter, request).or_else(all)
+        let same = standing.seat_by(self.scatter, request).map(|seat| (seat, true));
+        same.or_else(|| all().map(|last| (last, request.is_empty())))
     }
 
     /// `GATE.CONFIRM`: the seat that is named, or the first of the user's that is held. What was confirmed before is
@@ -350,8 +354,8 @@ pub(super) fn user_of(users: Users, text: &[u8]) -> Result<User<'_>, Refusal> {
 
 fn state(campaign: &Campaign, now: Millis) -> &'static str {
     match (campaign.terms.open, campaign.terms.close) {
-        (Some(open), _) if open > now => "NOTOPEN",
         (_, Some(close)) if close <= now => "CLOSED",
+        (Some(open), _) if open > now => "NOTOPEN",
         _ if campaign.remaining() == 0 => "SOLDOUT",
         _ => "OPEN",
     }

@@ -76,9 +76,10 @@ impl Core {
                 format!("a user of campaign '{name}' has {most} seats; PERUSER {} would be below it", to.per_user);
             return refuse(Refusal::Conflict(text), campaign.lsn);
         }
+        let sets_window = change.open.is_some() || change.close.is_some_and(|close| close != AlteredTime::Now);
         if let (Some(open), Some(close)) = (to.open, to.close)
             && open >= close
-            && change.close != Some(AlteredTime::Now)
+            && sets_window
         {
             let text = format!("OPEN {} would not be before CLOSE {}", open.0, close.0);
             return refuse(Refusal::Conflict(text), campaign.lsn);

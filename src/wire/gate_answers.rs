@@ -42,7 +42,8 @@ pub(super) const CLAIM: &[Answer] = &[
     (
         "[ALREADY, seat, remaining]",
         "He had it already: with an ID the seat that this ID got him, else the last of all he may have. So it \
-         answers a claim that is sent again, also when the campaign is sold out or closed.",
+         answers a claim that is sent again, also when the campaign is sold out or closed; and a claim with another \
+         ID of a user who has or holds all he may have.",
     ),
     ("[SOLDOUT, 0, 0]", "No seat is free."),
     ("[NOTOPEN, milliseconds, remaining]", "So long to wait."),
@@ -172,7 +173,7 @@ pub(super) const ALTER: &[Answer] = &[
     (
         "OK",
         "It holds from now on. What is not named stays; NONE takes a time away; CLOSE NOW stops the \
-         campaign at once, whatever else is set.",
+         campaign at once, whatever else is set, also one that has not opened: CLOSE NONE lets it go on.",
     ),
     (
         "-CONFLICT ...",

@@ -28,8 +28,8 @@ impl Model {
         };
         let (seat, there) = match (same.or(all), open, close) {
             (Some(has), ..) => *has,
-            (None, Some(open), _) if now < open => return refused(campaign, out, b"NOTOPEN", open - now),
             (None, _, Some(close)) if now >= close => return refused(campaign, out, b"CLOSED", 0),
+            (None, Some(open), _) if now < open => return refused(campaign, out, b"NOTOPEN", open - now),
             _ if campaign.remaining() == 0 => return refused(campaign, out, b"SOLDOUT", 0),
             _ => {
                 let free = campaign.lowest_free();
@@ -46,9 +46,11 @@ impl Model {
         };
         let left = campaign.remaining();
         match there.until {
-            Some(until) => outcome(out, flat, b"HELD", &[seat.into(), left, until]),
+            Some(until) if effect.changed || same.is_some() || request == 0 => {
+                outcome(out, flat, b"HELD", &[seat.into(), left, until]);
+            }
             None if effect.changed => outcome(out, flat, b"GRANTED", &[seat.into(), left]),
-            None => outcome(out, flat, b"ALREADY", &[seat.into(), left]),
+            Some(_) | None => outcome(out, flat, b"ALREADY", &[seat.into(), left]),
         }
         effect.seat = Some(Promise { campaign: name, seat, there });
     }
@@ -138,8 +140,8 @@ impl Model {
         let Terms { limit, per_user, no_id, open, close, hold, any, shadow } = campaign.terms;
         let state: &[u8] = match (open, close) {
             _ if campaign.dropped => b"DROPPED",
-            (Some(open), _) if now < open => b"NOTOPEN",
             (_, Some(close)) if now >= close => b"CLOSED",
+            (Some(open), _) if now < open => b"NOTOPEN",
             _ if campaign.remaining() == 0 => b"SOLDOUT",
             _ => b"OPEN",
         };
