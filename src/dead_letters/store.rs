@@ -104,7 +104,9 @@ fn settle(buried: Result<(), LedgerError>) -> Result<Option<Outcome>, LedgerErro
     match buried {
         Ok(()) => Ok(None),
         Err(LedgerError::TakenOver(_)) => Ok(Some(Outcome::Gone)),
-        Err(LedgerError::Refused(why) | LedgerError::Contradiction(why)) => Ok(Some(Outcome::Refused(why))),
+        Err(
+            LedgerError::Refused(why) | LedgerError::Contradiction(why) | LedgerError::OtherJournal { line: why, .. },
+        ) => Ok(Some(Outcome::Refused(why))),
         Err(error @ (LedgerError::Unavailable(_) | LedgerError::Unfit(_))) => Err(error),
     }
 }

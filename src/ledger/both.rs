@@ -66,10 +66,13 @@ pub(super) fn stretch(grants: &[&Grant]) -> (u64, u64) {
 }
 
 pub(super) fn mixed(who: &str, campaign: &str, ours: LogId, other: LogId) -> LedgerError {
-    LedgerError::Contradiction(format!(
-        "{who}: campaign {campaign} is there with rows of another journal (log {other}, this gate is {ours}); they are \
-         never mixed: give this gate a ledger of its own with --ledger, or the campaign another name"
-    ))
+    let line = format!(
+        "{who}: campaign {campaign} is there with rows of another journal (log {other}, this gate is {ours}), and they are \
+         never mixed. Did this directory take the place of a lost one? Then put it aside and let `coupon-gate catch-up \
+         --log-id {other}` make that one anew. Otherwise give this gate a ledger of its own with --ledger, or the campaign \
+         another name"
+    );
+    LedgerError::OtherJournal { line, logs: [ours, other] }
 }
 
 /// A grant that has come back makes no row a second time.

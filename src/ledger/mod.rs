@@ -368,6 +368,13 @@ pub enum LedgerError {
     Refused(String),
     /// A row is there that contradicts one of ours, or our journal.
     Contradiction(String),
+    /// A campaign is there with rows of another journal.
+    OtherJournal {
+        /// What is said of it.
+        line: String,
+        /// Whose record was to be stored, and whose rows are there.
+        logs: [LogId; 2],
+    },
     /// A position is not where this sink left it, or has a newer owner.
     TakenOver(String),
 }
@@ -379,6 +386,7 @@ impl fmt::Display for LedgerError {
             | LedgerError::Unfit(line)
             | LedgerError::Refused(line)
             | LedgerError::Contradiction(line)
+            | LedgerError::OtherJournal { line, .. }
             | LedgerError::TakenOver(line) => f.write_str(line),
         }
     }

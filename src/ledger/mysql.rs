@@ -80,6 +80,7 @@ impl MysqlLedger {
                 LedgerError::Unfit(_)
                 | LedgerError::Refused(_)
                 | LedgerError::Contradiction(_)
+                | LedgerError::OtherJournal { .. }
                 | LedgerError::TakenOver(_),
             ) => opened.conn.query_drop("ROLLBACK").is_ok(),
         };

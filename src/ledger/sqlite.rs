@@ -224,6 +224,7 @@ impl SqliteLedger {
                 other @ (LedgerError::Unavailable(_)
                 | LedgerError::Unfit(_)
                 | LedgerError::Contradiction(_)
+                | LedgerError::OtherJournal { .. }
                 | LedgerError::TakenOver(_)) => other,
             });
         }

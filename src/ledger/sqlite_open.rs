@@ -293,6 +293,7 @@ fn check_also(conn: &Connection, path: &Path, kind: Kind, sql: &str) -> Result<A
         | LedgerError::Unfit(_)
         | LedgerError::Refused(_)
         | LedgerError::Contradiction(_)
+        | LedgerError::OtherJournal { .. }
         | LedgerError::TakenOver(_) => refuse(e.to_string()),
     })?;
     let first: String = sql.trim_start().chars().take_while(char::is_ascii_alphabetic).collect();

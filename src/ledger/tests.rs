@@ -295,7 +295,7 @@ fn a_campaign_whose_rows_all_came_back_is_still_of_its_journal() {
     let mut bench = Bench::new();
     bench.store(&[granted(2, 1, 42), returned(4, &grant(2, 1, 42))]).unwrap();
     let foreign = Entry::Grant { grant: Grant { log: OTHER_LOG, ..grant(2, 1, 42) }, after: Lsn::ZERO };
-    let Err(LedgerError::Contradiction(line)) = bench.store(&[foreign]) else { panic!("mixed") };
+    let Err(LedgerError::OtherJournal { line, .. }) = bench.store(&[foreign]) else { panic!("mixed") };
     assert!(line.contains("campaign spring") && line.contains(&LOG.to_string()), "{line}");
 }
 
@@ -303,7 +303,7 @@ fn a_campaign_whose_rows_all_came_back_is_still_of_its_journal() {
 fn two_journals_in_one_batch_are_never_mixed() {
     let mut bench = Bench::new();
     let foreign = Entry::Grant { grant: Grant { log: OTHER_LOG, ..grant(9, 2, 43) }, after: Lsn::ZERO };
-    let Err(LedgerError::Contradiction(_)) = bench.store(&[granted(2, 1, 42), foreign]) else { panic!("mixed") };
+    let Err(LedgerError::OtherJournal { .. }) = bench.store(&[granted(2, 1, 42), foreign]) else { panic!("mixed") };
     assert_eq!(bench.tables(), tables_of(&[]));
 }
 

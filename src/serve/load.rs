@@ -114,6 +114,15 @@ impl Load {
         let secret = edge::random().expect("the system has random numbers");
         let mut core = Core::new(u128::from_le_bytes(secret));
         let (journal, replayed) = replay(journal, ledger.as_ref(), &mut core, &hooks)?;
+        if replayed.last_lsn == Lsn::ZERO
+            && let Some((other, seq)) = ledger.as_ref().and_then(|ledger| sink::other_journal(ledger, log))
+        {
+            tracing::warn!(
+                "this journal is new, and the ledger has grants of another one (log {other}, up to seq {seq}). Was its \
+                 directory lost? Then stop this gate before anybody claims, and make it anew with `coupon-gate catch-up`: \
+                 this one would give its seats again, until the ledger notices"
+            );
+        }
         if let Some(because) = older_than_the_world(&settings, &replayed)? {
             figures.set_stale(because);
         }

@@ -42,6 +42,9 @@ pub trait Feed: Send {
     /// Where each lane ends at the moment.
     fn ends(&mut self) -> Result<Positions, FeedError>;
 
+    /// The journal of the gate in this process, if there is one.
+    fn gate(&self) -> Option<LogId>;
+
     /// Up to where the journal of this gate is in the ledger, when the ledger has come as far as `lines`.
     fn stored(&self, lines: &Lines) -> Lsn;
 

@@ -124,6 +124,10 @@ impl Feed for JournalFeed {
         Ok(Positions::from([(JournalFeed::lane(), self.watermarks.durable.get().next().get())]))
     }
 
+    fn gate(&self) -> Option<LogId> {
+        Some(self.log)
+    }
+
     fn stored(&self, lines: &Lines) -> Lsn {
         Lsn::new(lines.only()).prev()
     }

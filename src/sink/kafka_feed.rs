@@ -257,6 +257,10 @@ impl Feed for KafkaFeed {
         Ok(ends)
     }
 
+    fn gate(&self) -> Option<LogId> {
+        self.gate.as_ref().map(|(log, _)| *log)
+    }
+
     fn stored(&self, lines: &Lines) -> Lsn {
         self.gate.as_ref().map_or(Lsn::ZERO, |(log, watermarks)| watermarks.stored_by(&lines.last(*log)))
     }

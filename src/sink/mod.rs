@@ -186,6 +186,13 @@ pub fn known_position(settings: &LedgerSettings, log: LogId) -> Option<Lsn> {
     }
 }
 
+/// Whether the ledger has grants of another journal than `log`: which, and up to where. Creates and changes nothing.
+pub fn other_journal(settings: &LedgerSettings, log: LogId) -> Option<(LogId, Lsn)> {
+    let positions = settings.to_read().ok().flatten().and_then(|mut reader| reader.all_positions().ok())?;
+    let others = positions.into_iter().filter(|there| ![log, LogId::NONE].contains(&there.log));
+    others.map(|there| (there.log, there.last_seq)).filter(|(_, seq)| *seq > Lsn::ZERO).max_by_key(|(_, seq)| *seq)
+}
+
 /// How far `positions` say that the journal of `log` was durable.
 pub(crate) fn known_to(positions: &[ledger::Position], log: LogId) -> Option<Lsn> {
     let source = ledger::journal_source(log);

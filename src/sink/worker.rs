@@ -134,6 +134,7 @@ impl Fault {
                 LedgerError::Unfit(_)
                 | LedgerError::Refused(_)
                 | LedgerError::Contradiction(_)
+                | LedgerError::OtherJournal { .. }
                 | LedgerError::TakenOver(_),
             )
             | Fault::Feed(FeedError::Broken(_)) => false,
@@ -568,6 +569,12 @@ impl Worker {
     }
 
     fn tell(&mut self, fault: &Fault) {
+        if let Fault::Ledger(LedgerError::OtherJournal { line, logs }) = fault
+            && self.feed.gate().is_some_and(|log| logs.contains(&log))
+        {
+            // Its seats may be somebody's already.
+            self.figures.set_stale(line.clone());
+        }
         self.progress.trouble.tell(fault, now());
         let waits = self.watermarks.durable.get() > self.watermarks.stored.get();
         if waits && self.figures.oldest_unstored_at.get() == 0 {

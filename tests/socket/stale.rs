@@ -8,6 +8,7 @@ use std::process::{Command, Output};
 use crate::client::asked;
 use crate::gate::{Gate, binary, free_port};
 use crate::ledger;
+use crate::level::until;
 
 /// A gate with 10 grants of `spring`, a copy of its directory as it is then, and 10 more grants; stopped.
 fn copied_in_the_middle(ledger: &Path, admin: &str) -> (Gate, BTreeMap<i64, i64>) {
@@ -160,4 +161,31 @@ fn a_catch_up_that_was_begun_holds_claims_back() {
     gate.start_again();
     let answer = gate.client().call("GATE.CLAIM spring 1").to_string();
     assert!(answer.contains("STALE it was begun and not ended"), "{answer}");
+}
+
+#[test]
+fn a_gate_in_the_place_of_a_lost_one_stops_granting_when_the_ledger_says_whose_seats_they_are() {
+    let home = tempfile::tempdir().unwrap();
+    let ledger = home.path().join("ledger.db");
+    let (mut gate, before) = copied_in_the_middle(&ledger, "none");
+    fs::remove_dir_all(gate.data()).unwrap();
+    gate.start_again();
+    let mut client = gate.client();
+    assert_eq!(client.call("GATE.CREATE spring LIMIT 30").to_string(), "CREATED");
+    assert_eq!(client.call("GATE.CLAIM spring 7000").to_string(), "[GRANTED 1 29]", "nobody has noticed yet");
+    let refused = until("the ledger has noticed", || {
+        let answer = client.call("INCR visits").to_string();
+        answer.contains("STALE").then_some(answer)
+    });
+    assert!(refused.contains("campaign spring is there with rows of another journal"), "{refused}");
+    let log = refused.split("--log-id ").nth(1).and_then(|rest| rest.split('`').next()).expect("a remedy");
+    let end = gate.stop();
+    assert!(end.said.contains("this journal is new, and the ledger has grants of another one"), "{}", end.said);
+
+    fs::remove_dir_all(gate.data()).unwrap();
+    let (code, said) = catch_up(&gate, &ledger, &["--log-id", log]);
+    assert_eq!(code, Some(0), "{said}");
+    gate.start_again();
+    assert_eq!(ledger::seats(&mut gate.client(), "spring"), before, "every seat is its user's");
+    assert_eq!(gate.stop().code, Some(0));
 }

@@ -231,6 +231,10 @@ impl Feed for Script {
         Ok(ends)
     }
 
+    fn gate(&self) -> Option<LogId> {
+        None
+    }
+
     fn stored(&self, _lines: &Lines) -> Lsn {
         Lsn::ZERO
     }
