@@ -26,11 +26,14 @@ impl Bases {
     /// Reads every snapshot of the journal `log` as a start would.
     pub fn look(disk: &dyn Disk, dir: &Path, log: LogId) -> Result<Bases, JournalError> {
         let mut bases = Bases::default();
+        let last = segment::list(disk, dir)?.last().copied().unwrap_or(0);
         for number in snapshot::list(disk, dir)? {
             let path = snapshot::path(dir, number);
             let mut facts = FileFacts { path, kind: FileKind::Snapshot, bytes: 0, first: Lsn::ZERO, last: Lsn::ZERO };
             facts.bytes = disk.open(&facts.path).and_then(|file| file.len()).unwrap_or(0);
-            match read(disk, dir, number, log) {
+            // A start begins at none that has no segment behind it: its header was there when the snapshot was made.
+            let missing = (last <= number).then(|| JournalError::Missing { path: segment::path(dir, number + 1) });
+            match read(disk, dir, number, log).and_then(|base| missing.map_or(Ok(base), Err)) {
                 Ok((covered, core)) => {
                     (facts.first, facts.last) = (Lsn::new(1), covered.next.prev());
                     bases.oldest.get_or_insert(covered);

@@ -110,12 +110,14 @@ pub fn copy(
         follows(disk, &into, start)?;
         walk.resume(WalkState::adopting(start));
     }
+    // A start begins at a snapshot only where a segment lies behind it: that one comes along, even if it is empty.
+    let covered = snapshot::list(disk, &into)?.last().copied().unwrap_or(0);
     let mut copied = Copied { log, last: Lsn::ZERO, bytes: 0, files: 0 };
     let (mut stop, mut bytes) = (Stop::default(), Vec::new());
     for index in 0..kept {
         stop = walk.segment(&found[..kept], index, &mut bytes)?;
         let header = found[index].header.expect("the walk accepts no segment without one");
-        let wanted = upto.filter(|upto| walk.next.prev() >= *upto);
+        let wanted = upto.filter(|upto| first + index as u64 > covered && walk.next.prev() >= *upto);
         let last = wanted.is_some() || index + 1 == kept;
         let end = match wanted {
             Some(upto) => End::at(&bytes, &header, upto),

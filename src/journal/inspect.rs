@@ -218,6 +218,8 @@ fn segments(
     let lost = match base {
         // A snapshot is made when the header behind it is on disk.
         Some(_) if behind.is_empty() => Some(after + 1),
+        // A snapshot is there, and cannot be begun at: so there was a beginning.
+        None if behind.is_empty() && !bases.aside.is_empty() => Some(1),
         _ => (together < behind.len()).then_some(after + 1 + together as u64),
     };
     let (numbers, mut found): (Vec<u64>, Vec<Found>) = behind.into_iter().unzip();
@@ -232,7 +234,7 @@ fn segments(
         {
             // Without a snapshot there is no beginning.
             damage.error = snapshot.error.clone();
-            damage.place = Place { number: 1, path: snapshot.path.clone(), offset: 0, lsn: Lsn::new(1) };
+            damage.place = Place { number: 1, path: snapshot.wanted().to_path_buf(), offset: 0, lsn: Lsn::new(1) };
         }
         let doubtful = behind::scan(disk, &numbered, damage, &mut |lsn, event| into.behind(lsn, event))?;
         inspection.files.extend(doubtful);
@@ -322,6 +324,13 @@ fn add_others(disk: &dyn Disk, dir: &Path, files: &mut Vec<FileFacts>) -> Result
         files.push(FileFacts { path, kind, bytes, first: Lsn::ZERO, last: Lsn::ZERO });
     }
     Ok(())
+}
+
+impl Aside {
+    /// The file to restore: what must lie behind a snapshot can be missing, and then the snapshot itself is sound.
+    pub fn wanted(&self) -> &Path {
+        if let JournalError::Missing { path } = &self.error { path } else { &self.path }
+    }
 }
 
 impl FileFacts {

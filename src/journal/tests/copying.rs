@@ -120,6 +120,27 @@ fn a_journal_that_is_being_written_is_copied_as_far_as_was_asked() {
 }
 
 #[test]
+fn a_copy_made_right_behind_a_snapshot_begins_at_that_snapshot() {
+    let _calm = calm();
+    let disk = MemoryDisk::default();
+    let shared = disk.disk();
+    let mut scribe = Scribe::open(&shared, data()).unwrap();
+    scribe.create(0, "spring", 100, Users::Int);
+    scribe.grant(0, 1..=1);
+    let last = scribe.save();
+    copy_bases(&disk, data(), target()).unwrap();
+    let copied = copy(&disk, data(), target(), Some(last), &mut |_| ()).unwrap().expect("a journal");
+    assert_eq!((copied.last, copied.files), (Lsn::new(2), 2), "the segment behind the snapshot, which is empty, too");
+    let (_, replayed) = look(&disk, target(), &OPTIONS, &mut Core::new(3), &mut |_| ()).unwrap().expect("a journal");
+    assert_eq!((replayed.last_lsn, replayed.snapshot, replayed.torn), (last, last, None));
+    let cut = disk.after_power_cut(|| false);
+    let (_, replayed) = look(&cut, target(), &OPTIONS, &mut Core::new(3), &mut |_| ()).unwrap().expect("a journal");
+    assert_eq!(replayed.snapshot, last, "it is on disk");
+    let mut copy = Scribe::open(&shared, target()).unwrap();
+    assert_eq!(copy.set("k", b"v"), last.next(), "it goes on");
+}
+
+#[test]
 fn a_copy_holds_snapshots_and_history_and_opens_with_the_same_state() {
     let _calm = calm();
     let disk = MemoryDisk::default();
