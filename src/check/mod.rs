@@ -39,6 +39,8 @@ pub enum CheckError {
     Lock(LockError),
     /// There is no such directory.
     NoDirectory(PathBuf),
+    /// There is no journal in it.
+    NoJournal(PathBuf),
     /// It cannot be read or changed, or is of a newer release.
     Journal(JournalError),
     /// The copy of it cannot be made.
@@ -57,6 +59,7 @@ impl CheckError {
             CheckError::NothingToKeep(_) => Exit::Difference,
             CheckError::Lock(_)
             | CheckError::NoDirectory(_)
+            | CheckError::NoJournal(_)
             | CheckError::Journal(_)
             | CheckError::Copy(..)
             | CheckError::NoRoom(..) => Exit::Surroundings,
@@ -70,6 +73,9 @@ impl fmt::Display for CheckError {
             CheckError::Lock(error) => error.fmt(f),
             CheckError::NoDirectory(data) => {
                 write!(f, "check: there is no directory {}: name the data directory of a gate", data.display())
+            }
+            CheckError::NoJournal(data) => {
+                write!(f, "check: there is no journal in {}: name the data directory of a gate", data.display())
             }
             CheckError::Journal(error) => error.fmt(f),
             CheckError::Copy(path, error) => {
@@ -112,6 +118,9 @@ pub fn command(settings: &CheckSettings, say: &mut dyn FnMut(&str)) -> Result<Ex
     let told = |report: &Report| if settings.json { report.json() + "\n" } else { report.to_string() };
     let report = examine(&RealDisk, data)?;
     say(&told(&report));
+    if report.is_no_journal() {
+        return Err(CheckError::NoJournal(data.clone()));
+    }
     if !settings.repair || report.exit() == Exit::Done {
         if settings.repair {
             say(if settings.json { "{\"repair\":null}\n" } else { "nothing to repair\n" });

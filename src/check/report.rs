@@ -90,7 +90,30 @@ impl Report {
 
     /// How the process ends with it.
     pub fn exit(&self) -> Exit {
-        if self.damage.is_some() || !self.aside.is_empty() { Exit::Difference } else { Exit::Done }
+        if self.damage.is_some() || !self.aside.is_empty() {
+            Exit::Difference
+        } else if self.is_no_journal() {
+            Exit::Surroundings
+        } else {
+            Exit::Done
+        }
+    }
+
+    /// Nothing of a journal is there: another directory was meant, or this one was emptied.
+    pub fn is_no_journal(&self) -> bool {
+        let is_ours = |file: &FileFacts| !matches!(file.kind, FileKind::Unfinished | FileKind::Foreign);
+        self.log.is_none() && self.damage.is_none() && self.aside.is_empty() && !self.files.iter().any(is_ours)
+    }
+
+    /// In a word.
+    fn verdict(&self) -> &'static str {
+        if self.is_no_journal() {
+            "no journal"
+        } else if self.exit() == Exit::Done {
+            "sound"
+        } else {
+            "damaged"
+        }
     }
 
     /// The last position that can be relied upon.
@@ -119,7 +142,7 @@ impl Report {
         let object = json!({
             "data": shown(&self.data),
             "log": self.log.map(|log| log.to_string()),
-            "verdict": if self.exit() == Exit::Done { "sound" } else { "damaged" },
+            "verdict": self.verdict(),
             "last_lsn": self.last.get(),
             "files": self.files.iter().map(file_json).collect::<Vec<_>>(),
             "campaigns": campaigns.collect::<Vec<_>>(),
@@ -170,7 +193,7 @@ fn kind(kind: FileKind) -> &'static str {
 
 fn aside_json(aside: &Aside) -> Json {
     let remedies = [
-        json!({"remedy": "restore", "file": shown(&aside.path)}),
+        json!({"remedy": "restore", "file": shown(aside.wanted())}),
         json!({"remedy": "forget", "upto_segment": aside.upto}),
     ];
     json!({"file": shown(&aside.path), "what": aside.error.to_string(), "remedies": remedies})
@@ -217,7 +240,8 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.log {
             Some(log) => writeln!(f, "{}: journal {log}, lsn 1 to {}", self.data.display(), self.last)?,
-            None => writeln!(f, "{}: no journal", self.data.display())?,
+            None if self.is_no_journal() => writeln!(f, "{}: no journal", self.data.display())?,
+            None => writeln!(f, "{}: a journal that was never begun", self.data.display())?,
         }
         for file in &self.files {
             write!(f, "  {:<10} {} {} bytes", kind(file.kind), file.path.display(), file.bytes)?;
@@ -249,7 +273,7 @@ impl fmt::Display for Report {
         }
         for aside in &self.aside {
             writeln!(f, "DAMAGED, and a start gets by without it: {}", aside.error)?;
-            writeln!(f, "  restore {} from a copy of the data directory: loses nothing", aside.path.display())?;
+            writeln!(f, "  restore {} from a copy of the data directory: loses nothing", aside.wanted().display())?;
             match aside.upto {
                 None => writeln!(
                     f,
@@ -265,6 +289,7 @@ impl fmt::Display for Report {
         }
         match &self.damage {
             None if !self.aside.is_empty() => writeln!(f, "the state is whole"),
+            None if self.is_no_journal() => Ok(()),
             None => writeln!(f, "sound"),
             Some(damage) => damage.fmt(f, &self.data),
         }

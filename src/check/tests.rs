@@ -377,6 +377,84 @@ fn a_damaged_segment_between_two_snapshots_is_no_loss_and_one_behind_them_is() {
     );
 }
 
+/// Nothing lies behind the snapshot, and the segment before it is closed like the end of a journal.
+fn with_nothing_behind_its_snapshot() -> Files {
+    let memory = MemoryDisk::default();
+    let disk: Arc<dyn Disk> = Arc::new(memory.clone());
+    let mut scribe = Scribe::open(&disk, data()).unwrap();
+    scribe.create(0, "spring", 9, Users::Int);
+    scribe.grant(0, 1..=1);
+    let last = scribe.save();
+    // Without the snapshot, which comes along below, a copy ends with the first segment.
+    let copy = Path::new("/copy");
+    journal::copy(&memory, data(), copy, Some(last), &mut |_| ()).unwrap().expect("a journal");
+    let mut files = memory.files();
+    drop(scribe);
+    let closed = files.remove(&copy.join("journal/00000001.seg")).expect("it was copied");
+    files.retain(|path, _| path.starts_with(data().join("snapshots")));
+    assert_eq!(files.len(), 1, "one snapshot");
+    files.insert(seg(1), closed);
+    files
+}
+
+#[test]
+fn a_snapshot_with_nothing_behind_it_is_judged_as_by_a_start() {
+    let _calm = calm();
+    let mut files = with_nothing_behind_its_snapshot();
+    assert_eq!(start(&files).unwrap(), Lsn::new(2), "a start gets by without it");
+    let found = report(&files);
+    let told = json(&found);
+    assert_eq!((found.exit(), &told["damage"]), (Exit::Difference, &serde_json::Value::Null), "{told}");
+    assert_eq!((told["last_lsn"].as_u64(), told["campaigns"][0]["granted"].as_u64()), (Some(2), Some(1)), "{told}");
+    let (aside, text) = (&told["aside"][0], found.to_string());
+    assert!(aside["file"].as_str().unwrap().ends_with(".snap"), "{told}");
+    assert!(aside["what"].as_str().unwrap().contains("00000002.seg is missing"), "{told}");
+    assert!(text.contains(&format!("restore {} from a copy", seg(2).display())), "{text}");
+
+    // Without its end the journal went on: what is missing may be more.
+    let bytes = files.get_mut(&seg(1)).unwrap();
+    bytes.truncate(bytes.len() - BLOCK);
+    let refused = start(&files).unwrap_err();
+    assert_eq!(json(&report(&files))["damage"]["what"], refused.to_string());
+
+    // The snapshot alone is no beginning.
+    files.remove(&seg(1));
+    let refused = start(&files).unwrap_err();
+    let told = json(&report(&files));
+    assert_eq!(told["verdict"], "damaged", "{told}");
+    assert_eq!(told["damage"]["what"], refused.to_string(), "{told}");
+}
+
+#[test]
+fn a_directory_without_a_journal_is_not_called_sound() {
+    let _calm = calm();
+    for name in ["lock", "ledger.db"] {
+        let told = report(&Files::from([(data().join(name), b"theirs".to_vec())]));
+        assert_eq!(told.exit(), Exit::Surroundings);
+        assert_eq!(json(&told)["verdict"], "no journal");
+        assert_eq!(told.to_string(), "/data: no journal\n");
+    }
+    let home = tempfile::tempdir().unwrap();
+    for as_json in [false, true] {
+        let mut said = String::new();
+        let settings = CheckSettings { data: home.path().to_owned(), repair: as_json, json: as_json };
+        let error = command(&settings, &mut |text| said += text).unwrap_err();
+        assert!(matches!(error, CheckError::NoJournal(_)) && error.exit() == Exit::Surroundings, "{error}");
+        assert!(error.to_string().contains("there is no journal in"), "{error}");
+        assert!(said.contains("no journal") && !said.contains("sound"), "{said}");
+    }
+}
+
+#[test]
+fn a_journal_that_was_never_begun_is_sound_as_for_a_start() {
+    let _calm = calm();
+    let files = Files::from([(seg(1), vec![0; 4096])]);
+    assert_eq!(start(&files).unwrap(), Lsn::ZERO);
+    let told = report(&files);
+    assert_eq!(told.exit(), Exit::Done);
+    assert!(told.to_string().starts_with("/data: a journal that was never begun\n"), "{told}");
+}
+
 mod repairs {
     use super::*;
     use crate::check::beside::{RealRoom, Room};
