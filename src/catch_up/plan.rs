@@ -233,8 +233,12 @@ impl Work<'_> {
                 }
             };
         }
-        let Slot::Given(State { touched: Touched { id, .. }, .. }) = &self.slots[campaign] else { return };
-        let id = *id;
+        let Slot::Given(State { touched: Touched { id, .. }, users, .. }) = &self.slots[campaign] else { return };
+        let (id, users) = (*id, *users);
+        // As the campaign knows him, so that his holds are found. Who can be none of its users is told of below.
+        if let Some(user) = as_users_of(users, &seat.user) {
+            seat.user = user;
+        }
         let mut missing = None;
         if let What::Grant { after } = &mut seat.what {
             let told = std::mem::replace(after, self.core.last_return(id));

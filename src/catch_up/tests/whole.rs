@@ -269,6 +269,43 @@ fn what_became_of_holds_in_the_lost_part_comes_back() {
 }
 
 #[test]
+fn a_hold_is_found_however_the_world_writes_its_user() {
+    let _calm = calm();
+    for users in [Users::Any, Users::Int] {
+        let user = |text: &'static str| match users {
+            Users::Any => User::Any(text.as_bytes()),
+            Users::Int => User::Int(text.parse().unwrap()),
+        };
+        let disk = MemoryDisk::default();
+        let mut gate = Gate::open(&disk);
+        let terms = Terms { limit: 9, hold: 1_000, users, ..Terms::DEFAULT };
+        gate.run(Command::Create { campaign: b"spring", terms });
+        assert_eq!([1, 2, 3, 4, 42].map(|user| gate.hold("spring", user)), [1, 2, 3, 4, 5]);
+        gate.confirm("spring", 1, 1);
+        let mut world = gate.stop();
+        let copy = disk.after_kill();
+        let mut gate = Gate::open(&disk);
+        let campaign = gate.core.campaign_id(b"spring").unwrap();
+        for (seat, user) in [(2, user("2")), (5, user("42"))] {
+            gate.put(&Event::HoldEnded { campaign, seat: Seat::new(seat), user, at: NOW, expired: true });
+        }
+        assert_eq!(gate.hold("spring", 42), 2);
+        gate.confirm("spring", 2, 42);
+        world.extend(gate.stop());
+        if users == Users::Int {
+            // A ledger whose column is text.
+            world.last_mut().unwrap().user = GrantUser::Any(b"42"[..].into());
+        }
+        catch_up(&copy, &world, &[]).unwrap_or_else(|error| panic!("{users:?}: {error}"));
+        let gate = Gate::open(&copy);
+        let at = |seat| (gate.core.is_held(campaign, Seat::new(seat)), gate.core.user_at(campaign, Seat::new(seat)));
+        assert_eq!(at(2), (Some(false), user("42")));
+        assert_eq!(gate.core.is_held(campaign, Seat::new(5)), None, "his hold is over");
+        assert_eq!(gate.core.is_held(campaign, Seat::new(4)), Some(true), "nothing contradicts this one");
+    }
+}
+
+#[test]
 fn seats_that_another_system_has_left_free_are_missed_until_the_operator_says_so() {
     let _calm = calm();
     let disk = MemoryDisk::default();
