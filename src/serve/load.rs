@@ -58,20 +58,29 @@ pub(super) struct Helpers {
 }
 
 impl Helpers {
-    /// Ends them; what they do not get done in `patience` each is done after the next start.
-    pub fn stop(self, patience: Duration) {
+    /// Ends them; what they do not get done in `patience` each is done after the next start, unless `figures` tell of a
+    /// trouble that keeps them from it.
+    pub fn stop(self, patience: Duration, figures: &Figures) {
         drop(self.story);
         drop(self.compactor);
         if let Some(stream) = self.stream
             && !stream.stop(patience)
         {
-            tracing::warn!("the topic is behind the journal; the next start goes on where it is");
+            tracing::warn!("{}", unfinished("topic", &figures.kafka_trouble.get()));
         }
         if let Some(Filler::Inside(sink)) = self.sink
             && !sink.stop(patience)
         {
-            tracing::warn!("the ledger is behind the journal; the next start goes on where it is");
+            tracing::warn!("{}", unfinished("ledger", &figures.ledger_trouble.get()));
         }
+    }
+}
+
+/// What does not hold all of the journal when the gate ends; with a trouble it may lie behind the journal, or beyond it.
+fn unfinished(what: &str, trouble: &str) -> String {
+    match trouble {
+        "" => format!("the {what} is behind the journal; the next start goes on where it is"),
+        trouble => format!("the {what} does not end where the journal does: {trouble}"),
     }
 }
 
@@ -354,4 +363,16 @@ fn campaigns(core: &Core) -> Vec<Campaign> {
         shadow: campaign.terms.shadow,
     });
     campaigns.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unfinished;
+
+    #[test]
+    fn a_ledger_that_is_ahead_is_not_called_behind_when_the_gate_stops() {
+        let told = unfinished("ledger", "ledger: it is ahead of the journal");
+        assert_eq!(told, "the ledger does not end where the journal does: ledger: it is ahead of the journal");
+        assert!(unfinished("topic", "").starts_with("the topic is behind the journal; the next start"));
+    }
 }

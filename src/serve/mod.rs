@@ -162,7 +162,7 @@ pub fn run(settings: ServeSettings) -> Result<Exit, ServeError> {
         tracing::info!("stopped while the data was being loaded");
         return Ok(Exit::Done);
     };
-    helpers.stop(settings.shutdown_timeout);
+    helpers.stop(settings.shutdown_timeout, &figures);
     closed?;
     tracing::info!("stopped; everything that was answered is on disk");
     Ok(Exit::Done)

@@ -31,8 +31,8 @@ pub(super) struct Trouble {
 }
 
 impl Trouble {
-    /// Logs a fault, unless that was said a moment ago.
-    pub(super) fn tell(&mut self, fault: &Fault, now: Instant) {
+    /// Logs a fault, unless that was said a moment ago. `is_stale`: the gate refuses claims meanwhile.
+    pub(super) fn tell(&mut self, fault: &Fault, is_stale: bool, now: Instant) {
         let line = fault.line();
         let stands_by = matches!(fault, Fault::Ledger(LedgerError::TakenOver(_)));
         let due = match &self.fault {
@@ -45,9 +45,9 @@ impl Trouble {
         if stands_by {
             tracing::info!("{line}");
         } else if fault.passes() {
-            tracing::warn!("{line}; claims go on, the ledger follows when it can");
+            tracing::warn!("{line}; {}", meaning(true, is_stale));
         } else {
-            tracing::error!("{line}; claims go on, the ledger does not");
+            tracing::error!("{line}; {}", meaning(false, is_stale));
         }
         self.fault = Some((line, now));
     }
@@ -93,6 +93,16 @@ impl Trouble {
         self.changed |= missing != self.missing;
         self.missing = missing;
         ask
+    }
+}
+
+/// What a fault means for claims and for the ledger; `passes`: another moment can heal it.
+pub(super) fn meaning(passes: bool, is_stale: bool) -> &'static str {
+    match (passes, is_stale) {
+        (true, false) => "claims go on, the ledger follows when it can",
+        (false, false) => "claims go on, the ledger does not",
+        (true, true) => "claims are refused (STALE), the ledger follows when it can",
+        (false, true) => "claims are refused (STALE), nothing is stored",
     }
 }
 

@@ -1,6 +1,7 @@
 //! The sink's thread: reads what there is, stores it in transactions, keeps its place through every failure.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::awaited::Awaited;
@@ -575,7 +576,7 @@ impl Worker {
             // Its seats may be somebody's already.
             self.figures.set_stale(line.clone());
         }
-        self.progress.trouble.tell(fault, now());
+        self.progress.trouble.tell(fault, self.figures.stale.load(Ordering::Acquire), now());
         let waits = self.watermarks.durable.get() > self.watermarks.stored.get();
         if waits && self.figures.oldest_unstored_at.get() == 0 {
             // Its place is not known, so neither is the oldest grant that waits: it waits since now at the latest.

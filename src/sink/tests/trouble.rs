@@ -186,3 +186,13 @@ fn what_passes_is_told_from_what_does_not() {
     }
     assert!(matches!(meaning(ffi::SQLITE_NOTADB), LedgerError::Unfit(_)));
 }
+
+#[test]
+fn where_the_gate_is_stale_nobody_reads_that_claims_go_on() {
+    use crate::sink::trouble::meaning;
+    for passes in [false, true] {
+        assert!(meaning(passes, false).contains("claims go on"));
+        let told = meaning(passes, true);
+        assert!(told.contains("claims are refused (STALE)") && !told.contains("go on"), "{told}");
+    }
+}
