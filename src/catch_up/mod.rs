@@ -170,7 +170,7 @@ pub enum CatchUpError {
     NoTopic(String),
     /// There is no ledger where it should be.
     NoLedger(String),
-    /// The directory is empty, and the world knows several journals: their names, and how many grants of each.
+    /// The directory is empty, and the world knows several journals: their names, and how many grants and returns of each.
     SeveralLogs(Vec<(LogId, u64)>),
     /// The world holds grants, none of them of this journal: its name, and theirs.
     OtherLogs(LogId, Vec<(LogId, u64)>),
@@ -225,7 +225,7 @@ impl From<KafkaError> for CatchUpError {
 impl fmt::Display for CatchUpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let named = |logs: &[(LogId, u64)]| {
-            let each = logs.iter().map(|(log, grants)| format!("{log} ({grants} grants)"));
+            let each = logs.iter().map(|(log, grants)| format!("{log} ({grants} grants and returns)"));
             each.collect::<Vec<_>>().join(", ")
         };
         match self {

@@ -31,12 +31,14 @@ pub(super) struct Plan {
     pub seats: Vec<Ahead>,
     /// By `Ahead::campaign`.
     slots: Vec<Slot>,
-    /// Grants that both sides have.
+    /// Grants and returns that both sides have.
     pub agreed: u64,
     /// Records that say nothing.
     pub unreadable: u64,
     /// Campaigns of the operator's file that nobody was granted a seat of: not created.
     pub idle_terms: Vec<String>,
+    /// Campaigns that the operator calls seeded, and that nobody knows.
+    pub idle_seeded: Vec<String>,
     /// Somebody was on this journal before.
     pub held: bool,
     /// The journal's time: not before the newest in it.
@@ -115,11 +117,13 @@ impl Plan {
         for (index, seat) in ahead.iter_mut().enumerate() {
             work.give(index, seat);
         }
-        let Work { prepared, slots, .. } = work;
+        let Work { core, prepared, slots, .. } = work;
         differences.none_or()?;
         let named: HashSet<&str> = names.iter().map(|name| &**name).collect();
         let idle_terms =
             hints.terms.iter().filter(|terms| !named.contains(&*terms.name)).map(|terms| terms.name.clone());
+        let is_known = |name: &str| named.contains(name) || core.campaign_id(name.as_bytes()).is_some();
+        let idle_seeded = hints.seeded.iter().filter(|name| !is_known(name)).cloned();
         Ok(Plan {
             log,
             last,
@@ -130,6 +134,7 @@ impl Plan {
             agreed,
             unreadable,
             idle_terms: idle_terms.collect(),
+            idle_seeded: idle_seeded.collect(),
             held,
             now,
         })
@@ -319,7 +324,7 @@ impl Work<'_> {
                 return Err(format!("campaign {name} {what} in the journal, the other side has later grants of it"));
             }
             let (id, users) = (facts.id, facts.terms.users);
-            let has_holes = self.has_holes(name, facts.terms.hold);
+            let has_holes = self.has_holes(name, facts.terms.hold.max(told.map_or(0, |told| told.hold)));
             let there = facts.terms.alterable();
             let mut to = there;
             if let Some(told) = told {

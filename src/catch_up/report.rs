@@ -25,6 +25,7 @@ pub struct Report {
     agreed: u64,
     unreadable: u64,
     idle_terms: Vec<String>,
+    idle_seeded: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +67,7 @@ impl Report {
             agreed: plan.agreed,
             unreadable: plan.unreadable,
             idle_terms: plan.idle_terms.clone(),
+            idle_seeded: plan.idle_seeded.clone(),
         }
     }
 }
@@ -93,7 +95,8 @@ impl fmt::Display for Report {
                 }
             }
         }
-        writeln!(f, "grants brought in: {}; in the journal before: {}", self.brought_in, self.agreed)?;
+        let (grants, agreed) = (self.brought_in, self.agreed);
+        writeln!(f, "grants brought in: {grants}; grants and returns in the journal before: {agreed}")?;
         if self.returns > 0 {
             writeln!(f, "returns brought in: {}", self.returns)?;
         }
@@ -105,6 +108,9 @@ impl fmt::Display for Report {
                 f,
                 "campaign {name} of the file: nothing to bring in; create it with GATE.CREATE if it is missing"
             )?;
+        }
+        for name in &self.idle_seeded {
+            writeln!(f, "campaign {name} of --seeded: neither the journal nor the {side} knows it")?;
         }
         writeln!(f, "next lsn: {}", self.end.next())?;
         if self.skipped {

@@ -73,7 +73,7 @@ pub(super) struct Found {
     pub log: LogId,
     pub names: Vec<Arc<str>>,
     pub ahead: Vec<Ahead>,
-    /// Grants that both sides have.
+    /// Grants and returns that both sides have.
     pub agreed: u64,
     /// Records of ours that say nothing.
     pub unreadable: u64,

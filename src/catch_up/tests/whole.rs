@@ -306,6 +306,22 @@ fn a_hold_is_found_however_the_world_writes_its_user() {
 }
 
 #[test]
+fn a_hold_that_the_file_tells_lets_seats_be_free_also_where_the_journal_has_the_campaign_without() {
+    let _calm = calm();
+    let (disk, mut world) = set_back();
+    let last = world.last().unwrap().seq.get();
+    world.push(grant("spring", 43, 999, last + 1));
+    let without = plan(&disk, &world, &[told("spring", 100, CampaignUsers::Int)]).map(|_| ()).unwrap_err().to_string();
+    assert!(without.contains("seats 41 to 42 of that campaign stand neither"), "{without}");
+    let with = CampaignTerms { hold: 1_000, ..told("spring", 100, CampaignUsers::Int) };
+    catch_up(&disk, &world, &[with]).expect("nothing contradicts");
+    let gate = Gate::open(&disk);
+    let spring = gate.core.campaign_id(b"spring").unwrap();
+    let there = [41, 42, 43].map(|seat| gate.core.is_held(spring, Seat::new(seat)));
+    assert_eq!(there, [None, None, Some(false)]);
+}
+
+#[test]
 fn seats_that_another_system_has_left_free_are_missed_until_the_operator_says_so() {
     let _calm = calm();
     let disk = MemoryDisk::default();
@@ -319,10 +335,14 @@ fn seats_that_another_system_has_left_free_are_missed_until_the_operator_says_so
     let gone = MemoryDisk::default();
     let without = plan(&gone, &world, &[]).map(|_| ()).unwrap_err().to_string();
     assert!(without.contains("if GATE.SEED left them free, say --seeded spring"), "{without}");
-    let hints = Hints { seeded: &["spring".to_owned()], ..Hints::default() };
+    let hints = Hints { seeded: &["spring".to_owned(), "sprnig".to_owned()], ..Hints::default() };
     let mut intake = Intake::new(Known::read(&gone.disk(), data(), &OPTIONS).expect("sound"), None);
     world.iter().for_each(|grant| intake.take(grant.clone().into()));
     let plan = Plan::make(intake.close().unwrap(), hints, NOW).expect("nothing contradicts");
+    assert_eq!(plan.idle_seeded, ["sprnig"]);
+    let told = Report::new(&from_nobody(data(), crate::settings::Ledger::None), &plan).to_string();
+    assert!(told.contains("campaign sprnig of --seeded: neither the journal nor"), "{told}");
+    assert!(told.contains("grants brought in: 3; grants and returns in the journal before: 0"), "{told}");
     apply::apply(&gone.disk(), data(), OPTIONS, &plan).expect("it can be written");
     let gate = Gate::open(&gone);
     let at = gate.core.campaign_id(b"spring").unwrap();
