@@ -73,10 +73,11 @@ fn parse(text: &str) -> Result<Vec<CampaignTerms>, String> {
 
 fn one(name: &str, terms: Value) -> Result<CampaignTerms, String> {
     let Value::Table(mut terms) = terms else { return Err("is no table".into()) };
-    let limit = terms.remove("limit").ok_or("limit is missing")?;
-    let limit = limit.as_integer().and_then(|limit| u32::try_from(limit).ok());
-    let per_user = terms.remove("peruser").map(|seats| {
-        let seats = seats.as_integer().and_then(|seats| u16::try_from(seats).ok()).filter(|seats| *seats > 0);
+    let limit = integer("limit", &terms.remove("limit").ok_or("limit is missing")?)?;
+    let limit = u32::try_from(limit).map_err(|_| "limit is not between 0 and 4294967295")?;
+    let per_user = terms.remove("peruser").map(|seats| integer("peruser", &seats)).transpose()?;
+    let per_user = per_user.map(|seats| {
+        let seats = u16::try_from(seats).ok().filter(|seats| *seats > 0);
         seats.ok_or("peruser is not between 1 and 65535")
     });
     let per_user = per_user.transpose()?;
@@ -85,8 +86,9 @@ fn one(name: &str, terms: Value) -> Result<CampaignTerms, String> {
         Some(Value::Boolean(true)) if per_user.is_none() => return Err("noid belongs to peruser".into()),
         Some(no_id) => no_id.as_bool().ok_or("noid is neither true nor false")?,
     };
-    let hold = terms.remove("hold").map(|hold| {
-        let hold = hold.as_integer().and_then(|hold| u32::try_from(hold).ok()).filter(|hold| *hold > 0);
+    let hold = terms.remove("hold").map(|hold| integer("hold", &hold)).transpose()?;
+    let hold = hold.map(|hold| {
+        let hold = u32::try_from(hold).ok().filter(|hold| *hold > 0);
         hold.ok_or("hold is not between 1 and 4294967295 milliseconds")
     });
     let users = match terms.remove("users") {
@@ -97,7 +99,7 @@ fn one(name: &str, terms: Value) -> Result<CampaignTerms, String> {
     };
     let terms_of = CampaignTerms {
         name: name.to_owned(),
-        limit: limit.ok_or("limit is not between 0 and 4294967295")?,
+        limit,
         per_user: per_user.unwrap_or(1),
         no_id,
         users,
@@ -114,6 +116,10 @@ fn one(name: &str, terms: Value) -> Result<CampaignTerms, String> {
         return Err("open is not before close".into());
     }
     Ok(terms_of)
+}
+
+fn integer(key: &str, value: &Value) -> Result<i64, String> {
+    value.as_integer().ok_or_else(|| format!("{key} {value} must be an integer, as in {key} = 10"))
 }
 
 /// Unix milliseconds, or ISO 8601 with an offset, quoted or not.
@@ -167,6 +173,9 @@ mod tests {
             ("[campaigns.a]\nusers = 'int'", "campaign a: limit is missing"),
             ("[campaigns.a]\nlimit = 1\nhold = 0", "campaign a: hold is not between"),
             ("[campaigns.a]\nlimit = -1", "campaign a: limit is not between"),
+            ("[campaigns.a]\nlimit = \"5\"", "campaign a: limit \"5\" must be an integer"),
+            ("[campaigns.a]\nlimit = 1\nhold = 1.5", "campaign a: hold 1.5 must be an integer"),
+            ("[campaigns.a]\nlimit = 1\nperuser = true", "campaign a: peruser true must be an integer"),
             ("[campaigns.a]\nlimit = 1\nperuser = 0", "peruser is not between 1 and 65535"),
             ("[campaigns.a]\nlimit = 1\nnoid = 1", "noid is neither true nor false"),
             ("[campaigns.a]\nlimit = 1\nnoid = true", "noid belongs to peruser"),

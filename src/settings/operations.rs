@@ -120,6 +120,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_option_is_not_told_as_one() {
+        let seed = parsed(&["seed", "", "--from-redis", "redis://h", "--set", "k"]).unwrap_err();
+        assert!(seed.contains("the campaign's name is empty") && !seed.contains("--campaign"), "{seed}");
+        let apply = parsed(&["apply", "/nowhere/ap.toml"]).unwrap_err();
+        assert!(apply.starts_with("the campaigns file /nowhere/ap.toml cannot be used"), "{apply}");
+    }
+
+    #[test]
     fn a_check_repairs_only_when_told() {
         let Ok(Command::Check(check)) = parsed(&["check", "/d", "--json"]) else { panic!("a check") };
         assert_eq!(check, CheckSettings { data: "/d".into(), repair: false, json: true });

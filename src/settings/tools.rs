@@ -148,7 +148,7 @@ pub struct ApplySettings {
 impl ApplySettings {
     pub(super) fn read(values: &Values) -> Result<ApplySettings, SettingsError> {
         Ok(ApplySettings {
-            campaigns: campaigns::read("file", &values.one("file", value::path)?)?,
+            campaigns: campaigns::read("campaigns", &values.one("file", value::path)?)?,
             target: values.one("target", value::url)?,
             password: values.password()?,
             dry_run: values.matches.get_flag("dry-run"),
@@ -177,8 +177,10 @@ pub struct SeedSettings {
 
 impl SeedSettings {
     pub(super) fn read(values: &Values) -> Result<SeedSettings, SettingsError> {
+        // It is no option: `--campaign` would be none to look for.
+        let nameless = |_| SettingsError::Combination("the campaign's name is empty: say seed CAMPAIGN ...".into());
         Ok(SeedSettings {
-            campaign: values.one("campaign", value::url)?,
+            campaign: values.one("campaign", value::url).map_err(nameless)?,
             target: values.one("target", value::url)?,
             password: values.password()?,
             from_redis: values.one("from-redis", value::url)?,
