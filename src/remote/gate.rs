@@ -30,13 +30,20 @@ pub enum RemoteError {
     NoAnswer(String, &'static str),
 }
 
+impl RemoteError {
+    /// Whether it was refused for want of a password, or of another one.
+    pub fn wants_password(&self) -> bool {
+        matches!(self, RemoteError::Refused(_, reply) if reply.starts_with("NOAUTH") || reply.starts_with("WRONGPASS"))
+    }
+}
+
 impl fmt::Display for RemoteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RemoteError::Unreachable(target, error) => {
                 write!(f, "cannot reach {target}: {error}; start the gate there, or name another with --target")
             }
-            RemoteError::Refused(target, reply) if reply.starts_with("NOAUTH") || reply.starts_with("WRONGPASS") => {
+            RemoteError::Refused(target, reply) if self.wants_password() => {
                 write!(
                     f,
                     "{target} says: {reply}; a password stands in --target redis://:PASSWORD@HOST:PORT or in \

@@ -29,27 +29,51 @@ impl FromStr for Target {
     type Err = BadTarget;
 
     fn from_str(url: &str) -> Result<Target, BadTarget> {
-        Target::named("--target", url)
+        parse(url).map_err(|why| BadTarget::new("--target", url, why, GATE))
     }
 }
 
 impl Target {
-    /// The target that `flag` gives as `url`.
+    /// The Redis that `flag` gives as `url`, and the number of its database, if it names one.
     ///
     /// # Errors
     /// The URL is none.
-    pub fn named(flag: &str, url: &str) -> Result<Target, BadTarget> {
-        parse(url).map_err(|why| BadTarget(format!("{flag} {}: {why}", masked(url))))
+    pub fn of_redis(flag: &str, url: &str) -> Result<(Target, Option<u32>), BadTarget> {
+        let bad = |why| BadTarget::new(flag, url, why, REDIS);
+        let (address, db) = match url.split_once("://").and_then(|(_, rest)| rest.split_once('/')) {
+            Some((_, db)) => (&url[..url.len() - db.len() - 1], db),
+            None => (url, ""),
+        };
+        let target = parse(address).map_err(bad)?;
+        match db {
+            "" => Ok((target, None)),
+            number => number.parse::<u32>().map(|db| (target, Some(db))).map_err(|_| bad("the database is no number")),
+        }
     }
 }
 
+/// What is right for a gate.
+const GATE: &str = "redis://[:password@]host:port";
+
+/// What is right for a Redis.
+const REDIS: &str = "redis://[:password@]host:port[/db]";
+
 /// A URL that is none: which, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadTarget(String);
+pub struct BadTarget {
+    what: String,
+    right: &'static str,
+}
+
+impl BadTarget {
+    fn new(flag: &str, url: &str, why: &str, right: &'static str) -> BadTarget {
+        BadTarget { what: format!("{flag} {}: {why}", masked(url)), right }
+    }
+}
 
 impl fmt::Display for BadTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; must be redis://[:password@]host:port", self.0)
+        write!(f, "{}; must be {}", self.what, self.right)
     }
 }
 
@@ -184,6 +208,25 @@ mod tests {
         for url in urls {
             let message = url.parse::<Target>().unwrap_err().to_string();
             assert!(message.contains("redis://[:password@]host:port"), "{url}: {message}");
+            assert!(!message.contains("secret"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_redis_can_have_another_database() {
+        let of = |url| Target::of_redis("--from-redis", url);
+        assert_eq!(of("redis://host:1").unwrap(), (target("host", 1, None, None), None));
+        assert_eq!(of("redis://host:1/").unwrap(), (target("host", 1, None, None), None));
+        assert_eq!(of("redis://:p@host/12").unwrap(), (target("host", 6379, None, Some("p")), Some(12)));
+        for (url, why) in [
+            ("redis://:secret@host:1/abc", "--from-redis redis://***@host:1/abc: the database is no number"),
+            ("redis://host:1/3/4", "the database is no number"),
+            ("redis://host:port/3", "the port is not 1 to 65535"),
+            ("host/3", "no redis:// in front"),
+        ] {
+            let message = of(url).unwrap_err().to_string();
+            assert!(message.contains(why), "{url}: {message}");
+            assert!(message.ends_with("; must be redis://[:password@]host:port[/db]"), "{url}: {message}");
             assert!(!message.contains("secret"), "{message}");
         }
     }

@@ -22,15 +22,10 @@ pub(super) struct Event {
 impl Event {
     /// Connects; a number behind the port is the database.
     pub(super) fn open(settings: &SeedSettings) -> Result<Event, SeedError> {
-        let url = &settings.from_redis;
-        let (address, db) = match url.rsplit_once('/') {
-            Some((address, db)) if db.parse::<u32>().is_ok() => (address, Some(db)),
-            _ => (url.as_str(), None),
-        };
-        let target = Target::named("--from-redis", address).map_err(SeedError::Target)?;
+        let (target, db) = Target::of_redis("--from-redis", &settings.from_redis).map_err(SeedError::Target)?;
         let mut redis = Gate::connect(target, None).map_err(SeedError::Redis)?;
         if let Some(db) = db {
-            redis.ask(&["SELECT", db]).map_err(SeedError::Redis)?;
+            redis.ask(&["SELECT", &db.to_string()]).map_err(SeedError::Redis)?;
         }
         Ok(Event { redis, key: settings.set.clone(), counter: settings.counter.clone() })
     }

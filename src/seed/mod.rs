@@ -49,7 +49,16 @@ impl fmt::Display for SeedError {
             SeedError::Redis(RemoteError::Unreachable(target, error)) => {
                 write!(f, "seed: cannot reach Redis at {target}: {error}; name another with --from-redis")
             }
-            SeedError::Redis(error) => write!(f, "seed: Redis: {error}"),
+            SeedError::Redis(error @ RemoteError::Refused(target, reply)) => match error.wants_password() {
+                true => write!(
+                    f,
+                    "seed: Redis at {target} says: {reply}; its password stands in --from-redis redis://:PASSWORD@HOST:PORT"
+                ),
+                false => write!(f, "seed: Redis at {target} says: {reply}"),
+            },
+            SeedError::Redis(RemoteError::NoAnswer(target, what)) => {
+                write!(f, "seed: Redis at {target} does not tell {what}: it is no Redis")
+            }
             SeedError::Gate(error) => write!(f, "seed: {error}"),
             SeedError::Contradiction(what) => write!(f, "seed: {what}; nothing was brought in"),
         }
@@ -141,4 +150,22 @@ fn compare(gate: &mut Gate, name: &str, campaign: &Campaign, users: &[String]) -
         }
     }
     Ok(there)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redis_that_wants_another_password_is_told_with_its_own_option() {
+        let refused = |reply: &str| RemoteError::Refused("redis://10.0.0.5:6379".into(), reply.into());
+        for reply in ["WRONGPASS invalid username-password pair", "NOAUTH Authentication required."] {
+            let told = SeedError::Redis(refused(reply)).to_string();
+            assert!(told.contains(reply) && told.contains("--from-redis redis://:PASSWORD@HOST:PORT"), "{told}");
+            assert!(!told.contains("--target") && !told.contains("--password-file"), "{told}");
+            assert!(SeedError::Gate(refused(reply)).to_string().contains("--target"), "the gate's own");
+        }
+        let told = SeedError::Redis(refused("ERR unknown command")).to_string();
+        assert_eq!(told, "seed: Redis at redis://10.0.0.5:6379 says: ERR unknown command");
+    }
 }
