@@ -62,7 +62,7 @@ fn times_that_are_no_times_are_refused_with_what_would_be_right() {
         "ERR OPEN 1767225600 looks like seconds: give unix milliseconds (1767225600000), or ISO 8601 with an offset"
     );
     assert!(opens("999999999999").contains("looks like seconds"));
-    for text in ["-1", "253402300800000", "99999999999999999999", "01767225600000"] {
+    for text in ["0", "-1", "60", "99999999", "253402300800000", "99999999999999999999", "01767225600000"] {
         assert_eq!(
             opens(text),
             format!("ERR OPEN '{text}' is out of range: unix milliseconds have 13 digits in our time")
@@ -79,7 +79,7 @@ fn times_that_are_no_times_are_refused_with_what_would_be_right() {
     }
     refused(
         "GATE.CREATE spring LIMIT 1 CLOSE 5",
-        "ERR CLOSE 5 looks like seconds: give unix milliseconds (5000), or ISO 8601 with an offset",
+        "ERR CLOSE '5' is out of range: unix milliseconds have 13 digits in our time",
     );
 }
 

@@ -6,6 +6,8 @@ use crate::core::{Refusal, parse_integer};
 use crate::ids::Millis;
 use crate::wire::refusals::quoted;
 
+/// 1973-03-03 in seconds: what is smaller was meant as no time of ours.
+const SECONDS_MIN: i64 = 100_000_000;
 /// 2001-09-09: what is smaller was meant as seconds.
 const MILLIS_MIN: i64 = 1_000_000_000_000;
 /// The last millisecond of the year 9999: what is larger was meant as microseconds or less.
@@ -33,7 +35,7 @@ pub(super) fn time(option: &str, text: &[u8]) -> Result<Millis, Refusal> {
 fn millis(option: &str, text: &[u8]) -> Result<Millis, Refusal> {
     match parse_integer(text) {
         Some(time @ MILLIS_MIN..=MILLIS_MAX) => Ok(Millis(time)),
-        Some(time @ 0..MILLIS_MIN) => Err(Refusal::ErrText(format!(
+        Some(time @ SECONDS_MIN..MILLIS_MIN) => Err(Refusal::ErrText(format!(
             "{option} {time} looks like seconds: give unix milliseconds ({time}000), or ISO 8601 with an offset"
         ))),
         _ => Err(Refusal::ErrText(format!(
