@@ -5,6 +5,11 @@ pub(super) type Answer = (&'static str, &'static str);
 
 const NO_CAMPAIGN: Answer =
     ("-NOCAMPAIGN ...", "Nobody created this campaign, or it was dropped. Never said of one that is sold out.");
+const NEVER_GRANTED: Answer = (
+    "-NOCAMPAIGN ...",
+    "Nobody created this campaign, or it was purged, or dropped before it had granted a seat. One that was dropped \
+     afterwards is still told of.",
+);
 const PLAIN_KEY: Answer = ("-WRONGTYPE ...", "A plain key of database 0 has this name.");
 const BAD_USER: Answer = (
     "-ERR ...",
@@ -141,7 +146,7 @@ pub(super) const WHY: &[Answer] = &[
          the ledger know. stage as in GATE.STATUS. Also of a campaign that was dropped. It is read from the journal and its \
          history; what even history gave up (--journal-keep) is told of seats that are still somebody's.",
     ),
-    NO_CAMPAIGN,
+    NEVER_GRANTED,
     PLAIN_KEY,
     BAD_USER,
     ("-BUSY ...", "16 connections wait for a story already."),
@@ -155,7 +160,7 @@ pub(super) const INFO: &[Answer] = &[
          times in Unix milliseconds, nil where there is none; claims and refused_soldout, refused_already, \
          refused_notopen, refused_closed since the start.",
     ),
-    NO_CAMPAIGN,
+    NEVER_GRANTED,
     PLAIN_KEY,
 ];
 
@@ -189,7 +194,8 @@ pub(super) const DROP: &[Answer] = &[
     (
         "OK",
         "It is gone. If it had granted a seat, its name is kept for ever. With PURGE all its seats came back before: their rows move to \
-         coupon_return, and the name can be used again. FLUSHALL does the same with all campaigns of a gate with --allow-reset.",
+         coupon_return, and the name can be used again. FLUSHALL, and FLUSHDB in database 0, do the same with all campaigns of a gate with \
+         --allow-reset; others refuse them while there is a campaign. A name that was dropped without PURGE stays taken, also then.",
     ),
     (
         "-CONFLICT ...",

@@ -153,11 +153,11 @@ pub(super) const ROWS: &[CommandSpec] = &[
         .category(Categories::DANGEROUS)
         .tips(ALL_SHARDS)
         .complexity("O(N) where N is the number of keys in all databases.")
-        .doc("1.0.0", "Removes all keys of all databases.", &[FLUSH_TYPE]),
+        .doc("1.0.0", "Removes all keys of all databases. Refused while there are campaigns, unless --allow-reset lets it purge them.", &[FLUSH_TYPE]),
     whole_db("flushdb", -1, parse::flushdb)
         .flags(&[WRITE])
         .category(Categories::DANGEROUS)
         .tips(ALL_SHARDS)
         .complexity("O(N) where N is the number of keys in the database.")
-        .doc("1.0.0", "Removes all keys of the database.", &[FLUSH_TYPE]),
+        .doc("1.0.0", "Removes all keys of the database. Database 0: refused while there are campaigns, unless --allow-reset lets it purge them.", &[FLUSH_TYPE]),
 ];
