@@ -78,7 +78,7 @@ pub struct Book {
     pages: Vec<Page>,
     /// By the campaign's number.
     by_id: Vec<Option<usize>>,
-    /// Those of one name in order: where each was created, and its page. A purged campaign leaves its name to the next.
+    /// Those of one name in order: where each begins, and its page. A purged campaign leaves its name to the next.
     by_name: HashMap<Arc<str>, Vec<(Lsn, usize)>>,
     /// The last event that brought a grant back in from elsewhere.
     pub imports_upto: Lsn,
@@ -148,13 +148,14 @@ impl Book {
     /// The page of the campaign that had this name at `seq`: the first one where none had it yet.
     fn page_at(&self, campaign: &str, seq: Lsn) -> Option<usize> {
         let named = self.by_name.get(campaign)?;
-        let before = named.partition_point(|(created, _)| *created <= seq).max(1);
+        let before = named.partition_point(|(begins, _)| *begins <= seq).max(1);
         named.get(before - 1).map(|(_, index)| *index)
     }
 
     /// Reads what was written since the last call.
     pub fn catch_up(&mut self, progress: &mut Progress) -> Result<(), AuditError> {
         let Book { journal, layout, only, hash_keys, pages, by_id, by_name, imports_upto, findings, trouble } = self;
+        let mut above = Vec::new();
         let mut turn = Turn {
             layout: *layout,
             only,
@@ -163,12 +164,28 @@ impl Book {
             by_id,
             by_name,
             imports_upto,
+            above: &mut above,
             findings,
             trouble,
         };
         let mut shown = |at: crate::journal::ReplayProgress| progress.at(at.bytes_done, at.bytes_total);
         journal.catch_up(&mut |lsn, event| turn.take(lsn, event), &mut shown).map_err(AuditError::Journal)?;
+        self.judge_limits(&above);
         self.trouble.take().map_or(Ok(()), Err)
+    }
+
+    /// Names the seats that were above the limit. Which one held before what is kept is known by no one: a campaign that is
+    /// older may have had more seats when one was given that came back, so only what is still out is held against it.
+    fn judge_limits(&mut self, above: &[Above]) {
+        let kept_from = self.journal.kept_from();
+        for Above { page, seat, seq, limit, since } in above {
+            let page = &self.pages[*page];
+            if *since >= kept_from || page.entry(*seat).is_some_and(|entry| entry.seq() == *seq) {
+                self.findings.add(&page.name, Place::Journal, Kind::Broken, || {
+                    format!("seat {seat} (seq {seq}): above the limit {limit}")
+                });
+            }
+        }
     }
 
     /// Holds a grant of our journal that was seen outside against the journal.
@@ -330,6 +347,16 @@ fn fold_bytes(keys: (u64, u64), bytes: &[u8]) -> u64 {
     hasher.finish()
 }
 
+/// A seat that was given above the limit of its campaign.
+struct Above {
+    page: usize,
+    seat: u32,
+    seq: Lsn,
+    limit: u32,
+    /// Where the limit was settled.
+    since: Lsn,
+}
+
 /// What reading the journal changes.
 struct Turn<'b> {
     layout: Layout,
@@ -339,6 +366,7 @@ struct Turn<'b> {
     by_id: &'b mut Vec<Option<usize>>,
     by_name: &'b mut HashMap<Arc<str>, Vec<(Lsn, usize)>>,
     imports_upto: &'b mut Lsn,
+    above: &'b mut Vec<Above>,
     findings: &'b mut Findings,
     trouble: &'b mut Option<AuditError>,
 }
@@ -351,7 +379,7 @@ impl Turn<'_> {
                 let wanted = self.only.as_deref().is_none_or(|only| only == &*name);
                 let index = wanted.then(|| {
                     let partition = self.layout.partition(&name, User::Int(0), Lsn::ZERO);
-                    self.pages.push(Page::new(Arc::clone(&name), terms, partition));
+                    self.pages.push(Page::new(Arc::clone(&name), terms, partition, lsn));
                     self.by_name.entry(name).or_default().push((lsn, self.pages.len() - 1));
                     self.pages.len() - 1
                 });
@@ -360,7 +388,8 @@ impl Turn<'_> {
             }
             Event::CampaignAltered { id, to, .. } => {
                 if let Some(index) = self.by_id.get(id.index()).copied().flatten() {
-                    (self.pages[index].limit, self.pages[index].per_user) = (to.limit, to.per_user);
+                    let page = &mut self.pages[index];
+                    (page.limit, page.limit_since, page.per_user) = (to.limit, lsn, to.per_user);
                 }
             }
             Event::CampaignDropped { id, .. } => {
@@ -410,8 +439,21 @@ impl Turn<'_> {
         Some(index)
     }
 
+    /// Catch-up creates a campaign behind what it brings back in of it: the name was this one's from there on.
+    fn begins_by(&mut self, index: usize, seq: Lsn) {
+        let page = &mut self.pages[index];
+        if seq >= page.begins {
+            return;
+        }
+        page.begins = seq;
+        let named = self.by_name.get_mut(&page.name).expect("every page is found by its name");
+        named.iter_mut().filter(|(_, there)| *there == index).for_each(|(begins, _)| *begins = seq);
+        named.sort_by_key(|(begins, _)| *begins);
+    }
+
     fn returned(&mut self, id: CampaignId, seat: Seat, (user, nth): (User<'_>, u16), grant: Lsn, seq: Lsn) {
         let Some(index) = self.page_of(id, seq) else { return };
+        self.begins_by(index, grant.min(seq));
         let page = &mut self.pages[index];
         if page.shadow {
             // Which seats somebody has is not kept of a rehearsal.
@@ -425,12 +467,12 @@ impl Turn<'_> {
 
     fn granted(&mut self, id: CampaignId, seat: Seat, (user, nth): (User<'_>, u16), seq: Lsn) {
         let Some(index) = self.page_of(id, seq) else { return };
+        self.begins_by(index, seq);
         let page = &mut self.pages[index];
         page.events += 1;
-        let broken = |what: &str| format!("seat {seat} (seq {seq}): {what}");
         if seat.get() > page.limit {
-            let limit = page.limit;
-            self.findings.add(&page.name, Place::Journal, Kind::Broken, || broken(&format!("above the limit {limit}")));
+            let (limit, since) = (page.limit, page.limit_since);
+            self.above.push(Above { page: index, seat: seat.get(), seq, limit, since });
         }
         if page.shadow {
             page.taken += 1;
@@ -438,7 +480,9 @@ impl Turn<'_> {
         }
         let entry = entry(self.layout, self.hash_keys, page, user, seq);
         if !page.give(seat.get(), entry, nth) {
-            self.findings.add(&page.name, Place::Journal, Kind::Broken, || broken("granted a second time"));
+            self.findings.add(&page.name, Place::Journal, Kind::Broken, || {
+                format!("seat {seat} (seq {seq}): granted a second time")
+            });
         }
     }
 }

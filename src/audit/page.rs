@@ -85,8 +85,12 @@ impl Bits {
 pub struct Page {
     /// Its name.
     pub name: Arc<str>,
+    /// The first position of what happened to it: where it was created, or what was brought back in from before that.
+    pub begins: Lsn,
     /// Its seats.
     pub limit: u32,
+    /// Where that was settled.
+    pub limit_since: Lsn,
     /// Seats that a user may have.
     pub per_user: u16,
     /// What its users look like.
@@ -120,11 +124,13 @@ pub struct Page {
 }
 
 impl Page {
-    /// A campaign without grants.
-    pub fn new(name: Arc<str>, terms: &Terms, partition: u16) -> Page {
+    /// A campaign without grants, created at `created`.
+    pub fn new(name: Arc<str>, terms: &Terms, partition: u16, created: Lsn) -> Page {
         Page {
             name,
+            begins: created,
             limit: terms.limit,
+            limit_since: created,
             per_user: terms.per_user,
             users: terms.users,
             shadow: terms.shadow,

@@ -22,6 +22,9 @@ pub(crate) const OPTIONS: Options = Options {
     known_durable: Lsn::ZERO,
 };
 
+/// How long history stays: as nothing happens later than anything else, until it is told that its time is over.
+const KEEP_MS: i64 = 1_000;
+
 /// A journal that is being written.
 pub(crate) struct Scribe {
     journal: Journal<Open>,
@@ -41,7 +44,7 @@ impl Scribe {
         let closed = Journal::open_as(Arc::clone(disk), data, OPTIONS, LOG)?;
         let (journal, _) = closed.replay(&mut Core::new(1), hooks.clone(), &mut |_| ())?;
         let keeps =
-            Compaction { when_journal_exceeds: 0, keep_ms: i64::MAX, keep_bytes: 0, publishes: false, stores: false };
+            Compaction { when_journal_exceeds: 0, keep_ms: KEEP_MS, keep_bytes: 0, publishes: false, stores: false };
         let compactor = journal.compactor(keeps);
         Ok(Scribe { journal, compactor, hooks })
     }
@@ -60,6 +63,11 @@ impl Scribe {
                 None => std::thread::yield_now(),
             }
         }
+    }
+
+    /// All history is given up.
+    pub fn expire(&mut self) {
+        self.compactor.turn(&|| Millis(NOW.0 + KEEP_MS + 1), None);
     }
 
     /// Writes one group, in a batch of its own, and waits for the disk. Answers its last position.

@@ -1,6 +1,7 @@
 //! The audit against a journal in memory, a cluster in memory and real SQLite files: worlds that are right, and worlds
 //! with one thing wrong.
 
+mod older;
 mod planted;
 mod property;
 mod returns;
