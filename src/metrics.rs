@@ -79,7 +79,7 @@ impl Spread {
 /// What the loop tells about one campaign.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CampaignFigures {
-    /// Seats given.
+    /// Seats given: those that somebody had at the start, and each one since, also if it came back.
     pub granted: u64,
     /// Seats free.
     pub remaining: u64,

@@ -204,7 +204,7 @@ fn age(at: u64, gate_ms: i64) -> f64 {
 }
 
 fn campaign(name: String, figures: CampaignFigures) {
-    describe_counter!("coupon_gate_granted_total", "Seats given");
+    describe_counter!("coupon_gate_granted_total", "Seats given, also those that came back since start");
     counter!("coupon_gate_granted_total", "campaign" => name.clone()).absolute(figures.granted);
     describe_gauge!("coupon_gate_held", "Seats held, to be confirmed");
     gauge!("coupon_gate_held", "campaign" => name.clone()).set(number(figures.held));

@@ -391,16 +391,7 @@ impl Gate {
             } else {
                 self.core.evolve(lsn, event);
             }
-            if let Event::CampaignCreated { id, .. }
-            | Event::CampaignAltered { id, .. }
-            | Event::CampaignDropped { id, .. }
-            | Event::Confirmed { campaign: id, .. }
-            | Event::Returned { campaign: id, .. }
-            | Event::Imported { campaign: id, .. }
-            | Event::HoldEnded { campaign: id, .. } = event
-            {
-                self.tally.touch(*id);
-            }
+            self.tally.note(event);
         }
         lsn
     }

@@ -1,6 +1,6 @@
 //! Claims answered since start, by campaign. Counted on the loop, told to the other threads at most once a tick.
 
-use crate::core::{Claim, Core, Outcome, Reply};
+use crate::core::{Claim, Core, Event, Outcome, Reply};
 use crate::ids::CampaignId;
 use crate::limits;
 use crate::metrics::{CampaignFigures, Figures};
@@ -15,9 +15,11 @@ pub struct Tally {
     touched: Vec<CampaignId>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Counts {
     figures: CampaignFigures,
+    /// Grants that came back: they were given all the same.
+    returned: u64,
     /// What the other threads were told last.
     told: CampaignFigures,
     /// Where it is told.
@@ -26,13 +28,23 @@ struct Counts {
     touched: bool,
 }
 
-/// Under which name a campaign is told; settled when it is told first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Under which name a campaign is told; settled when it is told first, until it is gone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 enum Series {
     #[default]
     Unsettled,
-    Own,
+    /// Its own, which is not known any more of a campaign that went without a grant.
+    Own(String),
     Other,
+}
+
+impl Series {
+    /// One of its own for a campaign while there is room.
+    fn of(name: &[u8], figures: &Figures) -> Series {
+        let name = String::from_utf8_lossy(name);
+        let room = figures.campaigns.len() < limits::FIGURES_CAMPAIGNS_MAX;
+        if room && name != OTHER { Series::Own(name.into_owned()) } else { Series::Other }
+    }
 }
 
 impl Tally {
@@ -62,6 +74,32 @@ impl Tally {
         }
     }
 
+    /// An event was applied. Seats that a claim gives are counted with its answer.
+    pub fn note(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Returned { campaign, .. } => {
+                self.touch(*campaign);
+                self.counts[campaign.index()].returned += 1;
+            }
+            Event::CampaignCreated { id, .. }
+            | Event::CampaignAltered { id, .. }
+            | Event::CampaignDropped { id, .. }
+            | Event::Confirmed { campaign: id, .. }
+            | Event::Imported { campaign: id, .. }
+            | Event::HoldEnded { campaign: id, .. } => self.touch(*id),
+            Event::Granted { .. }
+            | Event::Held { .. }
+            | Event::Skipped { .. }
+            | Event::KeySet { .. }
+            | Event::KeyCounted { .. }
+            | Event::KeyPatched { .. }
+            | Event::KeyExpirySet { .. }
+            | Event::KeyRemoved { .. }
+            | Event::KeyRenamed { .. }
+            | Event::Flushed { .. } => {}
+        }
+    }
+
     /// Puts the counts of `campaign` into the rows of its `GATE.INFO`, before `published` and `stored`.
     pub fn complete_info(&self, campaign: CampaignId, rows: &mut Vec<(Reply<'_>, Reply<'_>)>) {
         let figures = self.counts.get(campaign.index()).map(|counts| counts.figures).unwrap_or_default();
@@ -78,30 +116,34 @@ impl Tally {
     }
 
     /// Writes what has changed into `figures`: a series of its own for a campaign while there is room, else `other`.
+    /// What only counts up stays in `other` when its campaign is gone.
     pub fn publish(&mut self, core: &Core, figures: &Figures) {
         for campaign in std::mem::take(&mut self.touched) {
             let counts = &mut self.counts[campaign.index()];
             counts.touched = false;
-            let Some(facts) = core.campaign(campaign) else { continue };
-            let name = String::from_utf8_lossy(facts.name).into_owned();
+            let facts = core.campaign(campaign);
+            let live = facts.as_ref().filter(|facts| !facts.dropped);
             if counts.series == Series::Unsettled {
-                let room = figures.campaigns.len() < limits::FIGURES_CAMPAIGNS_MAX;
-                counts.series = if room && name != OTHER { Series::Own } else { Series::Other };
+                // One that is gone and that nobody was told of leaves nothing.
+                let Some(facts) = live else { continue };
+                counts.series = Series::of(facts.name, figures);
             }
             let told = CampaignFigures {
-                granted: u64::from(facts.granted),
-                held: u64::from(facts.held),
-                remaining: u64::from(facts.remaining),
+                granted: facts.as_ref().map_or(0, |facts| u64::from(facts.granted)) + counts.returned,
+                held: live.map_or(0, |facts| u64::from(facts.held)),
+                remaining: live.map_or(0, |facts| u64::from(facts.remaining)),
                 ..counts.figures
             };
-            let told = if facts.dropped { CampaignFigures::default() } else { told };
             let before = std::mem::replace(&mut counts.told, told);
-            match counts.series {
-                Series::Own if facts.dropped => drop(figures.campaigns.remove(&name)),
-                Series::Own => drop(figures.campaigns.insert(name, told)),
-                Series::Unsettled | Series::Other => {
+            match (&counts.series, live.is_some()) {
+                (Series::Own(name), true) => drop(figures.campaigns.insert(name.clone(), told)),
+                (Series::Own(name), false) => drop(figures.campaigns.remove(name)),
+                (Series::Unsettled | Series::Other, _) => {
                     add_difference(&mut figures.campaigns.entry(OTHER.to_owned()).or_default(), told, before);
                 }
+            }
+            if live.is_none() {
+                counts.series = Series::Unsettled;
             }
         }
     }

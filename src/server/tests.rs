@@ -17,6 +17,7 @@ use crate::ids::{CampaignId, LogId, Lsn, Millis};
 use crate::journal::memory::MemoryDisk;
 use crate::journal::{Appendfsync, Hooks, Journal, Options};
 use crate::limits;
+use crate::metrics::CampaignFigures;
 use crate::sabotage::peace;
 use crate::server::gate::{Gate, Loaded};
 use crate::server::held::Depends;
@@ -557,7 +558,47 @@ fn campaigns_beyond_the_bound_are_told_together() {
     let count = count as u64;
     assert_eq!(sum(&mut world), (crate::limits::FIGURES_CAMPAIGNS_MAX + 1, count + 1));
     world.ask(&mut client, "GATE.DROP c3 FORCE\r\nGATE.DROP c1005 FORCE\r\nGATE.CLAIM c1009 2");
-    assert_eq!(sum(&mut world), (crate::limits::FIGURES_CAMPAIGNS_MAX, count));
+    let told = sum(&mut world);
+    assert_eq!(told, (crate::limits::FIGURES_CAMPAIGNS_MAX, count + 1), "what was counted together stays counted");
+}
+
+fn figures_of(world: &mut World, campaign: &str) -> Option<CampaignFigures> {
+    world.gate.end_turn();
+    world.gate.tick();
+    world.gate.figures.campaigns.get(campaign).map(|figures| *figures)
+}
+
+#[test]
+fn seats_that_come_back_are_counted_as_given_all_the_same() {
+    let mut world = World::new();
+    let mut client = world.client();
+    world.ask(&mut client, "GATE.CREATE spring LIMIT 3\r\nGATE.CLAIM spring 1\r\nGATE.CLAIM spring 2");
+    let given = |world: &mut World| figures_of(world, "spring").map(|figures| (figures.granted, figures.remaining));
+    assert_eq!(given(&mut world), Some((2, 1)));
+    world.ask(&mut client, "GATE.CANCEL spring 1");
+    assert_eq!(given(&mut world), Some((2, 2)));
+    world.ask(&mut client, "GATE.CLAIM spring 3");
+    assert_eq!(given(&mut world), Some((3, 1)));
+}
+
+#[test]
+fn a_campaign_that_goes_without_a_grant_leaves_no_figures() {
+    for gone in [
+        "GATE.DROP spring FORCE\r\nGATE.DROP other FORCE",
+        "GATE.DROP spring PURGE\r\nGATE.DROP other PURGE",
+        "FLUSHALL",
+    ] {
+        let mut world = World::new();
+        let mut client = world.client();
+        world.ask(&mut client, "GATE.CREATE spring LIMIT 3 HOLD 60000\r\nGATE.CLAIM spring 1");
+        world.ask(&mut client, "GATE.CREATE other LIMIT 5");
+        let seats = |figures: CampaignFigures| (figures.held, figures.remaining);
+        assert_eq!(figures_of(&mut world, "spring").map(seats), Some((1, 2)));
+        assert_eq!(figures_of(&mut world, "other").map(seats), Some((0, 5)), "its name is that of the sum");
+        world.ask(&mut client, gone);
+        assert_eq!(figures_of(&mut world, "spring"), None, "{gone}");
+        assert_eq!(figures_of(&mut world, "other").map(seats), Some((0, 0)), "{gone}");
+    }
 }
 
 #[test]
