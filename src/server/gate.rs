@@ -304,7 +304,7 @@ impl Gate {
         {
             return no_room(room, protocol, out);
         }
-        let waits_for_kafka = self.facts.answers_are_published && tells_of_grants(&command);
+        let waits_for_kafka = tells_of_grants(&command) || self.purges(&command);
         let cancels = if let Command::Cancel { seat, .. } = command { seat } else { None };
         let (claim, depends) = match self.core.decide(command, &self.view) {
             Decision::Answer { reply: Reply::Refused(Refusal::NoCampaign(_)), .. } if self.stale.is_some() => {
@@ -359,8 +359,13 @@ impl Gate {
         if self.more_due || claim.is_some_and(|claim| claim.outcome == Outcome::Closed) {
             self.journal.as_mut().expect(LOADED).mark_time();
         }
-        let published = if waits_for_kafka { depends } else { Lsn::ZERO };
-        Ran::Answered { depends: Depends { journal: depends, published } }
+        let told = if waits_for_kafka { depends } else { Lsn::ZERO };
+        Ran::Answered { depends: self.depends(depends, told) }
+    }
+
+    /// What an answer depends on: the last change of what it tells, and the last of those that tell of grants.
+    pub fn depends(&self, journal: Lsn, grants: Lsn) -> Depends {
+        Depends { journal, published: if self.facts.answers_are_published { grants } else { Lsn::ZERO } }
     }
 
     /// Whether what happens to a campaign's seats leaves the gate.

@@ -268,6 +268,29 @@ fn no_grant_leaves_before_it_is_published_where_that_was_asked_for() {
 }
 
 #[test]
+fn a_reset_and_a_story_wait_for_kafka_as_grants_do() {
+    let mut world = World::new();
+    (world.gate.facts.streams, world.gate.facts.answers_are_published) = (true, true);
+    let watermarks = Arc::clone(&world.gate.watermarks);
+    let [mut client, mut asks] = [(); 2].map(|()| world.client());
+    world.say(&mut client, "GATE.CREATE spring LIMIT 1\r\nGATE.CLAIM spring 7");
+    world.say(&mut asks, "GATE.WHY spring 7");
+    world.settle();
+    let (_, story) = watermarks.stories.next().expect("it was asked");
+    let (seq, what) = (Lsn::new(2), "granted");
+    story.set(Ok(vec![Happened { at: Millis(5), what, seat: 1, lsn: seq, seq, leaves: true }])).expect("once");
+    assert_eq!(world.heard(&mut asks), "", "Kafka lacks the grant");
+    watermarks.published.advance(seq);
+    world.settle();
+    assert_eq!(world.heard(&mut asks), "*1 *5 :5 +granted :1 :2 +durable");
+    assert_eq!(world.heard(&mut client), format!("+CREATED {GRANTED}"));
+    assert_eq!(world.ask(&mut client, "FLUSHALL"), "", "Kafka lacks the return");
+    watermarks.published.advance(world.gate.core.applied());
+    world.settle();
+    assert_eq!(world.heard(&mut client), "+OK");
+}
+
+#[test]
 fn a_published_grant_waits_for_the_disk_all_the_same() {
     let mut world = World::new();
     (world.gate.facts.streams, world.gate.facts.answers_are_published) = (true, true);

@@ -67,9 +67,14 @@ fn read(
 ) -> Result<Vec<Happened>, String> {
     let journal = journal::read_only(Arc::clone(disk), data).map_err(|error| error.to_string())?;
     let Some(mut journal) = journal else { return Ok(Vec::new()) };
-    let mut story = Vec::new();
+    let (mut story, mut shadow) = (Vec::new(), false);
     for _ in 0..LOOKS_MAX {
         let mut visit = |lsn: Lsn, event: &Event<'_>| {
+            if let Event::CampaignCreated { id, terms, .. } = event
+                && *id == question.campaign
+            {
+                shadow = terms.shadow;
+            }
             let found = happened(lsn, event).filter(|(campaign, user, happened)| {
                 *campaign == question.campaign
                     && user.is_none_or(|user| same(user, &question.user))
@@ -81,6 +86,8 @@ fn read(
         if journal.last() >= question.upto {
             // What even history gave up is told seat by seat.
             story.sort_by_key(|happened| happened.lsn);
+            // What happens in a rehearsal is told to nobody outside.
+            story.iter_mut().for_each(|happened| happened.leaves &= !shadow);
             return Ok(story);
         }
         watermarks.durable.wait_past(journal.last(), LOOK);

@@ -58,6 +58,18 @@ fn a_story_tells_what_happened_to_one_user_in_order_and_up_to_where_it_was_asked
 }
 
 #[test]
+fn nothing_of_a_rehearsal_leaves_the_gate() {
+    let _calm = peace::keep();
+    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::default());
+    let mut scribe = Scribe::open(&disk, data()).unwrap();
+    let terms = Terms { limit: 9, shadow: true, ..Terms::DEFAULT };
+    scribe.write(&[Event::CampaignCreated { id: SPRING, name: b"spring", terms, at: NOW }]);
+    let last = scribe.grant(SPRING.0, 1..=1);
+    let story = read(&disk, data(), &question(1001, last), &Watermarks::default()).unwrap();
+    assert_eq!(words(&story), ["2 granted 1 false"]);
+}
+
+#[test]
 fn history_tells_the_same_story() {
     let _calm = peace::keep();
     let memory = MemoryDisk::default();

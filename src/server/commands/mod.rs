@@ -54,8 +54,8 @@ pub fn run(session: &mut Session, gate: &mut Gate, command: ConnectionCommand, a
             None => return Ran::Later,
         },
         Command::GateWhy => match why::why(session, gate, args) {
-            Some((answered, upto)) => {
-                depends.journal = upto;
+            Some((answered, told)) => {
+                depends = told;
                 answered
             }
             None => return Ran::Later,

@@ -7,17 +7,18 @@ use crate::core::{Refusal, Reply};
 use crate::ids::Lsn;
 use crate::server::commands::Answered;
 use crate::server::gate::Gate;
+use crate::server::held::Depends;
 use crate::server::session::{Awaited, Session};
 use crate::stories::{Happened, Question, Story};
 use crate::wire::Args;
 
-/// `None` until the story is there; the position that it goes up to beside it.
-pub fn why(session: &mut Session, gate: &Gate, args: &Args<'_>) -> Option<(Answered<'static>, Lsn)> {
+/// `None` until the story is there; what it depends on beside it.
+pub fn why(session: &mut Session, gate: &Gate, args: &Args<'_>) -> Option<(Answered<'static>, Depends)> {
     let (story, upto) = match &session.awaited {
         Some(Awaited::Story { story, upto }) => (Arc::clone(story), *upto),
         Some(Awaited::Snapshot(_)) | None => match ask(gate, args) {
             Ok(asked) => asked,
-            Err(refusal) => return Some((Err(refusal), gate.core.applied())),
+            Err(refusal) => return Some((Err(refusal), gate.depends(gate.core.applied(), Lsn::ZERO))),
         },
     };
     let Some(found) = story.get() else {
@@ -25,11 +26,14 @@ pub fn why(session: &mut Session, gate: &Gate, args: &Args<'_>) -> Option<(Answe
         return None;
     };
     session.awaited = None;
-    let answered = match found {
-        Ok(story) => Ok(Some(Reply::Array(story.iter().map(|happened| row(gate, happened)).collect()))),
-        Err(because) => Err(Refusal::ErrText(because.replace(['\r', '\n'], " "))),
-    };
-    Some((answered, upto))
+    Some(match found {
+        Ok(story) => {
+            let grants = story.iter().filter(|happened| happened.leaves).map(|happened| happened.lsn).max();
+            let rows = story.iter().map(|happened| row(gate, happened)).collect();
+            (Ok(Some(Reply::Array(rows))), gate.depends(upto, grants.unwrap_or(Lsn::ZERO)))
+        }
+        Err(because) => (Err(Refusal::ErrText(because.replace(['\r', '\n'], " "))), gate.depends(upto, Lsn::ZERO)),
+    })
 }
 
 fn ask(gate: &Gate, args: &Args<'_>) -> Result<(Story, Lsn), Refusal> {

@@ -5,7 +5,6 @@ use crate::core::{Command, Decision, Dropping, Event, Refusal, Reply};
 use crate::ids::{Db, Lsn};
 use crate::journal::{self, Room};
 use crate::limits;
-use crate::server::held::Depends;
 use crate::wire::{self, Protocol};
 
 const NOT_ALLOWED: &str = "GATE.DROP PURGE is for test systems: start the gate with --allow-reset yes";
@@ -24,18 +23,22 @@ impl Gate {
             return Some(match self.purge(campaign, protocol, out) {
                 Ok(lsn) => {
                     wire::encode(&Reply::Ok, protocol, out);
-                    let published = if self.facts.answers_are_published { lsn } else { Lsn::ZERO };
-                    Ran::Answered { depends: Depends { journal: lsn, published } }
+                    Ran::Answered { depends: self.depends(lsn, lsn) }
                 }
                 Err(ran) => ran,
             });
         }
-        let is_meant = matches!(command, Command::Flush { db } if db.is_none_or(|db| db == Db(0)));
-        if !is_meant || !self.facts.allows_reset {
+        if !self.purges(command) {
             return None;
         }
         // One after the other: what found no room is gone over again.
         self.core.live_names().iter().find_map(|name| self.purge(name, protocol, out).err())
+    }
+
+    /// Whether it is a `FLUSHALL` that purges campaigns.
+    pub(super) fn purges(&self, command: &Command<'_>) -> bool {
+        let is_meant = matches!(command, Command::Flush { db } if db.is_none_or(|db| db == Db(0)));
+        is_meant && self.facts.allows_reset
     }
 
     /// Takes all seats of a campaign back and drops it, in one group. Answers the position of the drop, or what became of the
@@ -45,7 +48,7 @@ impl Gate {
         let (id, dropped) = match self.core.decide(drop, &self.view) {
             Decision::Answer { reply, depends } => {
                 wire::encode(&reply, protocol, out);
-                return Err(Ran::Answered { depends: Depends { journal: depends, published: Lsn::ZERO } });
+                return Err(Ran::Answered { depends: self.depends(depends, depends) });
             }
             Decision::Record { group, .. } => match group.events() {
                 [Event::CampaignDropped { id, at, purged }] => {
@@ -78,9 +81,10 @@ impl Gate {
         Ok(lsn)
     }
 
-    /// An error that tells of a campaign: it leaves when that is on disk.
+    /// An error that tells of a campaign: it leaves when that may be told.
     fn refuse_durably(&self, why: &'static str, protocol: Protocol, out: &mut Vec<u8>) -> Ran {
         wire::encode(&Reply::Refused(Refusal::Err(why)), protocol, out);
-        Ran::Answered { depends: Depends { journal: self.core.applied(), published: Lsn::ZERO } }
+        let applied = self.core.applied();
+        Ran::Answered { depends: self.depends(applied, applied) }
     }
 }
