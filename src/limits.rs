@@ -111,7 +111,11 @@ pub const BATCH_BYTES_MAX: usize = 36 << 20;
 /// The events of one command, with what they take beside their keys and values.
 pub const GROUP_BYTES_MAX: usize = BATCH_BYTES_MAX - BLOCK_BYTES as usize;
 
+/// Seats that come back in one group when a campaign is purged.
+pub const PURGE_SEATS_MAX: usize = 100_000;
+
 const _: () = assert!(REQUEST_BYTES_MAX < BATCH_BYTES_MAX, "a group never spans two batches");
+const _: () = assert!(PURGE_SEATS_MAX * 256 < GROUP_BYTES_MAX, "a return takes less than that, with the longest user");
 const _: () = assert!((BATCH_BYTES_MAX as u64) < SEGMENT_BYTES_MIN, "a batch never spans two segments");
 const _: () = assert!(
     (REHEARSE_PIPELINE_MAX as usize) * 64 < OUTPUT_SLOW_BYTES,

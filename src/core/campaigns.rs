@@ -544,8 +544,9 @@ impl Core {
         self.campaigns.get(id).roster.last_return()
     }
 
-    /// What takes all seats of a campaign that can be claimed from back into stock, at `now`: each in a hand of its own.
-    pub fn returns_of_all(&self, id: CampaignId, now: Millis) -> Vec<ComingBack> {
+    /// What takes the seats of a campaign that can be claimed from back into stock, at `now`: each in a hand of its own, the
+    /// first ones first.
+    pub fn returns_of(&self, id: CampaignId, now: Millis, at_most: usize) -> Vec<ComingBack> {
         let roster = &self.campaigns.get(id).roster;
         let rows = roster.rows_from(Seat::new(1)).map(|(seat, row)| {
             let user = match row.user {
@@ -555,7 +556,7 @@ impl Core {
             let grant = row.until.is_none().then(|| roster.seq(seat));
             ComingBack { campaign: id, seat, user, nth: row.nth, at: now, grant }
         });
-        rows.collect()
+        rows.take(at_most).collect()
     }
 
     /// The campaigns that can be claimed from, by name.

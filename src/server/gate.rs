@@ -47,6 +47,8 @@ pub struct Gate {
     pub watermarks: Arc<Watermarks>,
     /// What the admin thread reads.
     pub figures: Arc<Figures>,
+    /// Seats that come back in one group when a campaign is purged.
+    pub purge_seats: usize,
     /// `None` while the data is being loaded.
     journal: Option<Journal<Open>>,
     clock: GateClock,
@@ -143,6 +145,7 @@ impl Gate {
             facts,
             watermarks,
             figures,
+            purge_seats: limits::PURGE_SEATS_MAX,
             journal: None,
             clock: GateClock::start(),
             view: View::default(),

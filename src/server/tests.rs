@@ -605,6 +605,24 @@ fn seats_that_come_back_are_counted_as_given_all_the_same() {
 }
 
 #[test]
+fn a_campaign_with_more_seats_than_a_batch_holds_is_purged_in_steps() {
+    for purge in ["GATE.DROP spring PURGE", "FLUSHALL"] {
+        let mut world = World::new();
+        world.gate.purge_seats = 100;
+        let mut client = world.client();
+        world.ask(&mut client, "GATE.CREATE spring LIMIT 1000");
+        let claims: String = (1..=600).map(|user| format!("GATE.CLAIM spring {user}\r\n")).collect();
+        world.ask(&mut client, claims.trim_end());
+        let before = world.gate.core.applied();
+        assert_eq!(before, Lsn::new(601));
+        assert_eq!(world.ask(&mut client, purge), "+OK");
+        assert_eq!(world.gate.core.applied(), Lsn::new(before.get() + 601), "600 returns and the drop");
+        assert_eq!(figures_of(&mut world, "spring"), None);
+        assert_eq!(world.ask(&mut client, "GATE.CREATE spring LIMIT 5"), "+CREATED");
+    }
+}
+
+#[test]
 fn a_campaign_that_goes_without_a_grant_leaves_no_figures() {
     for gone in [
         "GATE.DROP spring FORCE\r\nGATE.DROP other FORCE",

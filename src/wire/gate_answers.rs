@@ -194,7 +194,7 @@ pub(super) const DROP: &[Answer] = &[
     (
         "OK",
         "It is gone. If it had granted a seat, its name is kept for ever. With PURGE all its seats came back before: their rows move to \
-         coupon_return, and the name can be used again. FLUSHALL, and FLUSHDB in database 0, do the same with all campaigns of a gate with \
+         coupon_return, and the name can be used again. More than 100000 seats come back step by step: until the last one has, the campaign can still be claimed from. FLUSHALL, and FLUSHDB in database 0, do the same with all campaigns of a gate with \
          --allow-reset; others refuse them while there is a campaign. A name that was dropped without PURGE stays taken, also then.",
     ),
     (

@@ -87,7 +87,7 @@ impl Gate {
     /// As the loop does: all seats come back, then the campaign goes.
     pub(super) fn purge(&mut self, name: &[u8]) -> String {
         let live = self.core.campaign_id(name).filter(|id| self.core.campaign(*id).is_some_and(|facts| !facts.dropped));
-        for back in live.map_or_else(Vec::new, |id| self.core.returns_of_all(id, self.view.now)) {
+        for back in live.map_or_else(Vec::new, |id| self.core.returns_of(id, self.view.now, usize::MAX)) {
             let (lsn, event) = (self.core.applied().next(), back.event());
             assert_eq!(self.core.breach(lsn, &event), None, "{event:?}");
             self.core.evolve(lsn, &event);

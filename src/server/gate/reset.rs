@@ -1,10 +1,9 @@
 //! `--allow-reset`: campaigns of test systems go, with all their seats back in stock and their names free again.
 
-use super::{Gate, LOADED, Ran, TOO_LARGE, no_room, refuse, room};
+use super::{Gate, LOADED, Ran, no_room, refuse, room};
 use crate::core::{Command, Decision, Dropping, Event, Refusal, Reply};
 use crate::ids::{Db, Lsn};
 use crate::journal::{self, Room};
-use crate::limits;
 use crate::wire::{self, Protocol};
 
 const NOT_ALLOWED: &str = "GATE.DROP PURGE is for test systems: start the gate with --allow-reset yes";
@@ -41,8 +40,9 @@ impl Gate {
         is_meant && self.facts.allows_reset
     }
 
-    /// Takes all seats of a campaign back and drops it, in one group. Answers the position of the drop, or what became of the
-    /// request.
+    /// Takes all seats of a campaign back and drops it, in as many groups as that needs: where one finds no room, seats are
+    /// back in stock and the campaign is there, until the request is gone over again. Answers the position of the drop, or
+    /// what became of the request.
     fn purge(&mut self, name: &[u8], protocol: Protocol, out: &mut Vec<u8>) -> Result<Lsn, Ran> {
         let drop = Command::Drop { campaign: name, how: Dropping::Purged };
         let (id, dropped) = match self.core.decide(drop, &self.view) {
@@ -62,23 +62,26 @@ impl Gate {
         {
             return Err(self.refuse_durably(why, protocol, out));
         }
-        let back = self.core.returns_of_all(id, self.view.now);
-        let events = || back.iter().map(|seat| seat.event()).chain([dropped.clone()]);
-        let bytes = events().map(|event| journal::record_bytes_max(&event)).sum();
-        if bytes > limits::GROUP_BYTES_MAX {
-            return Err(self.refuse_durably(TOO_LARGE, protocol, out));
+        loop {
+            let back = self.core.returns_of(id, self.view.now, self.purge_seats);
+            let last = (back.len() < self.purge_seats).then_some(&dropped);
+            let events = || back.iter().map(|seat| seat.event()).chain(last.cloned());
+            let bytes = events().map(|event| journal::record_bytes_max(&event)).sum();
+            let room = room(self.journal.as_mut().expect(LOADED), bytes, self.view.now);
+            if room != Room::Ready {
+                return Err(no_room(room, protocol, out));
+            }
+            let count = back.len() + usize::from(last.is_some());
+            let mut lsn = Lsn::ZERO;
+            for (event, left) in events().zip((0..count).rev()) {
+                lsn = self.journal.as_mut().expect(LOADED).append(&event, left > 0);
+                self.core.evolve(lsn, &event);
+                self.tally.note(&event);
+            }
+            if last.is_some() {
+                return Ok(lsn);
+            }
         }
-        let room = room(self.journal.as_mut().expect(LOADED), bytes, self.view.now);
-        if room != Room::Ready {
-            return Err(no_room(room, protocol, out));
-        }
-        let mut lsn = Lsn::ZERO;
-        for (event, left) in events().zip((0..=back.len()).rev()) {
-            lsn = self.journal.as_mut().expect(LOADED).append(&event, left > 0);
-            self.core.evolve(lsn, &event);
-        }
-        self.tally.touch(id);
-        Ok(lsn)
     }
 
     /// An error that tells of a campaign: it leaves when that may be told.
