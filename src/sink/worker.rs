@@ -569,7 +569,7 @@ impl Worker {
         }
     }
 
-    fn tell(&mut self, fault: &Fault) {
+    pub(super) fn tell(&mut self, fault: &Fault) {
         if let Fault::Ledger(LedgerError::OtherJournal { line, logs }) = fault
             && self.feed.gate().is_some_and(|log| logs.contains(&log))
         {

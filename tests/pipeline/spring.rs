@@ -12,7 +12,7 @@ mod long {
     use crate::peers::kafka::{self, Kafka};
 
     /// Every test of the suite: one that does not run is missed here.
-    const TESTS: [&str; 9] = [
+    const TESTS: [&str; 10] = [
         "AncestorTest.aThousandUsersAtOnceLeaveAHundredRecords",
         "ClaimsOverJedisTest.anUnknownCampaignIsAnErrorThatNamesIt",
         "ClaimsOverJedisTest.threeHundredUsersGetAHundredCoupons",

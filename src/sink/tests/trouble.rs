@@ -125,9 +125,12 @@ fn rows_of_two_journals_are_never_mixed() {
     drain(&mut bench.worker().0).unwrap();
     bench.log = LogId([9; 16]);
     bench.grant(4..=5);
-    let error = ledger_fault(bench.worker().0.turn());
-    let line = error.to_string();
-    assert!(matches!(error, LedgerError::Contradiction(_)), "{line}");
+    let mut worker = bench.worker().0;
+    let fault = worker.turn().expect_err("they are of another journal");
+    worker.tell(&fault);
+    let line = fault.line();
+    assert!(matches!(fault, Fault::Ledger(LedgerError::OtherJournal { .. })), "{line}");
+    assert_eq!(bench.figures.stale_because.get(), line, "the gate gives no more of those seats");
     assert!(
         line.contains("campaign spring") && line.contains(&LOG.to_string()) && line.contains("never mixed"),
         "{line}"

@@ -47,6 +47,8 @@ pub struct Campaign {
     began_after: u64,
     /// Seats that were brought in, as long as there are no others.
     seeds: usize,
+    /// The operator says that claims are held.
+    told_hold: bool,
 }
 
 /// Who has a seat.
@@ -102,6 +104,7 @@ impl Campaign {
             last_return,
             began_after,
             seeds: 0,
+            told_hold: false,
         }
     }
 
@@ -278,7 +281,7 @@ impl Model {
             campaign.end_holds(|_, there| there.user == user);
         }
         // Holds leave seats between grants that nobody has, and so does who brings some in.
-        let is_next = self.seeds || campaign.terms.hold > 0 || seat == campaign.lowest_free();
+        let is_next = self.seeds || campaign.terms.hold > 0 || campaign.told_hold || seat == campaign.lowest_free();
         let is_all = grant.after <= campaign.last_return;
         let fits = is_all && is_next && !campaign.dropped && campaign.takes(seat, seated);
         fits.then(|| campaign.grant(name, seat, seated))
@@ -295,10 +298,11 @@ impl Model {
     }
 
     /// What `--campaigns` tells: the limit that `now` has, where the world has a seat `highest` beyond the one here; and
-    /// how many seats a user may have, where it has somebody's `nth` beyond that.
+    /// how many seats a user may have, where it has somebody's `nth` beyond that; and whether claims are held.
     pub fn raise(&mut self, now: &Model, name: u8, (highest, nth): (u32, u16)) {
         let Some(campaign) = &mut self.campaigns[usize::from(name)] else { return };
         let Some(told) = now.campaign(name).map(|now| now.terms) else { return };
+        campaign.told_hold = told.hold > 0;
         let terms = &mut campaign.terms;
         if terms.limit < highest {
             terms.limit = terms.limit.max(told.limit);
