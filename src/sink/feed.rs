@@ -45,6 +45,9 @@ pub trait Feed: Send {
     /// The journal of the gate in this process, if there is one.
     fn gate(&self) -> Option<LogId>;
 
+    /// Whether nothing is left to read of a lane from `next` on.
+    fn is_read(&mut self, lane: Lane, next: u64) -> Result<bool, FeedError>;
+
     /// Up to where the journal of this gate is in the ledger, when the ledger has come as far as `lines`.
     fn stored(&self, lines: &Lines) -> Lsn;
 
@@ -55,6 +58,9 @@ pub trait Feed: Send {
     /// was read and nothing waits, it is gone from the source: by retention, or with a lost tail, and nothing behind it
     /// tells.
     fn awaits(&self, lines: &Lines) -> Vec<Hole>;
+
+    /// Whether `miss` reaches who has the records of `log`. Others read in the ledger what is missing.
+    fn reaches(&self, log: LogId) -> bool;
 
     /// Records of `log` behind `after` are missing in a lane: asks who has them to send them again.
     fn miss(&self, lane: Lane, log: LogId, after: Lsn);

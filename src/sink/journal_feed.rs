@@ -128,6 +128,10 @@ impl Feed for JournalFeed {
         Some(self.log)
     }
 
+    fn is_read(&mut self, _lane: Lane, next: u64) -> Result<bool, FeedError> {
+        Ok(next > self.watermarks.durable.get().get())
+    }
+
     fn stored(&self, lines: &Lines) -> Lsn {
         Lsn::new(lines.only()).prev()
     }
@@ -138,6 +142,10 @@ impl Feed for JournalFeed {
 
     fn awaits(&self, _lines: &Lines) -> Vec<Hole> {
         Vec::new()
+    }
+
+    fn reaches(&self, log: LogId) -> bool {
+        log == self.log
     }
 
     fn miss(&self, _lane: Lane, _log: LogId, _after: Lsn) {}

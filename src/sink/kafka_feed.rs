@@ -261,6 +261,20 @@ impl Feed for KafkaFeed {
         self.gate.as_ref().map(|(log, _)| *log)
     }
 
+    fn is_read(&mut self, lane: Lane, next: u64) -> Result<bool, FeedError> {
+        let Bounds { low, high } = self.bounds(lane)?;
+        let (topic, mut is_read) = (self.topics.of(lane.kind()).to_owned(), true);
+        let left = next.max(low)..high;
+        if !left.is_empty() {
+            // What is left may be markers of transactions, which are no records.
+            self.cluster()?.read(&topic, lane.partition(), left, &mut |_| {
+                is_read = false;
+                ControlFlow::Break(())
+            })?;
+        }
+        Ok(is_read)
+    }
+
     fn stored(&self, lines: &Lines) -> Lsn {
         self.gate.as_ref().map_or(Lsn::ZERO, |(log, watermarks)| watermarks.stored_by(&lines.last(*log)))
     }
@@ -278,6 +292,10 @@ impl Feed for KafkaFeed {
             (after < upto).then_some(Hole { lane: Lane::at(index), log: *log, after, upto })
         });
         behind.collect()
+    }
+
+    fn reaches(&self, log: LogId) -> bool {
+        self.gate.as_ref().is_some_and(|(ours, _)| *ours == log)
     }
 
     fn miss(&self, lane: Lane, log: LogId, after: Lsn) {

@@ -65,10 +65,18 @@ struct Line {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Seen {
     last: Lsn,
-    /// Up to where records are missing.
+    /// Up to where records are missing, as one behind them says.
     hole: Option<Lsn>,
+    /// The same, where no record says so: the lane ends before them.
+    lost: Option<Lsn>,
     /// As the table has it: last, hole, and the position of its own row where it has one.
     written: Option<(Lsn, bool, u64)>,
+}
+
+impl Seen {
+    fn missing(&self) -> Option<Lsn> {
+        self.hole.max(self.lost)
+    }
 }
 
 impl Line {
@@ -88,7 +96,7 @@ impl Lines {
             for row in rows.in_lane(lane).filter(|row| row.log != LogId::NONE) {
                 let written = Some((row.last_seq, row.hole, row.next));
                 let hole = row.hole.then_some(row.last_seq);
-                line.logs.insert(row.log, Seen { last: row.last_seq, hole, written });
+                line.logs.insert(row.log, Seen { last: row.last_seq, hole, lost: None, written });
             }
             lines.insert(lane, line);
         }
@@ -114,6 +122,7 @@ impl Lines {
             if let Some(seen) = seen.filter(|seen| seen.last < stored) {
                 seen.last = stored;
                 seen.hole = seen.hole.filter(|upto| *upto > stored);
+                seen.lost = seen.lost.filter(|upto| *upto > stored);
             }
         }
     }
@@ -142,7 +151,7 @@ impl Lines {
         if line.own == LogId::NONE {
             line.own = log;
         }
-        line.logs.entry(log).or_insert(Seen { last, hole: None, written: None });
+        line.logs.entry(log).or_insert(Seen { last, hole: None, lost: None, written: None });
     }
 
     /// What becomes of a record of `log`, whose journal is known; `prev` is the one before it in its lane.
@@ -169,7 +178,7 @@ impl Lines {
     /// A record is applied.
     pub(super) fn apply(&mut self, lane: Lane, log: LogId, seq: Lsn) {
         let seen = self.line(lane).logs.get_mut(&log).expect("it was seen");
-        (seen.last, seen.hole) = (seq, None);
+        (seen.last, seen.hole, seen.lost) = (seq, None, None);
     }
 
     /// Records up to `prev` are missing. The position stays before the one at `position`, the first that tells so, or where
@@ -183,6 +192,29 @@ impl Lines {
         seen.hole = Some(seen.hole.map_or(prev, |known| known.max(prev)));
     }
 
+    /// What a lane that is there still has to bring of `log`, if it is to bring `seq`.
+    pub(super) fn behind(&self, lane: Lane, log: LogId, seq: Lsn) -> Option<Hole> {
+        let after = self.last_in(lane, log).unwrap_or(Lsn::ZERO);
+        let is_behind = self.lines.contains_key(&lane) && !self.has(lane, log, seq);
+        is_behind.then_some(Hole { lane, log, after, upto: seq })
+    }
+
+    /// Records up to `upto` are missing in a lane, and none behind them says so: it is read to its end, and its position
+    /// stays there.
+    pub(super) fn lose(&mut self, lane: Lane, log: LogId, upto: Lsn) {
+        self.see(lane, log);
+        let seen = self.line(lane).logs.get_mut(&log).expect("it was seen");
+        seen.lost = Some(upto).filter(|upto| *upto > seen.last);
+    }
+
+    /// What waited for `seq` of a lane waits no more: if that was lost there, it came another way.
+    pub(super) fn find(&mut self, lane: Lane, log: LogId, seq: Lsn) {
+        let seen = self.lines.get_mut(&lane).and_then(|line| line.logs.get_mut(&log));
+        if let Some(seen) = seen {
+            seen.lost = seen.lost.filter(|upto| *upto > seq);
+        }
+    }
+
     /// Everything before `next` has been judged, or is parked.
     pub(super) fn pass(&mut self, lane: Lane, next: u64) {
         let line = self.line(lane);
@@ -194,6 +226,11 @@ impl Lines {
         for (lane, line) in self.lines.iter_mut().filter(|(_, line)| !line.has_hole()) {
             line.next = parked(*lane).unwrap_or(line.read);
         }
+    }
+
+    /// Up to where a lane was read; `None` where it is not there.
+    pub(super) fn read(&self, lane: Lane) -> Option<u64> {
+        self.lines.get(&lane).map(|line| line.read)
     }
 
     /// Where each lane stands.
@@ -217,7 +254,7 @@ impl Lines {
         let mut holes = Vec::new();
         for (&lane, line) in &self.lines {
             for (&log, seen) in &line.logs {
-                holes.extend(seen.hole.map(|upto| Hole { lane, log, after: seen.last, upto }));
+                holes.extend(seen.missing().map(|upto| Hole { lane, log, after: seen.last, upto }));
             }
         }
         holes
@@ -226,7 +263,7 @@ impl Lines {
     /// Whether the table must learn of a hole, or of the end of one.
     pub(super) fn holes_moved(&self) -> bool {
         let mut seen = self.lines.values().flat_map(|line| line.logs.values());
-        seen.any(|seen| seen.hole.is_some() != seen.written.is_some_and(|(_, hole, _)| hole))
+        seen.any(|seen| seen.missing().is_some() != seen.written.is_some_and(|(_, hole, _)| hole))
     }
 
     /// What takes the table here. Empty where it is here.
@@ -234,7 +271,7 @@ impl Lines {
         let mut moves = Vec::new();
         for (&lane, line) in &self.lines {
             for (&log, seen) in &line.logs {
-                let hole = seen.hole.is_some();
+                let hole = seen.missing().is_some();
                 let moved = seen.written.is_none_or(|(last, had, _)| (last, had) != (seen.last, hole));
                 let is_own = log == line.own;
                 if !(moved || is_own && line.written != (line.next, seen.last)) {
@@ -265,7 +302,7 @@ impl Lines {
             next: line.next,
             log: line.own,
             last_seq: seen.map_or(Lsn::ZERO, |seen| seen.last),
-            hole: seen.is_some_and(|seen| seen.hole.is_some()),
+            hole: seen.is_some_and(|seen| seen.missing().is_some()),
         })
     }
 

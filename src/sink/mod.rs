@@ -7,7 +7,7 @@
 //! sinks; nothing is stored behind a hole, or over another row; nothing here is waited for by the gate; no database is
 //! kept busier than its operator allowed.
 
-mod awaited; //        what was published and never comes
+mod awaited; //        what must come and never does
 mod backlog; //        how much waits, told
 #[cfg(any(test, feature = "sim"))]
 pub(crate) mod by_hand; // the thread without a thread

@@ -122,6 +122,7 @@ impl Plan {
                     break;
                 }
                 let item = waiting.pop_parked((lane, log), terms.now).expect("it is the head");
+                self.lines.find(lane.other(), log, item.entry().map_or(Lsn::ZERO, Entry::after));
                 self.add(waiting, item, terms);
                 lines.push((lane.other(), log));
             }

@@ -110,6 +110,11 @@ impl Waiting {
         self.parked.keys().copied().collect()
     }
 
+    /// The first entry parked of each line that begins with one.
+    pub(super) fn heads(&self) -> impl Iterator<Item = (Line, &Entry)> {
+        self.parked.iter().filter_map(|(line, parked)| Some((*line, parked.items.front()?.entry()?)))
+    }
+
     /// The first one parked of a line.
     pub(super) fn head(&self, line: Line) -> Option<&Item> {
         self.parked.get(&line).and_then(|parked| parked.items.front())

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::awaited::Awaited;
 use super::backlog::Backlog;
 use super::feed::{Feed, FeedError, Item};
-use super::lines::Lines;
+use super::lines::{Hole, Lines};
 use super::pace::{Backoff, ROWS_PER_TRANSACTION, Throttle, UNTIL_MENDED};
 use super::place::{Place, STAND_BY_GLANCE};
 use super::plan::{Plan, Terms};
@@ -66,7 +66,7 @@ pub(super) struct Progress {
     /// When the table was last written.
     pub(super) written: Instant,
     backlog: Backlog,
-    awaited: Awaited,
+    pub(super) awaited: Awaited,
     /// When the operator's query was last asked, and whether it asked for a pause.
     pub(super) paused: (Option<Instant>, bool),
     /// When the database was last asked whether others use it.
@@ -398,15 +398,17 @@ impl Worker {
         self.figures.ledger_duplicates.add(plan.duplicates);
         self.figures.foreign_records.add(plan.foreign);
         self.progress.lines = Some(plan.lines);
-        self.progress.awaited = Awaited::default();
         self.look_for_holes();
         self.seen();
     }
 
     /// What is missing is asked for, and told.
     fn look_for_holes(&mut self) {
-        let mut holes = self.lines().holes();
-        holes.extend(self.progress.awaited.lost());
+        let lines = self.lines();
+        let mut holes = lines.holes();
+        // What has moved since the last look is not lost any more.
+        let is_lost = |hole: &&Hole| !lines.has(hole.lane, hole.log, hole.after.next());
+        holes.extend(self.progress.awaited.lost().filter(is_lost));
         for hole in self.progress.trouble.holes(&holes, now()) {
             self.feed.miss(hole.lane, hole.log, hole.after);
         }
@@ -421,10 +423,7 @@ impl Worker {
         if parked == 0 {
             self.progress.backlog.over();
         }
-        let mut awaited = self.feed.awaits(self.lines());
-        // What is parked has come.
-        awaited.retain(|hole| !self.progress.waiting.is_parked((hole.lane, hole.log)));
-        self.progress.awaited.look(awaited, &self.lines().holes(), now());
+        self.look_for_lost();
         self.look_for_holes();
         self.seen();
     }

@@ -2,7 +2,7 @@
 
 use super::pair::{Pair, assert_told, positions};
 use super::story::Story;
-use super::topic::{RETURNS, TOPIC};
+use super::topic::{RETURNS, TOPIC, topics};
 use super::*;
 use crate::edge::{passes, simulated};
 use crate::grant::{Kind, Lane};
@@ -111,6 +111,80 @@ fn a_lost_tail_of_one_lane_is_asked_for_and_what_waits_for_it_is_told() {
     let returns = [Lane::new(Kind::Return, 0)];
     assert_eq!((missing.as_slice(), again.as_slice()), (&returns[..], &returns[..]), "and not the grants, which wait");
     assert!(waits.contains("missing in partition 0 of the returns"), "{waits}");
+    assert_told(&bench, &[&story]);
+    assert_eq!(bench.figures.ledger_trouble.get(), "");
+}
+
+#[test]
+fn a_lost_tail_of_one_lane_is_asked_for_although_others_go_on() {
+    let (bench, mut pair, mut story) = (Bench::new(), Pair::new(2), one_seat("spring"));
+    pair.send(0, &story.entries[0]);
+    pair.lose(0, &story.entries[1]);
+    pair.send(0, &story.entries[2]);
+    pair.publish(&bench);
+    simulated::begin(Millis(AT), 1);
+    let mut worker = pair.worker(&bench);
+    drain(&mut worker).unwrap();
+    for seat in 1..=6 {
+        passes(Duration::from_secs(1));
+        pair.send(1, story.grant("winter", seat, i64::from(seat)));
+        assert_eq!(drain(&mut worker).unwrap(), 1);
+    }
+    let missing = pair.heal(&bench);
+    drain(&mut worker).unwrap();
+    simulated::end();
+    assert_eq!(missing, [Lane::new(Kind::Return, 0)]);
+    assert_told(&bench, &[&story]);
+}
+
+#[test]
+fn what_is_only_slow_to_be_read_is_not_asked_for() {
+    let (bench, mut pair, story) = (Bench::new(), Pair::new(1), one_seat("spring"));
+    pair.send(0, &story.entries[0]);
+    pair.publish(&bench);
+    simulated::begin(Millis(AT), 1);
+    let mut worker = pair.worker(&bench);
+    drain(&mut worker).unwrap();
+    worker.feed.hold(&[Lane::new(Kind::Return, 0)]).unwrap();
+    pair.send(0, &story.entries[1]);
+    pair.send(0, &story.entries[2]);
+    pair.publish(&bench);
+    for _ in 0..3 {
+        assert_eq!(drain(&mut worker).unwrap(), 0);
+        passes(Duration::from_secs(6));
+    }
+    let missing = pair.heal(&bench);
+    worker.feed.hold(&[]).unwrap();
+    drain(&mut worker).unwrap();
+    simulated::end();
+    assert_eq!(missing, [], "it is there");
+    assert_told(&bench, &[&story]);
+}
+
+#[test]
+fn a_return_that_came_another_way_is_not_missed_any_more() {
+    let (bench, mut pair, story) = (Bench::new(), Pair::new(1), one_seat("spring"));
+    pair.send(0, &story.entries[0]);
+    pair.lose(0, &story.entries[1]);
+    pair.cluster.grow_topic(TOPIC, 2);
+    pair.cluster.grow_topic(RETURNS, 2);
+    pair.send(1, &story.entries[2]);
+    simulated::begin(Millis(AT), 1);
+    // Of a gate that is another process.
+    let (mut worker, _) = bench.worker_of(Box::new(KafkaFeed::new(pair.connect(), topics(), None)));
+    drain(&mut worker).unwrap();
+    passes(Duration::from_secs(6));
+    drain(&mut worker).unwrap();
+    worker.give_a_sign().unwrap();
+    let before = positions(&bench);
+    pair.send_again(0, &story.entries[1]);
+    drain(&mut worker).unwrap();
+    passes(Duration::from_secs(1));
+    drain(&mut worker).unwrap();
+    worker.step(false).unwrap();
+    simulated::end();
+    assert_eq!(before, "r0:0/0 r1:0/0! g0:1/1 g1:0/0");
+    assert_eq!(positions(&bench), "r0:1/2 r1:0/0 g0:1/1 g1:1/3");
     assert_told(&bench, &[&story]);
     assert_eq!(bench.figures.ledger_trouble.get(), "");
 }

@@ -235,6 +235,10 @@ impl Feed for Script {
         None
     }
 
+    fn is_read(&mut self, lane: Lane, next: u64) -> Result<bool, FeedError> {
+        Ok(self.items.iter().all(|item| item.lane != lane || item.position < next))
+    }
+
     fn stored(&self, _lines: &Lines) -> Lsn {
         Lsn::ZERO
     }
@@ -245,6 +249,10 @@ impl Feed for Script {
 
     fn awaits(&self, _lines: &Lines) -> Vec<Hole> {
         Vec::new()
+    }
+
+    fn reaches(&self, _log: LogId) -> bool {
+        false
     }
 
     fn miss(&self, _lane: Lane, _log: LogId, _after: Lsn) {}
