@@ -61,6 +61,17 @@ pub(super) struct OldRule {
     pub upto: Lsn,
 }
 
+impl OldRule {
+    /// How entries of a kind were dealt. There is a topic of returns only where the key is the campaign: those that are
+    /// there went by it, whatever the key was since.
+    pub(super) fn of(self, kind: Kind) -> Rule {
+        match kind {
+            Kind::Grant => self.rule,
+            Kind::Return => Rule { key: Key::Campaign, ..self.rule },
+        }
+    }
+}
+
 /// What is to be resumed.
 pub(super) struct Aim<'a> {
     pub topic: &'a str,

@@ -321,7 +321,7 @@ impl Session {
         if entry.kind() == Kind::Return && self.topics.len() == 1 {
             return Err(Fault::Kafka(KafkaError::Unfit(no_topic_for(entry, form.key))));
         }
-        let rule = self.old_rule.map_or(Rule { key: form.key, partitions }, |old| old.rule);
+        let rule = self.old_rule.map_or(Rule { key: form.key, partitions }, |old| old.of(entry.kind()));
         let (lane, form) =
             (Lane::new(entry.kind(), rule.key.partition(entry, rule.partitions)), Form { key: rule.key, ..form });
         let sent = self.lanes[lane.index()].sent;

@@ -237,6 +237,40 @@ fn a_crash_while_a_new_topic_of_returns_is_filled_skips_nothing() {
 }
 
 #[test]
+fn returns_stay_where_they_are_though_the_key_was_another_one_for_a_while() {
+    for key in [Key::User, Key::None] {
+        let bench = Bench::new();
+        bench.grant(20);
+        // Of spring alone: the other partitions have no return.
+        let spring: Vec<Grant> =
+            bench.granted.borrow().iter().filter(|grant| *grant.campaign == *CAMPAIGNS[0]).cloned().collect();
+        spring.iter().for_each(|grant| bench.give_one_back(grant));
+        bench.sync();
+        bench.published_once();
+        bench.key.set(key);
+        *bench.cancel_topic.borrow_mut() = None;
+        bench.grant(20);
+        bench.published_once();
+        bench.key.set(Key::Campaign);
+        *bench.cancel_topic.borrow_mut() = Some(CANCEL.into());
+        for (more, back) in [(0, 0), (5, 0), (5, 6)] {
+            bench.grant(more);
+            let out = bench.granted.borrow()[21..21 + back].to_vec();
+            out.iter().for_each(|grant| bench.give_one_back(grant));
+            bench.sync();
+            let mut process = bench.process();
+            process.publish(&bench).unwrap();
+            assert_eq!((sent(&process), process.published()), ((more + back) as u64, bench.last.get()), "{key:?}");
+            process.stop();
+            for lane in (0..3).map(returns) {
+                let there: Vec<Entry> = bench.ours_in(lane).into_iter().map(|record| record.entry).collect();
+                assert!(there == bench.entries(lane, 3), "{key:?} for a while: {lane:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn topics_with_different_numbers_of_partitions_are_refused_with_both_named() {
     let bench = Bench::new();
     bench.grant(10);
