@@ -79,6 +79,11 @@ impl Store {
         let entries = match self.ledger.in_place_of(&entry)? {
             InPlace::Same => &[][..],
             InPlace::Nothing => std::slice::from_ref(&entry),
+            InPlace::Later(there) => {
+                return Ok(Outcome::Refused(format!(
+                    "{entry}: it is over, there is {there}, which came after it: nothing is left to do but to drop it"
+                )));
+            }
             InPlace::Earlier(there) | InPlace::Other(there) => {
                 return Ok(Outcome::Refused(format!("{entry}: there is {there}, and a row is never replaced")));
             }
