@@ -42,9 +42,6 @@ pub trait Feed: Send {
     /// Where each lane ends at the moment.
     fn ends(&mut self) -> Result<Positions, FeedError>;
 
-    /// The journal of the gate in this process, if there is one.
-    fn gate(&self) -> Option<LogId>;
-
     /// Whether nothing is left to read of a lane from `next` on.
     fn is_read(&mut self, lane: Lane, next: u64) -> Result<bool, FeedError>;
 
@@ -59,7 +56,7 @@ pub trait Feed: Send {
     /// tells.
     fn awaits(&self, lines: &Lines) -> Vec<Hole>;
 
-    /// Whether `miss` reaches who has the records of `log`. Others read in the ledger what is missing.
+    /// Whether `log` is the journal of the gate in this process: `miss` reaches it. Others read in the ledger what is missing.
     fn reaches(&self, log: LogId) -> bool;
 
     /// Records of `log` behind `after` are missing in a lane: asks who has them to send them again.

@@ -124,10 +124,6 @@ impl Feed for JournalFeed {
         Ok(Positions::from([(JournalFeed::lane(), self.watermarks.durable.get().next().get())]))
     }
 
-    fn gate(&self) -> Option<LogId> {
-        Some(self.log)
-    }
-
     fn is_read(&mut self, _lane: Lane, next: u64) -> Result<bool, FeedError> {
         Ok(next > self.watermarks.durable.get().get())
     }

@@ -257,10 +257,6 @@ impl Feed for KafkaFeed {
         Ok(ends)
     }
 
-    fn gate(&self) -> Option<LogId> {
-        self.gate.as_ref().map(|(log, _)| *log)
-    }
-
     fn is_read(&mut self, lane: Lane, next: u64) -> Result<bool, FeedError> {
         let Bounds { low, high } = self.bounds(lane)?;
         let (topic, mut is_read) = (self.topics.of(lane.kind()).to_owned(), true);

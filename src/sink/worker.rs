@@ -571,7 +571,7 @@ impl Worker {
 
     pub(super) fn tell(&mut self, fault: &Fault) {
         if let Fault::Ledger(LedgerError::OtherJournal { line, logs }) = fault
-            && self.feed.gate().is_some_and(|log| logs.contains(&log))
+            && logs.iter().any(|log| self.feed.reaches(*log))
         {
             // Its seats may be somebody's already.
             self.figures.set_stale(line.clone());

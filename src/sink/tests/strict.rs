@@ -231,10 +231,6 @@ impl Feed for Script {
         Ok(ends)
     }
 
-    fn gate(&self) -> Option<LogId> {
-        None
-    }
-
     fn is_read(&mut self, lane: Lane, next: u64) -> Result<bool, FeedError> {
         Ok(self.items.iter().all(|item| item.lane != lane || item.position < next))
     }
