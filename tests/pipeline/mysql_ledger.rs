@@ -369,7 +369,9 @@ fn a_campaign_of_another_journal_is_never_mixed() {
     store(&mut *ledger, &mut position, &grants(1..=3)).unwrap();
     let before = there(&mut *ledger);
     let foreign = Grant { log: OTHER_LOG, ..grant(4) };
-    let Err(LedgerError::Contradiction(line)) = store(&mut *ledger, &mut position, &[foreign]) else { panic!("mixed") };
+    let Err(LedgerError::OtherJournal { line, .. }) = store(&mut *ledger, &mut position, &[foreign]) else {
+        panic!("mixed")
+    };
     assert!(line.contains("campaign spring") && line.contains(&LOG.to_string()), "{line}");
     assert_eq!((count(&database), there(&mut *ledger)), (3, before));
 
@@ -383,14 +385,14 @@ fn a_campaign_of_another_journal_is_never_mixed() {
         rows[foreign].log = OTHER_LOG;
         rows[foreign].campaign = "c40".into();
         let stored = store(&mut *ledger, &mut position, &rows);
-        assert!(matches!(&stored, Err(LedgerError::Contradiction(line)) if line.contains("c40 ")), "{stored:?}");
+        assert!(matches!(&stored, Err(LedgerError::OtherJournal { line, .. }) if line.contains("c40 ")), "{stored:?}");
     }
     let both = [
         Grant { campaign: "new".into(), ..grant(131) },
         Grant { campaign: "new".into(), log: OTHER_LOG, ..grant(132) },
     ];
     let stored = store(&mut *ledger, &mut position, &both);
-    assert!(matches!(&stored, Err(LedgerError::Contradiction(line)) if line.contains("new ")), "{stored:?}");
+    assert!(matches!(&stored, Err(LedgerError::OtherJournal { line, .. }) if line.contains("new ")), "{stored:?}");
     store(&mut *ledger, &mut position, &next).unwrap();
 }
 

@@ -184,7 +184,9 @@ fn a_campaign_whose_rows_all_came_back_is_still_of_its_journal() {
     let mut position = claim(&mut *ledger);
     store_entries(&mut *ledger, &mut position, &[entry(&grant(1)), returned(10, &grant(1))]).unwrap();
     let foreign = Grant { log: OTHER_LOG, ..grant(2) };
-    let Err(LedgerError::Contradiction(line)) = store(&mut *ledger, &mut position, &[foreign]) else { panic!("mixed") };
+    let Err(LedgerError::OtherJournal { line, .. }) = store(&mut *ledger, &mut position, &[foreign]) else {
+        panic!("mixed")
+    };
     assert!(line.contains("campaign spring") && line.contains(&LOG.to_string()), "{line}");
 }
 
