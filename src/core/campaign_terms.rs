@@ -76,10 +76,11 @@ impl Core {
                 format!("a user of campaign '{name}' has {most} seats; PERUSER {} would be below it", to.per_user);
             return refuse(Refusal::Conflict(text), campaign.lsn);
         }
-        let sets_window = change.open.is_some() || change.close.is_some_and(|close| close != AlteredTime::Now);
+        let sets_window = change.open.is_some() || change.close.is_some();
         if let (Some(open), Some(close)) = (to.open, to.close)
             && open >= close
             && sets_window
+            && change.close != Some(AlteredTime::Now)
         {
             let text = format!("OPEN {} would not be before CLOSE {}", open.0, close.0);
             return refuse(Refusal::Conflict(text), campaign.lsn);

@@ -81,7 +81,8 @@ impl Store {
             InPlace::Nothing => std::slice::from_ref(&entry),
             InPlace::Later(there) => {
                 return Ok(Outcome::Refused(format!(
-                    "{entry}: it is over, there is {there}, which came after it: nothing is left to do but to drop it"
+                    "{entry}: there is {there}, which came after it: the seat was given again (GATE.WHY tells its \
+                     story); drop the letter then"
                 )));
             }
             InPlace::Earlier(there) | InPlace::Other(there) => {

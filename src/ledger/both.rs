@@ -67,10 +67,8 @@ pub(super) fn stretch(grants: &[&Grant]) -> (u64, u64) {
 
 pub(super) fn mixed(who: &str, campaign: &str, ours: LogId, other: LogId) -> LedgerError {
     let line = format!(
-        "{who}: campaign {campaign} is there with rows of another journal (log {other}, this gate is {ours}), and they are \
-         never mixed. Did this directory take the place of a lost one? Then put it aside and let `coupon-gate catch-up \
-         --log-id {other}` make that one anew. Otherwise give this gate a ledger of its own with --ledger, or the campaign \
-         another name"
+        "{who}: campaign {campaign} is there with rows of another journal (log {other}; what was to be stored is of log \
+         {ours}), and they are never mixed: give each gate a ledger and topics of its own, or its campaigns other names"
     );
     LedgerError::OtherJournal { line, logs: [ours, other] }
 }

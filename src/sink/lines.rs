@@ -212,6 +212,8 @@ impl Lines {
         let seen = self.lines.get_mut(&lane).and_then(|line| line.logs.get_mut(&log));
         if let Some(seen) = seen {
             seen.lost = seen.lost.filter(|upto| *upto > seq);
+            // A mark that was read from the table: no record has said since up to where they are missing.
+            seen.hole = seen.hole.filter(|upto| *upto > seen.last || *upto >= seq);
         }
     }
 

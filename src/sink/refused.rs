@@ -42,7 +42,7 @@ pub(super) fn judge(ledger: &mut dyn Ledger, entry: &Entry, line: &str) -> Resul
             Ok(Cause::Order(format!("there is {there}, whose return is not stored")))
         }
         (InPlace::Later(there), _) => {
-            Ok(Cause::Over(format!("it is over: its seat has come back, and there is {there}, which came after it")))
+            Ok(Cause::Over(format!("its seat was given again: there is {there}, which came after it")))
         }
         (InPlace::Earlier(there) | InPlace::Other(there), _) => Err(LedgerError::Contradiction(format!(
             "ledger: {entry} is not stored, there is {there}: nothing is overwritten, and nothing behind it is stored until one \

@@ -570,11 +570,14 @@ impl Worker {
     }
 
     pub(super) fn tell(&mut self, fault: &Fault) {
-        if let Fault::Ledger(LedgerError::OtherJournal { line, logs }) = fault
-            && logs.iter().any(|log| self.feed.reaches(*log))
+        if let Fault::Ledger(LedgerError::OtherJournal { line, logs: [record, rows] }) = fault
+            && self.feed.reaches(*record)
         {
-            // Its seats may be somebody's already.
-            self.figures.set_stale(line.clone());
+            // Its seats are somebody's already.
+            self.figures.set_stale(format!(
+                "{line}. Did this data directory take the place of a lost one? Then put it aside and let `coupon-gate \
+                 catch-up --log-id {rows}` make that one anew"
+            ));
         }
         self.progress.trouble.tell(fault, self.figures.stale.load(Ordering::Acquire), now());
         let waits = self.watermarks.durable.get() > self.watermarks.stored.get();

@@ -488,7 +488,7 @@ impl Model {
             close: wanted(window[1], before.close),
             ..before
         };
-        let sets = window[0].is_some() || window[1].is_some_and(|close| close != 0);
+        let sets = window.iter().any(Option::is_some) && window[1] != Some(0);
         let crossed = sets && terms.open.zip(terms.close).is_some_and(|(open, close)| open >= close);
         let most = campaign.seats.values().map(|there| campaign.of(there.user).len()).max().unwrap_or(0);
         if terms.limit < campaign.highest() || usize::from(terms.per_user) < most || crossed {
