@@ -17,6 +17,7 @@ use crate::kafka::{Bounds, Cluster, KafkaError};
 use crate::sabotage::{Sabotage, on};
 use crate::stream::checkpoint::{Anchor, Checkpoint, Remembered, Rule};
 use crate::stream::scan::Scan;
+use crate::stream::session::Fault;
 use crate::wire::kafka::{EntryRecord, Key};
 
 /// The first stretch at the end of a partition that is searched for a record of ours; ten times more each time.
@@ -82,6 +83,8 @@ pub(super) struct Aim<'a> {
     pub partitions: u32,
     pub accept_partitions: Option<u32>,
     pub adopt: bool,
+    /// Nothing was ever written to the journal.
+    pub is_new: bool,
 }
 
 impl Aim<'_> {
@@ -148,11 +151,7 @@ pub(super) fn belongs(known: &Checkpoint, cluster: &str, aim: &Aim<'_>) -> Resul
 }
 
 /// Looks at every lane.
-pub(super) fn examine(
-    cluster: &mut dyn Cluster,
-    aim: &Aim<'_>,
-    known: Option<&Checkpoint>,
-) -> Result<Resume, KafkaError> {
+pub(super) fn examine(cluster: &mut dyn Cluster, aim: &Aim<'_>, known: Option<&Checkpoint>) -> Result<Resume, Fault> {
     let mut found = BTreeMap::new();
     for lane in Lane::all(aim.partitions) {
         let Some(topic) = aim.topic_of(lane.kind()) else { continue };
@@ -170,10 +169,13 @@ pub(super) fn examine(
             };
             let place = aim.place(lane);
             if !aim.adopt && !on(Sabotage::AcceptForeignLog) {
-                return Err(KafkaError::Unfit(format!(
+                if let Some(lost) = log.filter(|log| aim.is_new && *log != aim.log) {
+                    return Err(Fault::Stale(in_its_place(&place, lost)));
+                }
+                return Err(Fault::Kafka(KafkaError::Unfit(format!(
                     "kafka: {place} holds a record {who} at offset {offset}: nothing is published among the records of \
                      others without --kafka-adopt yes; or choose another topic with --kafka-{setting}topic"
-                )));
+                ))));
             }
             tracing::warn!("kafka: {place} holds a record {who} at offset {offset}");
         }
@@ -198,6 +200,15 @@ impl Resume {
 }
 
 /// Whose record it is.
+/// A gate that nobody has claimed from finds the records of another one where it is to publish.
+fn in_its_place(place: &str, lost: LogId) -> String {
+    format!(
+        "{place} holds grants of another gate (log {lost}), and this journal is new. Was the data directory of that one lost? \
+         Then put this one aside and let `coupon-gate catch-up --log-id {lost}` make that one anew. Otherwise give this gate \
+         topics of its own with --kafka-topic and --kafka-cancel-topic, or let both share them with --kafka-adopt yes"
+    )
+}
+
 fn others(log: Option<LogId>) -> String {
     log.map_or("of somebody else".to_owned(), |log| format!("of another gate (log {log})"))
 }

@@ -247,7 +247,8 @@ impl Worker {
         let known = self.known.as_ref().filter(|known| known.cluster == id && known.topic == topic);
         let partitions = there.partitions(known.map(|known| known.rule.partitions), &self.topics);
         let cancel_topic = cancel_topic.as_deref();
-        let aim = Aim { topic: &topic, cancel_topic, log, key, partitions, accept_partitions, adopt };
+        let is_new = durable == Lsn::ZERO && !on(Sabotage::IgnoreTheWorld);
+        let aim = Aim { topic: &topic, cancel_topic, log, key, partitions, accept_partitions, adopt, is_new };
         if let Some(known) = &self.known
             && !resume::belongs(known, &id, &aim)?
         {
@@ -297,7 +298,10 @@ impl Worker {
 
     /// Looks at the tails, and whether this is the journal that they were written from.
     fn look(&mut self, cluster: &mut dyn Cluster, aim: &Aim<'_>, durable: Lsn) -> Result<Resume, Fault> {
-        let resume = resume::examine(cluster, aim, self.known.as_ref())?;
+        let resume = match resume::examine(cluster, aim, self.known.as_ref()) {
+            Err(Fault::Stale(line)) => return Err(self.refuse_claims(line)),
+            examined => examined?,
+        };
         if on(Sabotage::IgnoreTheWorld) {
             return Ok(resume);
         }
@@ -306,9 +310,15 @@ impl Worker {
             None => self.other_than_the_journal(aim, &resume, durable)?,
         };
         let Some(line) = stale else { return Ok(resume) };
-        self.figures.set_stale(line.clone());
-        self.stale = Some(format!("kafka: {line}"));
-        Err(Fault::Stale(format!("kafka: {line}")))
+        Err(self.refuse_claims(line))
+    }
+
+    /// The world around it is newer than the journal.
+    fn refuse_claims(&mut self, line: String) -> Fault {
+        let told = format!("kafka: {line}");
+        self.figures.set_stale(line);
+        self.stale = Some(told.clone());
+        Fault::Stale(told)
     }
 
     /// The newest record of each tail must be the journal's own: a journal that was set back and has grown again since

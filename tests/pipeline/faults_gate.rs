@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::crowd::Crowd;
 use crate::level::Luck;
-use crate::line::Line;
+use crate::line::{CAMPAIGN, Line};
 
 fn copy(from: &Path, to: &Path) {
     let done = Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap();
@@ -146,6 +146,12 @@ mod long {
         crowd.wait_for(1000);
         let mut told = crowd.end();
         line.settle();
+        line.gate.kill();
+        std::fs::remove_dir_all(line.gate.data()).unwrap();
+        // Started over an empty one it finds whose place it takes.
+        line.gate.start_again();
+        let refused = line.gate.client().call(&format!("GATE.CREATE {CAMPAIGN} LIMIT 5000")).to_string();
+        assert!(refused.contains("STALE") && refused.contains("catch-up --log-id"), "{refused}");
         line.gate.kill();
         std::fs::remove_dir_all(line.gate.data()).unwrap();
         let terms = line.gate.home().join("campaigns.toml");

@@ -73,6 +73,16 @@ impl Bench {
     }
 
     fn in_any_world() -> Bench {
+        let bench = Bench::without_campaigns();
+        for (id, name) in CAMPAIGNS.iter().enumerate() {
+            bench.create(id as u32, name, Users::Int, false);
+        }
+        bench.sync();
+        bench
+    }
+
+    /// Nothing was ever written to its journal.
+    fn without_campaigns() -> Bench {
         let disk = MemoryDisk::default();
         let marks: Arc<Watermarks> = Arc::default();
         let hooks = Hooks {
@@ -92,7 +102,7 @@ impl Bench {
         let closed = Journal::open(Arc::new(disk.clone()), data(), options).unwrap();
         let log = closed.log_id();
         let (journal, _) = closed.replay_into(&mut |_, _| {}, hooks, &mut |_| {}).unwrap();
-        let bench = Bench {
+        Bench {
             disk,
             cluster: MemoryCluster::with_topic(TOPIC, 3),
             journal: RefCell::new(Some(journal)),
@@ -108,12 +118,7 @@ impl Bench {
             create: Cell::new(true),
             late_window: Cell::new(Duration::ZERO),
             _world: None,
-        };
-        for (id, name) in CAMPAIGNS.iter().enumerate() {
-            bench.create(id as u32, name, Users::Int, false);
         }
-        bench.sync();
-        bench
     }
 
     fn create(&self, id: u32, name: &str, users: Users, shadow: bool) {

@@ -25,6 +25,24 @@ fn a_topic_with_records_of_somebody_else_is_refused_unless_adopted() {
 }
 
 #[test]
+fn a_new_journal_in_the_place_of_one_whose_grants_are_there_decides_nothing_unless_it_is_to_share() {
+    let _calm = crate::sabotage::peace::keep();
+    let bench = Bench::without_campaigns();
+    let (log, campaign, user) = (LogId([9; 16]), "spring".into(), GrantUser::Int(42));
+    let grant = Grant { log, seq: Lsn::new(2), campaign, seat: 1, user, nth: 1, at: Millis(AT) };
+    bench.add(2, &EntryRecord { entry: grant.into(), prev: Lsn::ZERO });
+    let mut process = bench.process();
+    let fault = process.fault(&bench);
+    assert!(matches!(fault, Fault::Stale(_)), "{fault:?}");
+    let told = stale(&process).expect("no claim is decided");
+    assert!(told.contains(&format!("catch-up --log-id {log}")) && told.contains("--kafka-adopt yes"), "{told}");
+    bench.adopt.set(true);
+    let mut process = bench.process();
+    process.publish(&bench).unwrap();
+    assert_eq!(stale(&process), None);
+}
+
+#[test]
 fn another_gate_behind_our_records_is_told_and_followed_only_if_adopted() {
     let bench = Bench::new();
     bench.grant(10);

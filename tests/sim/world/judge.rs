@@ -12,6 +12,7 @@ use crate::sim::database::{self, Database};
 use crate::sim::disk;
 use crate::sim::line::Route;
 use crate::sim::oracle::model::Entry;
+use crate::sim::process::Process;
 
 impl World<'_> {
     /// Nothing goes wrong any more: all that was asked is answered.
@@ -37,7 +38,8 @@ impl World<'_> {
             let quiet = conns.iter().all(|conn| conn.asked.is_empty());
             let quiet = quiet && (0..conns.len()).all(|number| oracle.waits_for(number) == 0);
             let ended = oracle.all_ended(process.as_ref().expect("a process runs").now());
-            if self.drain()? && quiet && ended.is_ok() {
+            let ended = ended.is_ok() || process.as_ref().is_some_and(Process::is_stale);
+            if self.drain()? && quiet && ended {
                 return Ok(());
             }
         }

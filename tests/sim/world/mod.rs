@@ -18,7 +18,7 @@ use crate::sim::database::{self, Database, Tables};
 use crate::sim::disk::SimDisk;
 use crate::sim::line::{Outside, Route};
 use crate::sim::oracle::ask::{Ask, KEYS};
-use crate::sim::oracle::model::Campaign;
+use crate::sim::oracle::model::{Campaign, Model};
 use crate::sim::oracle::{Oracle, SeatCounts};
 use crate::sim::process::{DAWN, Process, Setting};
 use crate::sim::trace::Trace;
@@ -208,6 +208,9 @@ impl<'t> World<'t> {
             let headers = [headers, vec![("cg-seat", b"1".to_vec())]].concat();
             let (key, value) = (Some(b"c0".to_vec()), 7_777_i64.to_be_bytes().to_vec());
             world.outside.broker.fill_by_another(Outgoing { topic: 0, partition: 0, at: DAWN, key, value, headers });
+            // A new journal that finds them at once decides nothing at all; mostly something has happened before.
+            world.outside.broker.set_down(true);
+            world.well_at = world.chance.range(5, 80);
         }
         world.start()?;
         Ok(world)
@@ -426,6 +429,12 @@ impl<'t> World<'t> {
             return Err(format!("the journal ends at {last}, it was durable up to {}", self.durable));
         }
         self.clock = None;
+        if self.foreign && last == Lsn::ZERO && process.is_stale() {
+            let Setting { takes_returns, .. } = self.setting;
+            self.oracle.brought_back(Model::new(takes_returns, self.habits.seeds), Vec::new());
+            self.process = Some(process);
+            return Ok(true);
+        }
         let (ended, told) = process.tell(&self.oracle)?;
         self.trace.note("start", &[last.get(), u64::from(process.replayed.torn.is_some())]);
         if process.is_stale() {
