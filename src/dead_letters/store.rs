@@ -79,12 +79,6 @@ impl Store {
         let entries = match self.ledger.in_place_of(&entry)? {
             InPlace::Same => &[][..],
             InPlace::Nothing => std::slice::from_ref(&entry),
-            InPlace::Later(there) => {
-                return Ok(Outcome::Refused(format!(
-                    "{entry}: there is {there}, which came after it: the seat was given again (GATE.WHY tells its \
-                     story); drop the letter then"
-                )));
-            }
             InPlace::Earlier(there) | InPlace::Other(there) => {
                 return Ok(Outcome::Refused(format!("{entry}: there is {there}, and a row is never replaced")));
             }

@@ -263,12 +263,12 @@ fn per_user_of(per_user: u16) -> Option<(&'static str, Field<'static>)> {
     (per_user > 1).then_some(("peruser", Field::Unsigned(per_user.into())))
 }
 
-/// Which of its user's seats one is, where that is not the first.
 /// The return that may have made room for a grant.
 fn after_of(after: Lsn) -> Option<(&'static str, Field<'static>)> {
     (after > Lsn::ZERO).then_some(("after", Field::Unsigned(after.get())))
 }
 
+/// Which of its user's seats one is, where that is not the first.
 fn nth_of(nth: u16) -> Option<(&'static str, Field<'static>)> {
     (nth > 1).then_some(("nth", Field::Unsigned(nth.into())))
 }

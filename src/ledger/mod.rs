@@ -258,8 +258,6 @@ pub enum InPlace {
     Same,
     /// A grant of the same journal that came before it, on its seat or of its user, and is still there: in words.
     Earlier(String),
-    /// A grant of the same journal that came after it, on its seat or of its user, so that it has come back since: in words.
-    Later(String),
     /// Another row on its seat, or of its user: in words.
     Other(String),
     /// Nothing.

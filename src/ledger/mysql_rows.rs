@@ -1,6 +1,5 @@
 //! Rows of a MySQL ledger as they are written and read.
 
-use std::cmp::Ordering;
 use std::time::Duration;
 
 use mysql::prelude::{FromRow, Queryable};
@@ -193,12 +192,8 @@ pub(super) fn in_place_of_grant(conn: &mut Conn, users: UserColumn, grant: &Gran
 fn other((seat, user, nth, other_log, other_seq): Row, log: LogId, seq: Lsn) -> InPlace {
     let (user, other_log) = (user.escape_ascii(), log_id(&other_log));
     let told = format!("seat {seat} user {user} nth {nth} (log {other_log}, seq {other_seq})");
-    match other_seq.cmp(&seq.get()) {
-        _ if other_log != log => InPlace::Other(told),
-        Ordering::Less => InPlace::Earlier(told),
-        Ordering::Equal => InPlace::Other(told),
-        Ordering::Greater => InPlace::Later(told),
-    }
+    let is_earlier = other_log == log && other_seq < seq.get();
+    if is_earlier { InPlace::Earlier(told) } else { InPlace::Other(told) }
 }
 
 /// The return of that journal and seq, else another grant on its seat.

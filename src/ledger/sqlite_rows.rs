@@ -1,6 +1,5 @@
 //! Rows of an SQLite ledger as they are written and read.
 
-use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -135,12 +134,8 @@ fn other(there: &rusqlite::Row<'_>, log: LogId, seq: Lsn) -> rusqlite::Result<In
     let (seat, nth, other_seq): (i64, i64, i64) = (there.get(0)?, there.get(2)?, there.get(4)?);
     let (user, other_log): (String, String) = (there.get(1)?, there.get(3)?);
     let told = format!("seat {seat} user {user} nth {nth} (log {other_log}, seq {other_seq})");
-    Ok(match unsigned(other_seq).cmp(&seq.get()) {
-        _ if other_log != log.to_string() => InPlace::Other(told),
-        Ordering::Less => InPlace::Earlier(told),
-        Ordering::Equal => InPlace::Other(told),
-        Ordering::Greater => InPlace::Later(told),
-    })
+    let is_earlier = other_log == log.to_string() && unsigned(other_seq) < seq.get();
+    Ok(if is_earlier { InPlace::Earlier(told) } else { InPlace::Other(told) })
 }
 
 pub(super) fn is_ready(conn: &Connection, entry: &Entry) -> rusqlite::Result<bool> {

@@ -1,6 +1,5 @@
 //! An entry that the database refuses all alone: it is there already, or what it builds on is not, or another row is in its
-//! place, or the entry itself is at fault. Only a row that nothing explains stops the line: a later one of the same journal
-//! says that the entry is over.
+//! place, or the entry itself is at fault. Only a row that nothing explains stops the line.
 
 use super::feed::{Raw, What};
 use super::waiting::Waiting;
@@ -16,8 +15,6 @@ pub(super) enum Cause {
     There,
     /// What must be applied before it is not there, as this line says: it was put aside, or is still to come.
     Order(String),
-    /// A later grant has its place, as this line says: it was put aside before, or its return was.
-    Over(String),
     /// The entry itself, or the operator's statement for it.
     Itself,
 }
@@ -25,7 +22,7 @@ pub(super) enum Cause {
 /// Finds out why. `line` is what the database said.
 ///
 /// # Errors
-/// A `Contradiction`: a row that nothing explains is in its place; nothing is overwritten.
+/// A `Contradiction`: another row is in its place; nothing is overwritten.
 pub(super) fn judge(ledger: &mut dyn Ledger, entry: &Entry, line: &str) -> Result<Cause, LedgerError> {
     let place = ledger.in_place_of(entry)?;
     match (place, entry) {
@@ -40,9 +37,6 @@ pub(super) fn judge(ledger: &mut dyn Ledger, entry: &Entry, line: &str) -> Resul
         ))),
         (InPlace::Earlier(there), Entry::Grant { after, .. }) if *after > Lsn::ZERO => {
             Ok(Cause::Order(format!("there is {there}, whose return is not stored")))
-        }
-        (InPlace::Later(there), _) => {
-            Ok(Cause::Over(format!("its seat was given again: there is {there}, which came after it")))
         }
         (InPlace::Earlier(there) | InPlace::Other(there), _) => Err(LedgerError::Contradiction(format!(
             "ledger: {entry} is not stored, there is {there}: nothing is overwritten, and nothing behind it is stored until one \

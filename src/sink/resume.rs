@@ -67,7 +67,7 @@ pub(super) fn compare(
         None => Some(format!("the journal has no grant and no return at {last}, which the ledger stored last")),
         Some(entry) => match ledger.in_place_of(&entry)? {
             InPlace::Same => None,
-            InPlace::Earlier(there) | InPlace::Later(there) | InPlace::Other(there) => {
+            InPlace::Earlier(there) | InPlace::Other(there) => {
                 Some(format!("the journal says {entry}, there is {there}"))
             }
             InPlace::Nothing => Some(format!("the journal says {entry}, there is no row")),

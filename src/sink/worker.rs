@@ -290,7 +290,6 @@ impl Worker {
                 return Ok(refused::mark_there(self.ledger.as_mut(), &mut self.progress.waiting, entry)?);
             }
             Cause::Itself => line.to_owned(),
-            Cause::Over(reason) => format!("{reason}: {line}"),
             Cause::Order(reason) => {
                 if self.may_come(entry)? {
                     return Ok(());

@@ -1,7 +1,6 @@
 //! The database of a simulation: four tables in memory, transactions that are all or nothing, answers that get lost,
 //! and a copy of an older day that somebody brings back.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -245,12 +244,7 @@ impl Tables {
 /// Another row where the grant of `log` at `seq` belongs.
 fn other(there: &Grant, log: LogId, seq: Lsn) -> InPlace {
     let told = there.to_string();
-    match there.seq.cmp(&seq) {
-        _ if there.log != log => InPlace::Other(told),
-        Ordering::Less => InPlace::Earlier(told),
-        Ordering::Equal => InPlace::Other(told),
-        Ordering::Greater => InPlace::Later(told),
-    }
+    if there.log == log && there.seq < seq { InPlace::Earlier(told) } else { InPlace::Other(told) }
 }
 
 fn position(to: &Move, epoch: u64, owner: &str, beat: String) -> Position {

@@ -318,30 +318,6 @@ fn a_grant_that_is_put_aside_takes_its_return_with_it_and_nothing_else() {
 }
 
 #[test]
-fn what_is_over_stops_nothing_when_the_topics_are_read_anew() {
-    let mut bench = Bench::new();
-    bench.settings.also = Some("INSERT INTO coupon (user_id) VALUES (:user)".into());
-    bench.sql().execute_batch("CREATE TABLE coupon (user_id INTEGER CHECK (user_id <> 1))").unwrap();
-    let (mut pair, mut story) = (Pair::new(1), one_seat("spring"));
-    pair.tell(0, &story);
-    drain(&mut pair.worker(&bench)).unwrap();
-    assert_eq!(bench.number("SELECT count(*) FROM coupon_dead_letter"), 2, "the first grant, and its return");
-    bench.sql().execute_batch("DROP TABLE coupon; CREATE TABLE coupon (user_id INTEGER)").unwrap();
-    let mut anew = pair.anew(2);
-    anew.tell(1, &story);
-    anew.send(1, story.grant("spring", 2, 3));
-    let mut worker = anew.worker(&bench);
-    assert_eq!(drain(&mut worker).unwrap(), 1, "what is new");
-    worker.step(false).unwrap();
-    assert_eq!(bench.text("SELECT group_concat(seq) FROM (SELECT seq FROM coupon_grant ORDER BY seq)"), "3,4");
-    assert_eq!(bench.number("SELECT count(*) FROM coupon_return"), 0);
-    assert_eq!(bench.figures.ledger_trouble.get(), "");
-    let letters = "SELECT group_concat(reason, '; ') FROM coupon_dead_letter WHERE kpart = 1";
-    let letters = bench.text(letters);
-    assert_eq!(letters.matches("there is seat 1 user 2 nth 1").count(), 2, "{letters}");
-}
-
-#[test]
 fn a_ledger_that_was_set_back_in_one_lane_gets_the_grants_before_their_returns() {
     let (bench, mut pair, mut story) = (Bench::new(), Pair::new(1), one_seat("spring"));
     pair.tell(0, &story);

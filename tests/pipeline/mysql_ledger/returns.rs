@@ -140,11 +140,6 @@ fn what_comes_again_is_found_and_makes_no_row_a_second_time() {
     assert!(line.contains("seat 1 user 44 (seq 11): it has come back"), "{line}");
     assert_eq!(ledger.in_place_of(&entry(&again(13, 1001))), Ok(InPlace::Same));
     assert_eq!(ledger.in_place_of(&entry(&again(13, 1002))), Ok(InPlace::Earlier(on_seat_2())), "of another user");
-    let earlier = Grant { seq: Lsn::new(1), ..grant(2) };
-    assert_eq!(ledger.in_place_of(&entry(&earlier)), Ok(InPlace::Later(on_seat_2())));
-    assert_eq!(ledger.in_place_of(&returned(15, &earlier)), Ok(InPlace::Later(on_seat_2())));
-    let of_another_log = Grant { log: OTHER_LOG, ..earlier };
-    assert_eq!(ledger.in_place_of(&entry(&of_another_log)), Ok(InPlace::Other(on_seat_2())));
 
     assert_eq!(ledger.in_place_of(&returned(15, &grant(2))), Ok(InPlace::Nothing), "its grant is there, and it is not");
     assert_eq!(ledger.in_place_of(&returned(15, &grant(9))), Ok(InPlace::Nothing));
