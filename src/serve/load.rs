@@ -21,10 +21,10 @@ use crate::journal::{
 use crate::kafka::NewTopic;
 use crate::ledger::LedgerSettings;
 use crate::metrics::{Figures, Loading};
-use crate::server::{Loaded, Wake};
+use crate::server::{Elsewhere, Loaded, Wake};
 use crate::settings::{Appendfsync, Kafka, KafkaKey, KafkaValue, ServeSettings, Sink};
 use crate::sink::{
-    self, Feed, FollowHandle, FollowOptions, JournalFeed, JournalSource, KafkaFeed, SinkError, SinkHandle,
+    self, Feed, FollowHandle, FollowOptions, JournalFeed, JournalSource, KafkaFeed, Others, SinkError, SinkHandle,
 };
 use crate::story::{self, StoryHandle};
 use crate::stream::{self, JournalFiles, StreamHandle};
@@ -123,15 +123,8 @@ impl Load {
         let secret = edge::random().expect("the system has random numbers");
         let mut core = Core::new(u128::from_le_bytes(secret));
         let (journal, replayed) = replay(journal, ledger.as_ref(), &mut core, &hooks)?;
-        if replayed.last_lsn == Lsn::ZERO
-            && let Some((other, seq)) = ledger.as_ref().and_then(|ledger| sink::other_journal(ledger, log))
-        {
-            tracing::warn!(
-                "this journal is new, and the ledger has grants of another one (log {other}, up to seq {seq}). Was its \
-                 directory lost? Then stop this gate before anybody claims, and make it anew with `coupon-gate catch-up`: \
-                 this one would give its seats again, until the ledger notices"
-            );
-        }
+        let is_new = replayed.last_lsn == Lsn::ZERO;
+        let elsewhere = ledger.as_ref().and_then(|ledger| elsewhere(ledger, log, is_new));
         if let Some(because) = older_than_the_world(&settings, &replayed)? {
             figures.set_stale(because);
         }
@@ -155,8 +148,32 @@ impl Load {
         let story = story::start(Arc::new(RealDisk), data, marks, move || wake.journal_moved());
         let story = story.map_err(ServeError::Thread)?;
         let floor = replayed.newest_at.max(core.newest_at());
-        Ok((Loaded { core, journal, floor }, Helpers { compactor, story, stream, sink }))
+        Ok((Loaded { core, journal, floor, elsewhere }, Helpers { compactor, story, stream, sink }))
     }
+}
+
+/// What the ledger has of other journals; told where this one is new.
+fn elsewhere(ledger: &LedgerSettings, log: LogId, is_new: bool) -> Option<Elsewhere> {
+    let others = match sink::others(ledger, log) {
+        Ok(others) => others?,
+        Err(error) => {
+            tracing::warn!(
+                "{error}; whether it has campaigns of another journal is not known: one of their names can be created here, \
+                 and its seats are granted again until the ledger refuses the first of them"
+            );
+            return None;
+        }
+    };
+    let Others { log, last_seq, campaigns } = others;
+    if is_new {
+        tracing::warn!(
+            "this journal is new, and the ledger has grants of another one (log {log}, up to seq {last_seq}): its \
+             campaigns ({}) cannot be created here. Was its directory lost? Then stop this gate, and make it anew with \
+             `coupon-gate catch-up`",
+            campaigns.len()
+        );
+    }
+    Some(Elsewhere { log, campaigns })
 }
 
 fn compaction(settings: &ServeSettings, stores: bool) -> Compaction {

@@ -9,7 +9,8 @@ use std::task::Waker;
 use std::time::Duration;
 
 use crate::core::{
-    self, Claim, Command, Core, Decision, Dropping, Event, Group, Outcome, Refusal, Reply, Settlement, Users, View,
+    self, Claim, Command, Core, Decision, Dropping, Event, Group, Outcome, Refusal, Reply, Settlement, Terms, Users,
+    View,
 };
 use crate::ids::{CampaignId, Lsn, Millis, Seat, User};
 use crate::journal::{self, Answerable, Journal, Open, Room};
@@ -18,6 +19,7 @@ use crate::metrics::Figures;
 use crate::sabotage::{Sabotage, on};
 use crate::server::clients::Clients;
 use crate::server::clock::GateClock;
+use crate::server::elsewhere::Elsewhere;
 use crate::server::held::{Depends, HeldReplies, Leave};
 use crate::server::session::Awaited;
 use crate::server::stats::Stats;
@@ -64,6 +66,8 @@ pub struct Gate {
     leave: Leave,
     /// The journal is older than the world: the error line that every write gets, here and in the next process alike.
     stale: Option<Box<str>>,
+    /// Campaigns of other journals.
+    elsewhere: Option<Elsewhere>,
     /// When the loop last looked at its clock, in microseconds since it began.
     now_us: u64,
     /// The state of the generator behind [`Gate::draw`].
@@ -117,6 +121,8 @@ pub struct Loaded {
     pub journal: Journal<Open>,
     /// The gate's time does not go on before this.
     pub floor: Millis,
+    /// What the ledger had of other journals at the start.
+    pub elsewhere: Option<Elsewhere>,
 }
 
 /// How running a command went.
@@ -156,6 +162,7 @@ impl Gate {
             turn,
             leave,
             stale: None,
+            elsewhere: None,
             now_us: 0,
             draws: 1,
             waiting: Vec::new(),
@@ -169,12 +176,13 @@ impl Gate {
     /// The data is there: from here on, commands are decided.
     pub fn open(&mut self, loaded: Loaded) {
         assert!(self.is_loading(), "a gate is opened once");
-        let Loaded { core, journal, floor } = loaded;
+        let Loaded { core, journal, floor, elsewhere } = loaded;
         self.clock.begin_at(floor);
         self.leave = Leave::new(journal.answerable(), &self.watermarks.published);
         core.campaigns().for_each(|campaign| self.tally.touch(campaign.id));
         self.core = core;
         self.journal = Some(journal);
+        self.elsewhere = elsewhere;
         // Whoever is heard next is to see the time and the marks as they are.
         self.in_turn = false;
         self.view.now = self.clock.now();
@@ -295,12 +303,12 @@ impl Gate {
         {
             return ran;
         }
-        if let Command::Create { terms, .. } = &command
-            && terms.users == Users::Any
+        if let Command::Create { campaign, terms } = &command
             && !terms.shadow
-            && let Some(why) = self.facts.any_not_carried()
+            && self.stale.is_none()
+            && let Some(refusal) = self.not_carried(campaign, terms)
         {
-            return refuse(Refusal::Err(why), protocol, out);
+            return refuse(refusal, protocol, out);
         }
         if self.core.next_hold_deadline().is_some_and(|deadline| deadline <= self.view.now)
             && let Err(room) = self.end_overdue(&command)
@@ -374,6 +382,16 @@ impl Gate {
     /// Whether what happens to a campaign's seats leaves the gate.
     fn is_streamed(&self, id: CampaignId) -> bool {
         self.core.campaign(id).is_some_and(|facts| !facts.terms.shadow)
+    }
+
+    /// Why the grants of a campaign of that name and terms could not be stored, if that is so.
+    fn not_carried(&self, name: &[u8], terms: &Terms) -> Option<Refusal> {
+        if terms.users == Users::Any
+            && let Some(why) = self.facts.any_not_carried()
+        {
+            return Some(Refusal::Err(why));
+        }
+        self.elsewhere.as_ref()?.refusal(name)
     }
 
     #[cold]

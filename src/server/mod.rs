@@ -9,6 +9,7 @@ mod clients;
 mod clock;
 mod commands;
 mod connection;
+mod elsewhere;
 mod facts;
 mod gate;
 mod held;
@@ -21,6 +22,7 @@ mod tests;
 mod turn;
 mod usage;
 
+pub use elsewhere::Elsewhere;
 pub use facts::Facts;
 #[cfg(any(test, feature = "sim"))]
 pub(crate) use gate::Executed;

@@ -56,7 +56,7 @@ impl World {
         let journal = Journal::open(Arc::new(disk.clone()), Path::new("/data"), OPTIONS).expect("an empty disk");
         let (journal, _) = journal.replay(&mut core, hooks.clone(), &mut |_| ()).expect("an empty journal");
         let mut gate = Gate::new(hooks.watermarks, hooks.figures, facts(), wake.clone());
-        gate.open(Loaded { core, journal, floor: Millis(0) });
+        gate.open(Loaded { core, journal, floor: Millis(0), elsewhere: None });
         World { gate, disk, moved, wake, _peace: peace }
     }
 

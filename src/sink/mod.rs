@@ -18,6 +18,7 @@ mod journal_source; // its events
 mod kafka_feed; //     a topic as a feed
 mod lines; //          duplicates, holes, positions
 mod order; //          what waits for another lane
+mod others; //         what is there of another journal
 mod pace; //           ceilings, and what the database bears
 mod place; //          who may store
 mod plan; //           one transaction
@@ -43,6 +44,7 @@ pub use journal_feed::JournalFeed;
 pub use journal_source::JournalSource;
 pub use kafka_feed::{Connect, KafkaFeed, Topics};
 pub use lines::{Hole, Lines};
+pub use others::{Others, others};
 pub use pace::Pace;
 pub use rows::{Rows, Sources};
 pub use source::{GrantSource, SourceError};
@@ -184,13 +186,6 @@ pub fn known_position(settings: &LedgerSettings, log: LogId) -> Option<Lsn> {
             None
         }
     }
-}
-
-/// Whether the ledger has grants of another journal than `log`: which, and up to where. Creates and changes nothing.
-pub fn other_journal(settings: &LedgerSettings, log: LogId) -> Option<(LogId, Lsn)> {
-    let positions = settings.to_read().ok().flatten().and_then(|mut reader| reader.all_positions().ok())?;
-    let others = positions.into_iter().filter(|there| ![log, LogId::NONE].contains(&there.log));
-    others.map(|there| (there.log, there.last_seq)).filter(|(_, seq)| *seq > Lsn::ZERO).max_by_key(|(_, seq)| *seq)
 }
 
 /// How far `positions` say that the journal of `log` was durable.

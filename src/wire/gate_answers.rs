@@ -28,7 +28,8 @@ pub(super) const CREATE: &[Answer] = &[
     (
         "-ERR ...",
         "LIMIT is missing, a value is out of range, OPEN is not before CLOSE, a time looks like seconds, or \
-         the name is none: 1 to 64 letters, digits and . _ : { } -",
+         the name is none: 1 to 64 letters, digits and . _ : { } -. Or what the gate is joined to cannot carry it: a ledger \
+         or records for INT users only, a ledger with grants of this name by another journal.",
     ),
 ];
 

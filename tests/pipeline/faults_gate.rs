@@ -37,6 +37,7 @@ pub fn set_back(line: &mut Line, luck: &mut Luck) -> BTreeMap<i64, u32> {
 
 mod long {
     use super::*;
+    use crate::gate::Gate;
     use crate::level::{rounds, until};
     use crate::peers;
 
@@ -177,5 +178,31 @@ mod long {
     #[test]
     fn a_directory_that_is_lost_comes_back_from_the_ledger() {
         is_lost("ledger");
+    }
+
+    /// Without Kafka it is the ledger that knows whose seats they are.
+    #[test]
+    fn a_directory_that_is_lost_gives_no_seat_again_beside_a_ledger_alone() {
+        let database = peers::mariadb::shared().database();
+        let mut gate = Gate::start(&["--ledger", &database.url]);
+        for campaign in ["spring", "summer"] {
+            let mut client = gate.client();
+            client.call(&format!("GATE.CREATE {campaign} LIMIT 10"));
+            for user in 1..=3 {
+                client.call(&format!("GATE.CLAIM {campaign} {user}"));
+            }
+        }
+        let mut client = gate.client();
+        let mut stored = || client.call("GATE.INFO summer").field("stored").and_then(|field| field.int());
+        until("all are rows", || (stored() == Some(3)).then_some(()));
+        gate.kill();
+        std::fs::remove_dir_all(gate.data()).unwrap();
+        gate.start_again();
+        let mut client = gate.client();
+        for campaign in ["spring", "summer"] {
+            let refused = client.call(&format!("GATE.CREATE {campaign} LIMIT 10")).to_string();
+            assert!(refused.contains("by another journal") && refused.contains("catch-up"), "{refused}");
+        }
+        assert_eq!(client.call("GATE.CREATE autumn LIMIT 10").to_string(), "CREATED");
     }
 }

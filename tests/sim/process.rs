@@ -104,7 +104,7 @@ impl Process {
         let applied = core.applied().get();
         let compactor = journal.compactor(setting.compaction);
         let mut gate = Gate::new(Arc::clone(&watermarks), Arc::clone(&figures), facts, wake.clone());
-        gate.open(Loaded { core, journal, floor });
+        gate.open(Loaded { core, journal, floor, elsewhere: None });
         gate.executed = Some(Vec::new());
         let gate = Rc::new(RefCell::new(gate));
         let buffer = Rc::new(RefCell::new(vec![0; 4096]));

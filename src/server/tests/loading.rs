@@ -117,7 +117,7 @@ fn a_connection_lives_on_when_the_gate_opens_and_time_begins_where_the_journal_e
     assert_eq!(ask(&mut gate, &mut session, "INCR k"), LOADING);
     // Half a request, read before, is run after.
     session.read(&mut gate, b"INC");
-    gate.open(Loaded { core, journal, floor });
+    gate.open(Loaded { core, journal, floor, elsewhere: None });
     assert!(gate.now() >= floor, "the clock goes on where the journal ends");
     let mut world = World { gate, disk, moved, wake, _peace: None };
     assert_eq!(world.ask(&mut session, "R k"), ":1");
