@@ -41,8 +41,8 @@ const RANGES: &[(&str, &str)] = &[("fetch.wait.max.ms", "50")];
 
 /// Of those that write.
 const WRITING: &[(&str, &str)] = &[
-    // A lone record waits so long, and under load a batch holds what came meanwhile.
-    ("queue.buffering.max.ms", "5"),
+    // So long the records that the stream gives in one go may take until they are one request.
+    ("queue.buffering.max.ms", "2"),
     ("compression.codec", "lz4"),
     ("queue.buffering.max.messages", "100000"),
     ("queue.buffering.max.kbytes", "65536"),

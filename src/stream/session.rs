@@ -1,10 +1,12 @@
 //! One producer from its making to its fault: what is sent, what is acknowledged, what is sent again.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
 
 use super::checkpoint::{Anchor, Remembered, Rule};
 use super::records::{Entries, JournalFiles, Unreadable};
 use super::resume::{OldRule, Resume};
+use crate::edge::now;
 use crate::grant::{Entry, Kind, Lane};
 use crate::ids::{Lsn, Millis};
 use crate::journal::Campaigns;
@@ -12,6 +14,12 @@ use crate::kafka::{Ack, Cluster, KafkaError, Outgoing, Sent, Writer};
 use crate::limits;
 use crate::sabotage::{Sabotage, on};
 use crate::wire::kafka::{EntryRecord, Key, Value, encode};
+
+/// Acknowledgements come while the last one is not older.
+const ACKS_COME: Duration = Duration::from_millis(250);
+
+/// So long what is on its way in one lane keeps the others waiting.
+const PART_WAITS: Duration = Duration::from_secs(1);
 
 /// Why a session is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,9 +93,20 @@ pub(super) struct Session {
     again: VecDeque<Again>,
     /// The producer has no room.
     full: bool,
+    /// What is on its way was given in one go: more waits for it, unless [`Session::flows`].
+    given: Option<Given>,
+    /// When the last acknowledgement was seen, and how many there were.
+    last_ack: (Option<Instant>, u64),
     acks: Vec<Ack>,
     /// Records of this session that were acknowledged.
     pub(super) acknowledged: u64,
+}
+
+/// When records were given to the producer, and how many were acknowledged then.
+#[derive(Clone, Copy)]
+struct Given {
+    at: Instant,
+    acknowledged: u64,
 }
 
 /// One lane.
@@ -151,6 +170,8 @@ impl Session {
             entries,
             again: VecDeque::new(),
             full: false,
+            given: None,
+            last_ack: (None, 0),
             acks: Vec::new(),
             acknowledged: 0,
         }
@@ -214,7 +235,11 @@ impl Session {
 
     /// What there is to wait for beside acknowledgements: more of the journal than this.
     pub(super) fn waits_behind(&self) -> Lsn {
-        if self.has_room() && self.again.is_empty() { self.entries.passed() } else { Lsn::new(u64::MAX) }
+        if self.has_room() && self.given.is_none() && self.again.is_empty() {
+            self.entries.passed()
+        } else {
+            Lsn::new(u64::MAX)
+        }
     }
 
     fn has_room(&self) -> bool {
@@ -236,6 +261,9 @@ impl Session {
             self.sent.pop_front();
         }
         self.full = false;
+        if self.sent.is_empty() {
+            self.given = None;
+        }
         taken?;
         fault.map_err(Fault::from)
     }
@@ -286,8 +314,29 @@ impl Session {
         Ok(())
     }
 
+    /// Whether the producer gets more on top of what is on its way: when so much waits, while acknowledgements come, that
+    /// it is to have its next requests at hand; or when a part was acknowledged and another is not, as where one broker of
+    /// several is away.
+    ///
+    /// Not else: an idempotent librdkafka has one request of a partition on its way, and asks without pause whether the
+    /// records behind it may go. A Kafka that stands still would cost a processor, and claims their time on it.
+    /// <https://github.com/confluentinc/librdkafka/issues/3692>
+    fn flows(&mut self, durable: Lsn) -> bool {
+        if self.last_ack.1 != self.acknowledged {
+            self.last_ack = (Some(now()), self.acknowledged);
+        }
+        let Some(given) = self.given else { return true };
+        let waits = durable.get().saturating_sub(self.entries.passed().get());
+        let acks_come = self.last_ack.0.is_some_and(|at| now() - at < ACKS_COME);
+        let part_waits = self.acknowledged > given.acknowledged && now() - given.at >= PART_WAITS;
+        waits >= limits::STREAM_BACKLOG && acks_come || part_waits
+    }
+
     /// Sends what has room, up to `durable`; answers whether anything was read.
     pub(super) fn send(&mut self, campaigns: &mut Campaigns, durable: Lsn, form: Form) -> Result<bool, Fault> {
+        if !self.flows(durable) {
+            return Ok(false);
+        }
         let mut moved = false;
         for _ in 0..limits::STREAM_EVENTS_PER_TURN {
             if !self.has_room() {
@@ -301,6 +350,9 @@ impl Session {
             if !more {
                 break;
             }
+        }
+        if !self.sent.is_empty() {
+            self.given.get_or_insert(Given { at: now(), acknowledged: self.acknowledged });
         }
         Ok(moved)
     }

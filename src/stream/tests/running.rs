@@ -1,6 +1,10 @@
 //! While it runs: nothing counts before it is acknowledged, nothing is sent beyond the bounds.
 
+use std::time::Duration;
+
 use super::*;
+use crate::edge::simulated;
+use crate::limits;
 
 #[test]
 fn published_is_what_is_acknowledged_in_every_partition() {
@@ -188,4 +192,83 @@ fn imported_grants_have_the_place_that_the_world_knows() {
         bench.check_once();
         assert_eq!(process.published(), bench.last.get());
     }
+}
+
+#[test]
+fn while_kafka_stands_still_nothing_is_put_behind_what_is_on_its_way() {
+    let bench = Bench::new();
+    let mut process = bench.process();
+    bench.cluster.faults(|faults| faults.hold_appends = true);
+    bench.grant(40);
+    process.publish(&bench).unwrap();
+    // However much there is: nothing is acknowledged.
+    bench.grant(60);
+    waits(&bench);
+    process.publish(&bench).unwrap();
+    assert_eq!(process.figures.kafka_in_flight.get(), 40, "the rest waits in the journal");
+    bench.cluster.faults(|faults| faults.hold_appends = false);
+    process.publish(&bench).unwrap();
+    bench.check_once();
+    assert_eq!(process.published(), bench.last.get());
+}
+
+#[test]
+fn who_lags_while_acknowledgements_come_has_the_next_records_at_hand() {
+    let (bench, mut process) = in_part();
+    bench.grant(5);
+    process.publish(&bench).unwrap();
+    assert_eq!(process.figures.kafka_in_flight.get(), 1, "little waits, and a part is on its way");
+    waits(&bench);
+    process.publish(&bench).unwrap();
+    assert_eq!(granted(&bench), 15, "they went on top of the return");
+    simulated::end();
+}
+
+#[test]
+fn a_part_that_hangs_keeps_the_rest_waiting_for_a_second() {
+    let (bench, mut process) = in_part();
+    bench.grant(5);
+    assert!(simulated::pass(Duration::from_millis(999)));
+    process.publish(&bench).unwrap();
+    assert_eq!(process.figures.kafka_in_flight.get(), 1);
+    assert!(simulated::pass(Duration::from_millis(1)));
+    process.publish(&bench).unwrap();
+    assert_eq!(process.figures.kafka_in_flight.get(), 1);
+    assert_eq!(granted(&bench), 15);
+    // And again, as long as it hangs.
+    bench.grant(5);
+    process.publish(&bench).unwrap();
+    assert_eq!(granted(&bench), 20);
+    bench.cluster.faults(|faults| faults.hold_appends_to = None);
+    process.publish(&bench).unwrap();
+    bench.check_once();
+    assert_eq!(process.published(), bench.last.get());
+    simulated::end();
+}
+
+/// Ten grants are acknowledged, and the return that was given with them is on its way; in a simulated time.
+fn in_part() -> (Bench, Process) {
+    let bench = Bench::new();
+    simulated::begin(Millis(AT), 1);
+    let mut process = bench.process();
+    process.publish(&bench).unwrap();
+    bench.cluster.faults(|faults| faults.hold_appends_to = Some(CANCEL.into()));
+    bench.grant(10);
+    bench.give_back(1);
+    process.publish(&bench).unwrap();
+    assert_eq!(process.figures.kafka_in_flight.get(), 1);
+    (bench, process)
+}
+
+/// Grants in the topic.
+fn granted(bench: &Bench) -> usize {
+    (0..3).map(|partition| bench.places_in(Lane::new(Kind::Grant, partition)).len()).sum()
+}
+
+/// As many events wait as make the stream hurry.
+fn waits(bench: &Bench) {
+    for _ in 0..limits::STREAM_BACKLOG {
+        bench.append(&Event::Flushed { db: None });
+    }
+    bench.sync();
 }
