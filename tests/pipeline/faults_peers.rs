@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::crowd::Crowd;
 use crate::level::{Luck, until};
-use crate::line::Line;
+use crate::line::{CAMPAIGN, Line};
 use crate::peers::kafka::Kafka;
 use crate::peers::mariadb::MariaDb;
 
@@ -57,6 +57,7 @@ mod long {
     use std::time::{Duration, Instant};
 
     use super::*;
+    use crate::client::Client;
     use crate::level::rounds;
     use crate::peers::{both, shared};
 
@@ -162,6 +163,55 @@ mod long {
         claims_go_on(&line, Duration::from_secs(8));
         mariadb.thaw();
         line.prove(&crowd.end());
+    }
+
+    /// Processor time of the threads that librdkafka has in a process.
+    fn of_librdkafka(pid: u32) -> Duration {
+        let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().map(|thread| thread.unwrap().path());
+        let ours = threads
+            .filter(|thread| std::fs::read_to_string(thread.join("comm")).is_ok_and(|name| name.starts_with("rdk:")));
+        // Nanoseconds on a processor stand first.
+        let ran = |thread: std::path::PathBuf| {
+            let stat = std::fs::read_to_string(thread.join("schedstat")).ok()?;
+            stat.split_ascii_whitespace().next()?.parse().ok()
+        };
+        let times: Vec<u64> = ours.filter_map(ran).collect();
+        assert!(!times.is_empty(), "it has threads");
+        Duration::from_nanos(times.iter().sum())
+    }
+
+    /// It spins over records that wait behind a request.
+    #[test]
+    fn librdkafka_takes_no_processor_while_kafka_is_frozen() {
+        let home = tempfile::tempdir().unwrap();
+        let (kafka, mariadb) = both(home.path());
+        let line = Line::start(&kafka.bootstrap(), &mariadb.database(), &[]);
+        line.create(10_000);
+        let mut client = line.gate.client();
+        let mut users = 1..;
+        let mut claim = |count| {
+            users
+                .by_ref()
+                .take(count)
+                .for_each(|user| drop(client.call(&format!("GATE.CLAIM {CAMPAIGN} {user} FLAT"))));
+        };
+        claim(1);
+        line.settle();
+        kafka.freeze();
+        claim(100);
+        let mut asking = line.gate.client();
+        let on_their_way = |client: &mut Client| {
+            let info = client.call("INFO").text()?;
+            info.lines().find_map(|line| line.strip_prefix("kafka_in_flight:")?.trim().parse::<u64>().ok())
+        };
+        until("a request is on its way", || on_their_way(&mut asking).filter(|records| *records > 0));
+        claim(100);
+        let before = of_librdkafka(line.gate.pid());
+        claims_go_on(&line, Duration::from_secs(3));
+        let took = of_librdkafka(line.gate.pid()) - before;
+        assert!(took < Duration::from_secs(1), "it takes {took:?} of processor time");
+        kafka.thaw();
+        line.settle();
     }
 
     #[test]
