@@ -55,7 +55,7 @@ fn a_cluster_that_is_down_is_told_and_waited_for() {
 
     bench.cluster.faults(|faults| faults.down = true);
     bench.grant(20);
-    until("the grants on their way", || running.figures.kafka_in_flight.get() == 20);
+    until("grants on their way", || running.figures.kafka_in_flight.get() > 0);
     bench.cluster.faults(|faults| faults.down = false);
     until("the grants", || running.marks.published.get() == bench.last.get());
     assert!(running.handle.stop(Duration::from_secs(60)));
