@@ -122,9 +122,10 @@ impl Load {
         let Hooks { watermarks, figures, .. } = &hooks;
         let secret = edge::random().expect("the system has random numbers");
         let mut core = Core::new(u128::from_le_bytes(secret));
-        let (journal, replayed) = replay(journal, ledger.as_ref(), &mut core, &hooks)?;
+        let known = ledger.as_ref().map(|ledger| sink::known(ledger, log)).unwrap_or_default();
+        let (journal, replayed) = replay(journal, known.position, &mut core, &hooks)?;
         let is_new = replayed.last_lsn == Lsn::ZERO;
-        let elsewhere = ledger.as_ref().and_then(|ledger| elsewhere(ledger, log, is_new));
+        let elsewhere = known.others.map(|others| elsewhere(others, is_new));
         if let Some(because) = older_than_the_world(&settings, &replayed)? {
             figures.set_stale(because);
         }
@@ -153,17 +154,7 @@ impl Load {
 }
 
 /// What the ledger has of other journals; told where this one is new.
-fn elsewhere(ledger: &LedgerSettings, log: LogId, is_new: bool) -> Option<Elsewhere> {
-    let others = match sink::others(ledger, log) {
-        Ok(others) => others?,
-        Err(error) => {
-            tracing::warn!(
-                "{error}; whether it has campaigns of another journal is not known: one of their names can be created here, \
-                 and its seats are granted again until the ledger refuses the first of them"
-            );
-            return None;
-        }
-    };
+fn elsewhere(others: Others, is_new: bool) -> Elsewhere {
     let Others { log, last_seq, campaigns } = others;
     if is_new {
         tracing::warn!(
@@ -173,7 +164,7 @@ fn elsewhere(ledger: &LedgerSettings, log: LogId, is_new: bool) -> Option<Elsewh
             campaigns.len()
         );
     }
-    Some(Elsewhere { log, campaigns })
+    Elsewhere { log, campaigns }
 }
 
 fn compaction(settings: &ServeSettings, stores: bool) -> Compaction {
@@ -188,12 +179,10 @@ fn compaction(settings: &ServeSettings, stores: bool) -> Compaction {
 
 fn replay(
     mut journal: Journal<Closed>,
-    ledger: Option<&LedgerSettings>,
+    seen: Option<Lsn>,
     core: &mut Core,
     hooks: &Hooks,
 ) -> Result<(Journal<Open>, Replayed), ServeError> {
-    let log = journal.log_id();
-    let seen = ledger.and_then(|ledger| sink::known_position(ledger, log));
     if let Some(seen) = seen {
         journal.expect_durable(seen);
     }

@@ -16,9 +16,9 @@ mod follow; //         how far a sink elsewhere is
 mod journal_feed; //   the journal as a feed
 mod journal_source; // its events
 mod kafka_feed; //     a topic as a feed
+mod known; //          what the ledger knows, asked at the start
 mod lines; //          duplicates, holes, positions
 mod order; //          what waits for another lane
-mod others; //         what is there of another journal
 mod pace; //           ceilings, and what the database bears
 mod place; //          who may store
 mod plan; //           one transaction
@@ -43,8 +43,8 @@ pub use follow::{FollowHandle, FollowOptions, follow};
 pub use journal_feed::JournalFeed;
 pub use journal_source::JournalSource;
 pub use kafka_feed::{Connect, KafkaFeed, Topics};
+pub use known::{Known, Others, known};
 pub use lines::{Hole, Lines};
-pub use others::{Others, others};
 pub use pace::Pace;
 pub use rows::{Rows, Sources};
 pub use source::{GrantSource, SourceError};
@@ -55,7 +55,6 @@ use crate::ids::{LogId, Lsn};
 use crate::journal::Campaign;
 use crate::ledger::{self, LedgerError, LedgerSettings};
 use crate::metrics::Figures;
-use crate::sabotage::{Sabotage, on};
 use crate::watermark::Watermarks;
 use pace::Throttle;
 use place::{Place, SILENCE};
@@ -166,26 +165,6 @@ pub fn start(
     let thread = std::thread::Builder::new().name("sink".into());
     thread.spawn(move || worker.run()).map_err(|e| SinkError::Thread(e.to_string()))?;
     Ok(SinkHandle { stop, watermarks })
-}
-
-/// How far the ledger says the journal of `log` was durable, asked before replay, whether it was filled from that
-/// journal or from Kafka; `None` where it does not know or cannot be read. Creates and changes nothing.
-pub fn known_position(settings: &LedgerSettings, log: LogId) -> Option<Lsn> {
-    if on(Sabotage::IgnoreTheWorld) {
-        return None;
-    }
-    let read = settings.to_read().and_then(|reader| reader.map(|mut reader| reader.all_positions()).transpose());
-    match read {
-        Ok(positions) => known_to(&positions.unwrap_or_default(), log),
-        Err(error) => {
-            tracing::warn!(
-                "{error}; the journal is recovered without what the ledger knows: that it is older than the ledger (a \
-                 restored copy) cannot be excluded, and then seats are granted again. The sink compares before it stores, \
-                 and stores nothing if it is"
-            );
-            None
-        }
-    }
 }
 
 /// How far `positions` say that the journal of `log` was durable.

@@ -100,9 +100,9 @@ fn a_stretch_without_grants_is_stored_at_once_and_written_down_at_the_end() {
     bench.wait("the rows", |b| b.figures.ledger_rows.get() == 3);
     let last = bench.other_event();
     bench.wait("the stretch", |b| b.watermarks.stored.get() == last);
-    assert_eq!(known_position(&bench.settings, LOG), Some(last.prev()), "in memory only");
+    assert_eq!(known(&bench.settings, LOG).position, Some(last.prev()), "in memory only");
     assert!(sink.stop(Duration::from_secs(60)));
-    assert_eq!(known_position(&bench.settings, LOG), Some(last));
+    assert_eq!(known(&bench.settings, LOG).position, Some(last));
     assert_eq!(bench.number("SELECT last_seq FROM coupon_sink_position"), 4, "the last grant's");
 }
 

@@ -23,7 +23,7 @@ fn returns_of_a_journal_are_stored_in_its_order_and_the_next_sink_goes_on_behind
     let last = bench.back_of(1, 2001, again);
     assert_eq!(drain(&mut bench.worker().0).unwrap(), 2, "the last one was a return, which is there");
     assert_eq!((bench.text(OUT).as_str(), bench.text(BACK).as_str()), ("2 1002 3", "4 2, 6 5"));
-    assert_eq!(known_position(&bench.settings, LOG), Some(last));
+    assert_eq!(known(&bench.settings, LOG).position, Some(last));
     assert_eq!(bench.figures.ledger_duplicates.get(), 0);
 
     bench.sql().execute_batch("DELETE FROM coupon_return WHERE return_seq = 6").unwrap();

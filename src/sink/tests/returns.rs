@@ -30,13 +30,13 @@ fn grants_and_returns_are_stored_from_their_topics_and_each_lane_has_its_row() {
     assert_eq!(sources, format!("kafka-returns:memory:{RETURNS},kafka:memory:{TOPIC}"));
     assert_eq!(bench.number("SELECT count(DISTINCT owner_epoch) FROM coupon_sink_position"), 1, "they have one owner");
     assert_eq!(bench.watermarks.stored.get(), Lsn::new(4));
-    assert_eq!(known_position(&bench.settings, LOG), Some(Lsn::new(4)));
+    assert_eq!(known(&bench.settings, LOG).position, Some(Lsn::new(4)));
 
     pair.send(1, story.back("spring", 1));
     assert_eq!(drain(&mut pair.worker(&bench)).unwrap(), 1, "by the next sink");
     assert_told(&bench, &[&story]);
     assert_eq!(bench.figures.ledger_duplicates.get(), 0, "which reads nothing again");
-    assert_eq!(known_position(&bench.settings, LOG), Some(Lsn::new(5)), "which a return tells, too");
+    assert_eq!(known(&bench.settings, LOG).position, Some(Lsn::new(5)), "which a return tells, too");
 }
 
 #[test]

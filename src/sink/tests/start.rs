@@ -129,15 +129,15 @@ fn users_of_any_kind_need_a_text_column() {
 #[test]
 fn the_known_position_is_asked_without_changing_anything() {
     let bench = Bench::new();
-    assert_eq!(known_position(&bench.settings, LOG), None);
+    assert_eq!(known(&bench.settings, LOG).position, None);
     assert!(!bench.path().exists());
     bench.sql().execute_batch("CREATE TABLE unrelated (x)").unwrap();
-    assert_eq!(known_position(&bench.settings, LOG), None);
+    assert_eq!(known(&bench.settings, LOG).position, None);
     bench.spring();
     bench.grant(1..=4);
     drain(&mut bench.worker().0).unwrap();
-    assert_eq!(known_position(&bench.settings, LOG), Some(Lsn::new(5)));
-    assert_eq!(known_position(&bench.settings, LogId([8; 16])), None, "another journal's");
+    assert_eq!(known(&bench.settings, LOG).position, Some(Lsn::new(5)));
+    assert_eq!(known(&bench.settings, LogId([8; 16])).position, None, "another journal's");
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn the_known_position_is_waited_for_while_the_ledger_is_locked() {
     let lock = bench.sql();
     lock.execute_batch("PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE").unwrap();
     std::thread::scope(|threads| {
-        let known = threads.spawn(|| known_position(&bench.settings, LOG));
+        let known = threads.spawn(|| known(&bench.settings, LOG).position);
         let far = Lsn::new(u64::MAX - 1);
         bench.watermarks.published.wait_past(far, Duration::from_millis(700));
         lock.execute_batch("ROLLBACK").unwrap();
@@ -166,7 +166,7 @@ fn a_gate_that_does_not_ask_the_world_is_noticed() {
         bench.spring();
         bench.grant(1..=4);
         drain(&mut bench.worker().0).unwrap();
-        known_position(&bench.settings, LOG)
+        known(&bench.settings, LOG).position
     });
     assert_eq!(known, None, "a set back journal would be taken for a whole one");
 }

@@ -30,7 +30,7 @@ fn a_stop_waits_for_a_database_that_does_not_answer_as_long_as_its_patience() {
     bench.spring();
     let sink = bench.start().unwrap();
     let lock = bench.sql();
-    bench.wait("the tables", |b| b.path().exists() && known_position(&b.settings, LOG).is_some());
+    bench.wait("the tables", |b| b.path().exists() && known(&b.settings, LOG).position.is_some());
     lock.execute_batch("BEGIN EXCLUSIVE").unwrap();
     bench.grant(1..=5);
     bench.wait("the trouble", |b| !b.figures.ledger_trouble.get().is_empty());
