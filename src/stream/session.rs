@@ -329,7 +329,7 @@ impl Session {
         let waits = durable.get().saturating_sub(self.entries.passed().get());
         let acks_come = self.last_ack.0.is_some_and(|at| now() - at < ACKS_COME);
         let part_waits = self.acknowledged > given.acknowledged && now() - given.at >= PART_WAITS;
-        waits >= limits::STREAM_BACKLOG && acks_come || part_waits
+        (waits >= limits::STREAM_BACKLOG && acks_come) || part_waits
     }
 
     /// Sends what has room, up to `durable`; answers whether anything was read.

@@ -54,8 +54,9 @@ fn a_cluster_that_is_down_is_told_and_waited_for() {
     assert!(running.handle.wait_for_first_look(Duration::ZERO));
 
     bench.cluster.faults(|faults| faults.down = true);
-    bench.grant(20);
-    until("grants on their way", || running.figures.kafka_in_flight.get() > 0);
+    bench.grant(1);
+    until("the grant on its way", || running.figures.kafka_in_flight.get() == 1);
+    bench.grant(19);
     bench.cluster.faults(|faults| faults.down = false);
     until("the grants", || running.marks.published.get() == bench.last.get());
     assert!(running.handle.stop(Duration::from_secs(60)));
