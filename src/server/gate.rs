@@ -392,7 +392,8 @@ impl Gate {
         {
             return Some(Refusal::Err(why));
         }
-        self.elsewhere.as_ref()?.refusal(name)
+        // What is here already answers for itself.
+        self.elsewhere.as_ref().filter(|_| self.core.campaign_id(name).is_none())?.refusal(name)
     }
 
     #[cold]

@@ -176,6 +176,8 @@ fn a_gate_in_the_place_of_a_lost_one_creates_no_campaign_that_the_ledger_has() {
     let log = refused.split("(log ").nth(1).and_then(|rest| rest.split(')').next()).unwrap();
     // Nothing of a rehearsal is stored, and other names are free.
     assert_eq!(gate.client().call(&format!("{create} SHADOW")).to_string(), "CREATED");
+    let other_terms = gate.client().call(create).to_string();
+    assert!(other_terms.contains("CONFLICT"), "what is here answers for itself: {other_terms}");
     assert_eq!(gate.client().call("GATE.DROP spring").to_string(), "OK");
     assert_eq!(gate.client().call("GATE.CREATE autumn LIMIT 30").to_string(), "CREATED");
     let end = gate.stop();
