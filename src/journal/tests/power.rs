@@ -120,8 +120,10 @@ fn what_a_failed_sync_left_in_the_page_cache_is_written_again() {
     wait_for("the spare", || disk.files().contains_key(&seg(2)));
     disk.faults(|faults| faults.fail_sync = true);
     run.put(100);
-    run.journal.seal(NOW);
-    wait_for("the failure", || !run.failures.lock().unwrap().is_empty());
+    wait_for("the failure", || {
+        run.journal.seal(NOW);
+        !run.failures.lock().unwrap().is_empty()
+    });
     let killed = disk.after_kill();
     let recovered = start(&killed, always()).expect("sound");
     assert_eq!(recovered.events.len(), 2);
