@@ -29,26 +29,54 @@ const STAND: Duration = Duration::from_millis(200);
 const RUN: Duration = Duration::from_millis(50);
 
 /// What the peers are doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum State {
+    /// The measure of all others
     Healthy,
+    /// Killed, and not there
     KafkaDown,
+    /// SIGSTOP: connected, and silent
     KafkaStopped,
+    /// SIGSTOP most of the time
+    KafkaSlow,
+    /// The measure of all others, once more
     HealthyAgain,
-    MariaDbDown,
-    MariaDbStopped,
+    /// Killed, and not there
+    MariadbDown,
+    /// SIGSTOP: connected, and silent
+    MariadbStopped,
+    /// SIGSTOP most of the time
+    MariadbSlow,
+    /// SIGSTOP of both at once, most of the time
     BothSlow,
 }
 
-const STATES: [(State, &str); 7] = [
+const STATES: [(State, &str); 9] = [
     (State::Healthy, "both healthy"),
     (State::KafkaDown, "Kafka down"),
     (State::KafkaStopped, "Kafka stopped"),
+    (State::KafkaSlow, "Kafka slow"),
     (State::HealthyAgain, "both healthy, again"),
-    (State::MariaDbDown, "MariaDB down"),
-    (State::MariaDbStopped, "MariaDB stopped"),
+    (State::MariadbDown, "MariaDB down"),
+    (State::MariadbStopped, "MariaDB stopped"),
+    (State::MariadbSlow, "MariaDB slow"),
     (State::BothSlow, "both slow"),
 ];
+
+impl State {
+    /// What the others are measured by: asked for or not, it is measured.
+    fn is_healthy(self) -> bool {
+        matches!(self, State::Healthy | State::HealthyAgain)
+    }
+
+    fn slows_kafka(self) -> bool {
+        matches!(self, State::KafkaSlow | State::BothSlow)
+    }
+
+    fn slows_mariadb(self) -> bool {
+        matches!(self, State::MariadbSlow | State::BothSlow)
+    }
+}
 
 /// A gate between its peers.
 struct World<'a> {
@@ -60,7 +88,9 @@ struct World<'a> {
 pub fn measure(bench: &Bench) -> Outcome {
     let (kafka, mariadb) = on_core(bench.cores.second(), STEPS_BACK, || both(bench.home.path()));
     let mut world = World { bench, kafka, mariadb };
-    let mut rounds = vec![Vec::new(); STATES.len()];
+    let asked = |state: &State| bench.states.is_empty() || bench.states.contains(state);
+    let states: Vec<_> = STATES.into_iter().filter(|(state, _)| state.is_healthy() || asked(state)).collect();
+    let mut rounds = vec![Vec::new(); states.len()];
     let mut rate = None;
     for round in 0..bench.rounds as usize {
         // A journal and a ledger of its own for each round: none grows beyond what a round needs.
@@ -72,11 +102,11 @@ pub fn measure(bench: &Bench) -> Outcome {
         let options = [&topics[..], &["--kafka-brokers", &bootstrap, "--ledger", &ledger.url]].concat();
         let gate = Process::gate(bench, bench.cores.first(), &data, &options);
         let rate = *rate.get_or_insert_with(|| world.saturation(&gate) * LOAD);
-        for turn in 0..STATES.len() {
+        for turn in 0..states.len() {
             // Another state is the first in each round.
-            let at = (turn + round * 2) % STATES.len();
-            let figures = world.cell(&gate, &ledger, STATES[at], rate);
-            eprintln!("round {round}: {}: {figures:.2?}", STATES[at].1);
+            let at = (turn + round * 2) % states.len();
+            let figures = world.cell(&gate, &ledger, states[at], rate);
+            eprintln!("round {round}: {}: {figures:.2?}", states[at].1);
             rounds[at].push(figures);
         }
         gate.stop();
@@ -86,12 +116,12 @@ pub fn measure(bench: &Bench) -> Outcome {
     }
     let about = format!("claims: an open loop at a quarter of saturation, {} s a cell", bench.seconds);
     let mut outcome = Outcome::new(about, &["claims/s", "p50 ms", "p99 ms", "p99.9 ms", "late p99 ms"]);
-    for ((_, what), rounds) in STATES.into_iter().zip(&rounds) {
+    for ((_, what), rounds) in states.iter().zip(&rounds) {
         outcome.add(what, rounds);
     }
     let p99 = |what: &str| outcome.figure(what, "p99 ms");
     let worse = p99("both healthy").max(p99("both healthy, again"));
-    let others = STATES.iter().filter(|(state, _)| !matches!(state, State::Healthy | State::HealthyAgain));
+    let others = states.iter().filter(|(state, _)| !state.is_healthy());
     let ratios: Vec<_> = others.map(|(_, what)| (*what, p99(what) / worse)).collect();
     for (what, ratio) in ratios {
         outcome.judge(format!("{what}: p99 / the worse healthy one, at most {PROMISE}"), ratio, ratio <= PROMISE);
@@ -117,15 +147,7 @@ impl World<'_> {
         create(&mut client, &campaign);
         self.enter(state);
         let load = || open(gate.port, &campaign, rate, self.bench.seconds);
-        let Latencies { answered, late, claims } = on_core(self.bench.cores.second(), 0, || match state {
-            State::BothSlow => slowed(&self.kafka, &self.mariadb, load),
-            State::Healthy
-            | State::KafkaDown
-            | State::KafkaStopped
-            | State::HealthyAgain
-            | State::MariaDbDown
-            | State::MariaDbStopped => load(),
-        });
+        let Latencies { answered, late, claims } = on_core(self.bench.cores.second(), 0, || self.slowed(state, load));
         assert_eq!(info(&mut client, &campaign, "granted"), u64::from(claims), "{what}: as the gate tells it");
         self.leave(state);
         caught_up(&mut client, &campaign, claims);
@@ -136,44 +158,56 @@ impl World<'_> {
 
     fn enter(&mut self, state: State) {
         match state {
-            State::Healthy | State::HealthyAgain | State::BothSlow => {}
+            State::Healthy | State::HealthyAgain | State::KafkaSlow | State::MariadbSlow | State::BothSlow => {}
             State::KafkaDown => self.kafka.kill(),
             State::KafkaStopped => self.kafka.freeze(),
-            State::MariaDbDown => self.mariadb.kill(),
-            State::MariaDbStopped => self.mariadb.freeze(),
+            State::MariadbDown => self.mariadb.kill(),
+            State::MariadbStopped => self.mariadb.freeze(),
         }
     }
 
     fn leave(&mut self, state: State) {
         let core = self.bench.cores.second();
         match state {
-            State::Healthy | State::HealthyAgain | State::BothSlow => {}
+            State::Healthy | State::HealthyAgain | State::KafkaSlow | State::MariadbSlow | State::BothSlow => {}
             State::KafkaDown => on_core(core, STEPS_BACK, || self.kafka.restart()),
             State::KafkaStopped => self.kafka.thaw(),
-            State::MariaDbDown => on_core(core, STEPS_BACK, || self.mariadb.restart()),
-            State::MariaDbStopped => self.mariadb.thaw(),
+            State::MariadbDown => on_core(core, STEPS_BACK, || self.mariadb.restart()),
+            State::MariadbStopped => self.mariadb.thaw(),
         }
     }
-}
 
-/// Does `work` while both peers stand most of the time.
-fn slowed<T>(kafka: &Kafka, mariadb: &MariaDb, work: impl FnOnce() -> T) -> T {
-    let done = AtomicBool::new(false);
-    thread::scope(|scope| {
-        scope.spawn(|| {
+    /// Does `work` while the peers that the state slows stand most of the time.
+    fn slowed<T>(&self, state: State, work: impl FnOnce() -> T) -> T {
+        if !state.slows_kafka() && !state.slows_mariadb() {
+            return work();
+        }
+        let done = AtomicBool::new(false);
+        let stand_and_run = || {
             while !done.load(Ordering::Acquire) {
-                kafka.freeze();
-                mariadb.freeze();
+                if state.slows_kafka() {
+                    self.kafka.freeze();
+                }
+                if state.slows_mariadb() {
+                    self.mariadb.freeze();
+                }
                 thread::sleep(STAND);
-                kafka.thaw();
-                mariadb.thaw();
+                if state.slows_kafka() {
+                    self.kafka.thaw();
+                }
+                if state.slows_mariadb() {
+                    self.mariadb.thaw();
+                }
                 thread::sleep(RUN);
             }
-        });
-        let result = work();
-        done.store(true, Ordering::Release);
-        result
-    })
+        };
+        thread::scope(|scope| {
+            scope.spawn(stand_and_run);
+            let result = work();
+            done.store(true, Ordering::Release);
+            result
+        })
+    }
 }
 
 /// Waits until the ledger has all that a campaign granted.

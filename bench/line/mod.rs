@@ -3,7 +3,7 @@
 //! Every question starts its own Kafka and MariaDB (`tests/pipeline/peers`) and its own gates below one directory, and
 //! checks the truth of what it measured. What is not true panics: then there are no figures.
 
-mod claims; //         does a claim notice what happens to Kafka and MariaDB?
+pub mod claims; //     does a claim notice what happens to Kafka and MariaDB?
 pub mod fill; //       grants made beforehand
 mod holds; //          do holds cost anything while they wait, and do they end on time?
 mod memory; //         does memory stay flat while grants drain?
@@ -37,6 +37,9 @@ pub struct Options {
     /// Where the gate of `claims` keeps its journal, if not on one disk with its peers
     #[arg(long)]
     pub journal_dir: Option<PathBuf>,
+    /// The states of `claims` beside healthy ones, with commas [default: all]
+    #[arg(long, value_delimiter = ',')]
+    pub states: Vec<claims::State>,
     /// Grants that go down the line [default: 1 million, for `memory` 5 million]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1000..=100_000_000))]
     pub grants: Option<u32>,
@@ -120,6 +123,7 @@ pub struct Bench {
     /// Where the journal of `claims` lies.
     journal_home: TempDir,
     cores: Cores,
+    states: Vec<claims::State>,
     grants: u32,
     seconds: f64,
     rounds: u32,
@@ -144,6 +148,7 @@ impl Bench {
             gate: options.gate.clone(),
             home: home_in(dir),
             journal_home: home_in(options.journal_dir.as_deref().unwrap_or(dir)),
+            states: options.states.clone(),
             cores: if options.quick { Cores(None) } else { options.cores },
             grants: options.grants.unwrap_or(grants),
             seconds: options.seconds.unwrap_or(seconds),
