@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::fill::{create, info};
 use super::open_loop::{Latencies, milliseconds, open, saturation};
 use super::outcome::Outcome;
-use super::process::{Process, STEPS_BACK, on_core, watch};
+use super::process::{Process, Rank, on_core, watch};
 use super::topic::Topic;
 use super::{Bench, sink};
 use crate::client::Client;
@@ -86,7 +86,7 @@ struct World<'a> {
 }
 
 pub fn measure(bench: &Bench) -> Outcome {
-    let (kafka, mariadb) = on_core(bench.cores.second(), STEPS_BACK, || both(bench.home.path()));
+    let (kafka, mariadb) = on_core(bench.cores.second(), Rank::Back, || both(bench.home.path()));
     let mut world = World { bench, kafka, mariadb };
     let asked = |state: &State| bench.states.is_empty() || bench.states.contains(state);
     let states: Vec<_> = STATES.into_iter().filter(|(state, _)| state.is_healthy() || asked(state)).collect();
@@ -134,7 +134,7 @@ impl World<'_> {
         let mut client = Client::connect(gate.port).unwrap();
         create(&mut client, "saturation");
         let measured = || saturation(gate.port, "saturation", self.bench.seconds.min(5.0));
-        let (rate, claims) = on_core(self.bench.cores.second(), 0, measured);
+        let (rate, claims) = on_core(self.bench.cores.second(), Rank::First, measured);
         eprintln!("saturation: {rate:.0} claims/s");
         caught_up(&mut client, "saturation", claims);
         rate
@@ -147,7 +147,8 @@ impl World<'_> {
         create(&mut client, &campaign);
         self.enter(state);
         let load = || open(gate.port, &campaign, rate, self.bench.seconds);
-        let Latencies { answered, late, claims } = on_core(self.bench.cores.second(), 0, || self.slowed(state, load));
+        let Latencies { answered, late, claims } =
+            on_core(self.bench.cores.second(), Rank::First, || self.slowed(state, load));
         assert_eq!(info(&mut client, &campaign, "granted"), u64::from(claims), "{what}: as the gate tells it");
         self.leave(state);
         caught_up(&mut client, &campaign, claims);
@@ -170,9 +171,9 @@ impl World<'_> {
         let core = self.bench.cores.second();
         match state {
             State::Healthy | State::HealthyAgain | State::KafkaSlow | State::MariadbSlow | State::BothSlow => {}
-            State::KafkaDown => on_core(core, STEPS_BACK, || self.kafka.restart()),
+            State::KafkaDown => on_core(core, Rank::Back, || self.kafka.restart()),
             State::KafkaStopped => self.kafka.thaw(),
-            State::MariadbDown => on_core(core, STEPS_BACK, || self.mariadb.restart()),
+            State::MariadbDown => on_core(core, Rank::Back, || self.mariadb.restart()),
             State::MariadbStopped => self.mariadb.thaw(),
         }
     }

@@ -11,7 +11,7 @@ use super::Bench;
 use super::fill::{self, create};
 use super::open_loop::{Latencies, histogram, milliseconds, open, saturation};
 use super::outcome::Outcome;
-use super::process::{Process, on_core, path, watch};
+use super::process::{Process, Rank, on_core, path, watch};
 use crate::client::Client;
 use crate::level::now_ms;
 
@@ -36,11 +36,13 @@ pub fn measure(bench: &Bench) -> Outcome {
     let gate = Process::gate(bench, bench.cores.first(), &data, &OPTIONS);
     let mut client = Client::connect(gate.port).unwrap();
     create(&mut client, "saturation");
-    let (most, _) = on_core(bench.cores.second(), 0, || saturation(gate.port, "saturation", bench.seconds.min(5.0)));
+    let (most, _) =
+        on_core(bench.cores.second(), Rank::First, || saturation(gate.port, "saturation", bench.seconds.min(5.0)));
     let rate = most * LOAD;
     let load = |client: &mut Client, campaign: &str, seconds: f64| {
         create(client, campaign);
-        let Latencies { answered, .. } = on_core(bench.cores.second(), 0, || open(gate.port, campaign, rate, seconds));
+        let Latencies { answered, .. } =
+            on_core(bench.cores.second(), Rank::First, || open(gate.port, campaign, rate, seconds));
         answered
     };
     let idle = || {

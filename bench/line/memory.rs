@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::outcome::Outcome;
-use super::process::{Process, on_core, watch};
+use super::process::{Process, Rank, on_core, watch};
 use super::sink::{MARIADB, UNPACED};
 use super::topic::{Topic, streaming};
 use super::{Bench, fill, sink};
@@ -15,17 +15,17 @@ const PROMISE_MIB: f64 = 32.0;
 
 pub fn measure(bench: &Bench) -> Outcome {
     let journal = fill::journal(bench, &fill::campaigns(1));
-    let kafka = on_core(bench.cores.second(), 0, || Kafka::start_for_load(bench.home.path()));
+    let kafka = on_core(bench.cores.second(), Rank::Even, || Kafka::start_for_load(bench.home.path()));
     let topic = Topic::create(&kafka, 1);
     let options = streaming(&kafka, &topic.name);
     let gate = Process::gate(bench, bench.cores.first(), &journal, &options.each_ref().map(String::as_str));
     let of_gate = drain(bench, &gate, || gate.metric("coupon_gate_kafka_records_total").unwrap_or(0.0));
     gate.stop();
 
-    let mariadb = on_core(bench.cores.first(), 0, || MariaDb::start_with(bench.home.path(), MARIADB));
+    let mariadb = on_core(bench.cores.first(), Rank::Even, || MariaDb::start_with(bench.home.path(), MARIADB));
     let ledger = mariadb.database();
     let of_sink = {
-        let sink = sink::start(bench, 0, &kafka, &topic, &ledger, UNPACED);
+        let sink = sink::start(bench, Rank::Even, &kafka, &topic, &ledger, UNPACED);
         let memory = drain(bench, &sink, || sink::stored(&sink));
         sink.stop();
         memory

@@ -12,7 +12,7 @@ use mysql::prelude::Queryable;
 use super::fill::user;
 use super::open_loop::{histogram, milliseconds, since};
 use super::outcome::Outcome;
-use super::process::{STEPS_BACK, on_core, watch};
+use super::process::{Rank, on_core, watch};
 use super::sink::{MARIADB, UNPACED, must_hold_each_user_once, start, stored};
 use super::topic::{self, Topic};
 use super::{Bench, fill};
@@ -37,8 +37,8 @@ const DRAIN: Duration = Duration::from_secs(1800);
 
 pub fn measure(bench: &Bench) -> Outcome {
     let journal = fill::journal(bench, &fill::campaigns(1));
-    let kafka = on_core(bench.cores.second(), STEPS_BACK, || Kafka::start_for_load(bench.home.path()));
-    let mariadb = on_core(bench.cores.first(), 0, || MariaDb::start_with(bench.home.path(), MARIADB));
+    let kafka = on_core(bench.cores.second(), Rank::Back, || Kafka::start_for_load(bench.home.path()));
+    let mariadb = on_core(bench.cores.first(), Rank::Even, || MariaDb::start_with(bench.home.path(), MARIADB));
     let topic = topic::filled(bench, &kafka, &journal);
     let mut shop = Shop::open(&mariadb, if bench.quick { 1000 } else { 100_000 });
 
@@ -100,7 +100,7 @@ impl Shop {
     /// From the first commit of a sink to its last.
     fn beside(&mut self, bench: &Bench, kafka: &Kafka, topic: &Topic, mariadb: &MariaDb, pace: &[&str]) -> Vec<f64> {
         let ledger = mariadb.database();
-        let sink = start(bench, STEPS_BACK, kafka, topic, &ledger, pace);
+        let sink = start(bench, Rank::Back, kafka, topic, &ledger, pace);
         let look = Duration::from_millis(50);
         watch(look, DRAIN, "the first row is in the ledger", || {
             sink.must_run();
@@ -126,7 +126,7 @@ impl Shop {
 
     /// Asks until told to end; the last figure, the time of a drain, is 0.
     fn figures(&mut self, bench: &Bench, end: &(dyn Fn() -> bool + Sync)) -> Vec<f64> {
-        let Seen { reads, writes } = on_core(bench.cores.second(), 0, || self.ask(end));
+        let Seen { reads, writes } = on_core(bench.cores.second(), Rank::First, || self.ask(end));
         self.sold += writes.len();
         let all = reads.clone() + &writes;
         let p95 = |seen| milliseconds(seen, 0.95);

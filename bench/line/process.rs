@@ -16,8 +16,25 @@ use crate::gate::free_port;
 use crate::level::{until, within};
 use crate::peers::{Held, unique};
 
-/// What steps back for whoever is measured on the same core, as if it were on another machine.
-pub const STEPS_BACK: u32 = 19;
+/// Who waits for whom on a core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rank {
+    /// Runs at once (SCHED_RR): a load that waited for its core would blame the answer.
+    First,
+    /// As any program.
+    Even,
+    /// Steps back for whoever is measured on the same core, as if it were on another machine (nice 19).
+    Back,
+}
+
+impl Rank {
+    fn nice(self) -> &'static str {
+        match self {
+            Rank::First | Rank::Even => "0",
+            Rank::Back => "19",
+        }
+    }
+}
 
 /// A running process.
 #[derive(Debug)]
@@ -37,7 +54,7 @@ impl Process {
         command.extend(["--listen".to_owned(), format!("127.0.0.1:{port}")]);
         command.extend(["--admin".to_owned(), format!("127.0.0.1:{admin}")]);
         command.extend(options.iter().map(|option| (*option).to_owned()));
-        let gate = Process { port, admin, ..Process::start(bench, core, 0, command) };
+        let gate = Process { port, admin, ..Process::start(bench, core, Rank::Even, command) };
         // Replay of millions of grants takes its time.
         within(Duration::from_secs(300), "the gate answers", || {
             gate.must_run();
@@ -48,20 +65,20 @@ impl Process {
     }
 
     /// A sink of its own; it may take a while until it has found its peers.
-    pub fn sink(bench: &Bench, core: Option<u32>, nice: u32, options: &[&str]) -> Process {
+    pub fn sink(bench: &Bench, core: Option<u32>, rank: Rank, options: &[&str]) -> Process {
         let admin = free_port();
         let mut command = vec![path(&bench.gate), "sink".to_owned()];
         command.extend(["--admin".to_owned(), format!("127.0.0.1:{admin}")]);
         command.extend(options.iter().map(|option| (*option).to_owned()));
-        Process { admin, ..Process::start(bench, core, nice, command) }
+        Process { admin, ..Process::start(bench, core, rank, command) }
     }
 
-    /// Any program.
-    pub fn start(bench: &Bench, core: Option<u32>, nice: u32, command: Vec<String>) -> Process {
+    /// Any program; none that is the first on its core.
+    pub fn start(bench: &Bench, core: Option<u32>, rank: Rank, command: Vec<String>) -> Process {
         let said = bench.home.path().join(unique("said"));
         let mut whole = Vec::new();
         if let Some(core) = core {
-            whole.extend(["taskset", "-c", &core.to_string(), "nice", "-n", &nice.to_string()].map(str::to_owned));
+            whole.extend(["taskset", "-c", &core.to_string(), "nice", "-n", rank.nice()].map(str::to_owned));
         }
         whole.extend(command);
         Process { held: Held::start(&whole, &said, None), said, port: 0, admin: 0 }
@@ -125,14 +142,17 @@ impl Process {
     }
 }
 
-/// Does `work` on a core, stepping back by `nice`: what it starts, threads and processes, stays there.
-pub fn on_core<T: Send>(core: Option<u32>, nice: u32, work: impl FnOnce() -> T + Send) -> T {
+/// Does `work` on a core, in its rank there: so does what it starts, threads and processes.
+pub fn on_core<T: Send>(core: Option<u32>, rank: Rank, work: impl FnOnce() -> T + Send) -> T {
     let Some(core) = core else { return work() };
     let pinned = || {
         let thread = fs::read_link("/proc/thread-self").unwrap();
         let thread = thread.file_name().and_then(|name| name.to_str()).expect("a number").to_owned();
         run("taskset", &["-cp", &core.to_string(), &thread]);
-        run("renice", &["-n", &nice.to_string(), "-p", &thread]);
+        run("renice", &["-n", rank.nice(), "-p", &thread]);
+        if rank == Rank::First {
+            run("chrt", &["--rr", "--pid", "1", &thread]);
+        }
         work()
     };
     thread::scope(|scope| scope.spawn(pinned).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))

@@ -6,7 +6,7 @@ use mysql::prelude::Queryable;
 use mysql::{Conn, Row, Value};
 
 use super::outcome::Outcome;
-use super::process::{Process, on_core, watch};
+use super::process::{Process, Rank, on_core, watch};
 use super::topic::{self, Topic};
 use super::{Bench, fill};
 use crate::peers::kafka::Kafka;
@@ -29,13 +29,13 @@ const DRAIN: Duration = Duration::from_secs(1800);
 
 pub fn measure(bench: &Bench) -> Outcome {
     let journal = fill::journal(bench, &fill::campaigns(1));
-    let kafka = on_core(bench.cores.second(), 0, || Kafka::start_for_load(bench.home.path()));
-    let mariadb = on_core(bench.cores.first(), 0, || MariaDb::start_with(bench.home.path(), MARIADB));
+    let kafka = on_core(bench.cores.second(), Rank::Even, || Kafka::start_for_load(bench.home.path()));
+    let mariadb = on_core(bench.cores.first(), Rank::Even, || MariaDb::start_with(bench.home.path(), MARIADB));
     let topic = topic::filled(bench, &kafka, &journal);
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for round in 0..bench.rounds {
         let ledger = mariadb.database();
-        let sink = start(bench, 0, &kafka, &topic, &ledger, UNPACED);
+        let sink = start(bench, Rank::Even, &kafka, &topic, &ledger, UNPACED);
         ours.push(vec![rows_a_second(&sink, bench.grants)]);
         sink.stop();
         must_hold_each_user_once(&ledger, bench.grants);
@@ -43,7 +43,7 @@ pub fn measure(bench: &Bench) -> Outcome {
         let raw = mariadb.database();
         let statements = statements(&ledger, &raw);
         ledger.execute(&format!("DROP DATABASE {}", ledger.name));
-        let seconds = on_core(bench.cores.second(), 0, || insert(&raw, &statements));
+        let seconds = on_core(bench.cores.second(), Rank::Even, || insert(&raw, &statements));
         theirs.push(vec![f64::from(bench.grants) / seconds]);
         must_hold_each_user_once(&raw, bench.grants);
         raw.execute(&format!("DROP DATABASE {}", raw.name));
@@ -58,12 +58,12 @@ pub fn measure(bench: &Bench) -> Outcome {
 }
 
 /// A sink of its own from `topic` into `ledger`.
-pub fn start(bench: &Bench, nice: u32, kafka: &Kafka, topic: &Topic, ledger: &Database, pace: &[&str]) -> Process {
+pub fn start(bench: &Bench, rank: Rank, kafka: &Kafka, topic: &Topic, ledger: &Database, pace: &[&str]) -> Process {
     let bootstrap = kafka.bootstrap();
     let mut options = vec!["--kafka-brokers", &bootstrap, "--kafka-topic", &topic.name, "--ledger", &ledger.url];
     options.extend(["--kafka-cancel-topic", "none"]);
     options.extend(pace);
-    Process::sink(bench, bench.cores.second(), nice, &options)
+    Process::sink(bench, bench.cores.second(), rank, &options)
 }
 
 /// Waits until a sink has stored so many rows; how fast, from the last look at the empty ledger.

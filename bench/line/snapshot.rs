@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::fill::create;
 use super::open_loop::{Latencies, milliseconds, open, saturation};
 use super::outcome::Outcome;
-use super::process::{Process, on_core};
+use super::process::{Process, Rank, on_core};
 use super::{Bench, fill};
 use crate::client::Client;
 use crate::conversation::Reply;
@@ -31,7 +31,8 @@ pub fn measure(bench: &Bench) -> Outcome {
     let gate = Process::gate(bench, bench.cores.first(), &data, &OPTIONS);
     let mut client = Client::connect(gate.port).unwrap();
     create(&mut client, "saturation");
-    let (most, _) = on_core(bench.cores.second(), 0, || saturation(gate.port, "saturation", bench.seconds.min(5.0)));
+    let (most, _) =
+        on_core(bench.cores.second(), Rank::First, || saturation(gate.port, "saturation", bench.seconds.min(5.0)));
     let rate = most * LOAD;
     let (mut without, mut with) = (Vec::new(), Vec::new());
     let mut made = 0;
@@ -40,7 +41,8 @@ pub fn measure(bench: &Bench) -> Outcome {
         for saves in [false, true] {
             let campaign = format!("round-{round}-{saves}");
             create(&mut client, &campaign);
-            let load = || on_core(bench.cores.second(), 0, || open(gate.port, &campaign, rate, bench.seconds));
+            let load =
+                || on_core(bench.cores.second(), Rank::First, || open(gate.port, &campaign, rate, bench.seconds));
             let Latencies { answered, late, .. } = if saves {
                 let (latencies, snapshots) = beside_snapshots(gate.port, load);
                 made += snapshots;

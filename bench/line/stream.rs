@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::outcome::Outcome;
-use super::process::{Process, on_core, path};
+use super::process::{Process, Rank, on_core, path};
 use super::topic::{Topic, streaming};
 use super::{Bench, fill};
 use crate::peers::kafka::{Kafka, libs};
@@ -16,7 +16,7 @@ const PROMISE: f64 = 0.9;
 
 pub fn measure(bench: &Bench) -> Outcome {
     let journal = fill::journal(bench, &fill::campaigns(PARTITIONS as u32));
-    let kafka = on_core(bench.cores.first(), 0, || Kafka::start_for_load(bench.home.path()));
+    let kafka = on_core(bench.cores.first(), Rank::Even, || Kafka::start_for_load(bench.home.path()));
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for round in 0..bench.rounds {
         ours.push(stream(bench, &kafka, &journal));
@@ -56,7 +56,7 @@ fn producer_performance(bench: &Bench, kafka: &Kafka) -> Vec<f64> {
     let what = ["--topic", &topic.name, "--num-records", &records, "--record-size", "8", "--throughput", "-1"];
     let how = ["--command-property", &bootstrap, "acks=all", "enable.idempotence=true", "linger.ms=5"];
     let command = [&java[..], &what, &how].concat().into_iter().map(str::to_owned).collect();
-    let producer = Process::start(bench, bench.cores.second(), 0, command);
+    let producer = Process::start(bench, bench.cores.second(), Rank::Even, command);
     let growth = topic.watch(bench.grants, &producer);
     drop(producer);
     kafka.delete_topic(&topic.name);
