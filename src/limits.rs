@@ -82,7 +82,7 @@ pub const STREAM_IN_FLIGHT_RECORDS: usize = 100_000;
 pub const STREAM_IN_FLIGHT_BYTES: usize = 32 << 20;
 
 /// Journal events that must wait before the producer gets more on top of what is on its way, while acknowledgements come.
-pub const STREAM_BACKLOG: u64 = 8192;
+pub const STREAM_BACKLOG: u64 = 30_000;
 
 /// Journal events that the stream looks at before it takes acknowledgements and the word to stop.
 pub const STREAM_EVENTS_PER_TURN: usize = 10_000;

@@ -161,6 +161,10 @@ pub trait Writer: Send {
     /// A fault ends this writer: what is acknowledged until then is; make another one after reading the tail back.
     fn send(&mut self, record: &Outgoing, tag: u64) -> Result<Sent, KafkaError>;
 
+    /// Has what was sent leave now, and waits until it is acknowledged, at most `moment`: so long is needed to notice it.
+    /// Without this word it waits for more.
+    fn hurry(&mut self, _moment: Duration) {}
+
     /// Moves what was acknowledged to `into`, in the order of sending within each partition, without waiting.
     ///
     /// # Errors

@@ -41,8 +41,9 @@ const RANGES: &[(&str, &str)] = &[("fetch.wait.max.ms", "50")];
 
 /// Of those that write.
 const WRITING: &[(&str, &str)] = &[
-    // So long the records that the stream gives in one go may take until they are one request.
-    ("queue.buffering.max.ms", "2"),
+    // The writer says itself when they leave (`hurry`). Librdkafka asks without pause whether a record may go that has
+    // waited so long behind a request without an answer: not before that is given up.
+    ("queue.buffering.max.ms", "10000"),
     ("compression.codec", "lz4"),
     ("queue.buffering.max.messages", "100000"),
     ("queue.buffering.max.kbytes", "65536"),

@@ -1,8 +1,11 @@
 //! The sending side: an idempotent producer without gaps and without time-outs.
 
 use std::collections::VecDeque;
+use std::ffi::c_int;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use rdkafka::bindings::rd_kafka_flush;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError as Fault, RDKafkaErrorCode as Code};
@@ -191,6 +194,13 @@ impl Writer for Writing {
                 Err(self.shared.state().refused.get_or_insert(error).clone())
             }
         }
+    }
+
+    #[expect(unsafe_code, reason = "rdkafka's own flush gives librdkafka no time to notice it")]
+    fn hurry(&mut self, moment: Duration) {
+        let moment = c_int::try_from(moment.as_millis()).expect("a short time");
+        // SAFETY: the handle is alive as long as the producer, which `self` owns.
+        let _ = unsafe { rd_kafka_flush(self.producer().client().native_ptr(), moment) };
     }
 
     fn acks(&mut self, into: &mut Vec<Ack>) -> Result<(), KafkaError> {

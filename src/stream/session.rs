@@ -18,6 +18,14 @@ use crate::wire::kafka::{EntryRecord, Key, Value, encode};
 /// Acknowledgements come while the last one is not older.
 const ACKS_COME: Duration = Duration::from_millis(250);
 
+/// How long the producer is hurried: with all that is on its way, and with more on top of what has no answer yet, for which it
+/// asks without pause meanwhile.
+const HURRY: Duration = Duration::from_millis(5);
+const HURRY_ON_TOP: Duration = Duration::from_millis(1);
+
+/// When the producer is hurried again though nothing has come of it: it may have been connecting, or have had no processor.
+const HURRY_AGAIN: Duration = Duration::from_secs(1);
+
 /// So long what is on its way in one lane keeps the others waiting.
 const PART_WAITS: Duration = Duration::from_secs(1);
 
@@ -97,6 +105,8 @@ pub(super) struct Session {
     given: Option<Given>,
     /// When the last acknowledgement was seen, and how many there were.
     last_ack: (Option<Instant>, u64),
+    /// When the producer was hurried, and how many there were then.
+    hurried: (Instant, u64),
     acks: Vec<Ack>,
     /// Records of this session that were acknowledged.
     pub(super) acknowledged: u64,
@@ -172,6 +182,7 @@ impl Session {
             full: false,
             given: None,
             last_ack: (None, 0),
+            hurried: (now(), 0),
             acks: Vec::new(),
             acknowledged: 0,
         }
@@ -335,9 +346,10 @@ impl Session {
     /// Sends what has room, up to `durable`; answers whether anything was read.
     pub(super) fn send(&mut self, campaigns: &mut Campaigns, durable: Lsn, form: Form) -> Result<bool, Fault> {
         if !self.flows(durable) {
+            self.hurry(None);
             return Ok(false);
         }
-        let mut moved = false;
+        let (mut moved, given, before) = (false, self.given, self.next_tag());
         for _ in 0..limits::STREAM_EVENTS_PER_TURN {
             if !self.has_room() {
                 break;
@@ -354,7 +366,25 @@ impl Session {
         if !self.sent.is_empty() {
             self.given.get_or_insert(Given { at: now(), acknowledged: self.acknowledged });
         }
+        let gave = self.next_tag() > before;
+        self.hurry(gave.then_some(if given.is_some() { HURRY_ON_TOP } else { HURRY }));
         Ok(moved)
+    }
+
+    /// Has the producer send what was `given` just now, for so long; what waited for an answer that has come since; what it
+    /// was not ready for when it was told.
+    fn hurry(&mut self, given: Option<Duration>) {
+        let (at, acknowledged) = self.hurried;
+        let answered = (self.acknowledged > acknowledged).then_some(HURRY_ON_TOP);
+        let again = (self.acknowledged == 0 || now() - at >= HURRY_AGAIN).then_some(HURRY);
+        if let Some(moment) = given.or(answered).or(again).filter(|_| self.writer.in_flight() > 0) {
+            self.writer.hurry(moment);
+            self.hurried = (now(), self.acknowledged);
+        }
+    }
+
+    fn next_tag(&self) -> u64 {
+        self.first_tag + self.sent.len() as u64
     }
 
     /// Sends the next entry, unless it is there already; whether anything moved.
@@ -428,7 +458,7 @@ impl Session {
         let bytes = key.as_ref().map_or(0, Vec::len) + value.len() + headers_bytes;
         let (topic, partition) = (place_of(lane.kind()), lane.partition());
         let outgoing = Outgoing { topic, partition, at: entry.at().min(form.wall), key, value, headers };
-        match self.writer.send(&outgoing, self.first_tag + self.sent.len() as u64)? {
+        match self.writer.send(&outgoing, self.next_tag())? {
             Sent::Queued => {
                 self.bytes += bytes;
                 self.sent.push_back(Outstanding { lsn, seq: entry.seq(), at: entry.at(), bytes, acked: false });

@@ -35,6 +35,9 @@ pub fn outgoing(partition: u32, number: u64) -> Outgoing {
     }
 }
 
+/// How long a writer is told to send what it has.
+const HURRY: Duration = Duration::from_millis(5);
+
 /// A writer, and what wakes whoever waits for its acknowledgements.
 pub struct Sender {
     pub writer: Box<dyn Writer>,
@@ -66,8 +69,14 @@ impl Sender {
     /// Waits to be woken, then takes what there is.
     #[track_caller]
     pub fn wait(&mut self) -> Result<(), KafkaError> {
-        self.wake.recv_timeout(PATIENCE).expect("somebody tells that there is something to take");
-        self.writer.acks(&mut self.acks)
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            self.writer.hurry(HURRY);
+            if self.wake.recv_timeout(Duration::from_millis(100)).is_ok() {
+                return self.writer.acks(&mut self.acks);
+            }
+            assert!(Instant::now() < deadline, "somebody tells that there is something to take");
+        }
     }
 
     #[track_caller]
@@ -86,6 +95,7 @@ impl Sender {
                 return error;
             }
             assert!(Instant::now() < deadline, "the writer goes on");
+            self.writer.hurry(HURRY);
             let _ = self.wake.recv_timeout(Duration::from_secs(1));
         }
     }
