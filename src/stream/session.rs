@@ -18,8 +18,8 @@ use crate::wire::kafka::{EntryRecord, Key, Value, encode};
 /// Acknowledgements come while the last one is not older.
 const ACKS_COME: Duration = Duration::from_millis(250);
 
-/// How long the producer is hurried: with all that is on its way, and with more on top of what has no answer yet, for which it
-/// asks without pause meanwhile.
+/// How long the producer is told to send: a lot, which it only has to notice, and what is on top of a lot, for which it asks
+/// without pause meanwhile.
 const HURRY: Duration = Duration::from_millis(5);
 const HURRY_ON_TOP: Duration = Duration::from_millis(1);
 
@@ -330,7 +330,8 @@ impl Session {
     /// several is away.
     ///
     /// Not else: an idempotent librdkafka has one request of a partition on its way, and asks without pause whether the
-    /// records behind it may go. A Kafka that stands still would cost a processor, and claims their time on it.
+    /// records behind it may go, once they are to leave. A Kafka that stands still would cost a processor, and claims their
+    /// time on it.
     /// <https://github.com/confluentinc/librdkafka/issues/3692>
     fn flows(&mut self, durable: Lsn) -> bool {
         if self.last_ack.1 != self.acknowledged {

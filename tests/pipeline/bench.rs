@@ -67,9 +67,9 @@ mod long {
     }
 
     #[test]
-    fn claims_are_measured_in_seven_states_of_the_peers() {
+    fn claims_are_measured_in_nine_states_of_the_peers() {
         let outcome = quick("claims");
-        assert_eq!((outcome.rows.len(), outcome.verdicts.len()), (7, 5), "{outcome}");
+        assert_eq!((outcome.rows.len(), outcome.verdicts.len()), (9, 7), "{outcome}");
     }
 
     #[test]
