@@ -105,7 +105,7 @@ pub(super) struct Session {
     given: Option<Given>,
     /// When the last acknowledgement was seen, and how many there were.
     last_ack: (Option<Instant>, u64),
-    /// When the producer was hurried, and how many there were then.
+    /// When the producer was hurried, and how many records were acknowledged then.
     hurried: (Instant, u64),
     acks: Vec<Ack>,
     /// Records of this session that were acknowledged.
