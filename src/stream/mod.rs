@@ -11,6 +11,7 @@ mod backoff; //    rests and reminders
 #[cfg(any(test, feature = "sim"))]
 pub(crate) mod by_hand; // the thread without a thread
 mod checkpoint; // what is remembered of the topics
+mod lots; //       what leaves together, and when
 mod records; //    the journal as the stream reads it
 mod resume; //     where to go on
 mod scan; //       what the tail of a lane says

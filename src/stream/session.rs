@@ -1,12 +1,11 @@
 //! One producer from its making to its fault: what is sent, what is acknowledged, what is sent again.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::{Duration, Instant};
 
 use super::checkpoint::{Anchor, Remembered, Rule};
+use super::lots::Lots;
 use super::records::{Entries, JournalFiles, Unreadable};
 use super::resume::{OldRule, Resume};
-use crate::edge::now;
 use crate::grant::{Entry, Kind, Lane};
 use crate::ids::{Lsn, Millis};
 use crate::journal::Campaigns;
@@ -14,20 +13,6 @@ use crate::kafka::{Ack, Cluster, KafkaError, Outgoing, Sent, Writer};
 use crate::limits;
 use crate::sabotage::{Sabotage, on};
 use crate::wire::kafka::{EntryRecord, Key, Value, encode};
-
-/// Acknowledgements come while the last one is not older.
-const ACKS_COME: Duration = Duration::from_millis(250);
-
-/// How long the producer is told to send: a lot, which it only has to notice, and what is on top of a lot, for which it asks
-/// without pause meanwhile.
-const HURRY: Duration = Duration::from_millis(5);
-const HURRY_ON_TOP: Duration = Duration::from_millis(1);
-
-/// When the producer is hurried again though nothing has come of it: it may have been connecting, or have had no processor.
-const HURRY_AGAIN: Duration = Duration::from_secs(1);
-
-/// So long what is on its way in one lane keeps the others waiting.
-const PART_WAITS: Duration = Duration::from_secs(1);
 
 /// Why a session is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,22 +86,8 @@ pub(super) struct Session {
     again: VecDeque<Again>,
     /// The producer has no room.
     full: bool,
-    /// What is on its way was given in one go: more waits for it, unless [`Session::flows`].
-    given: Option<Given>,
-    /// When the last acknowledgement was seen, and how many there were.
-    last_ack: (Option<Instant>, u64),
-    /// When the producer was hurried, and how many records were acknowledged then.
-    hurried: (Instant, u64),
+    lots: Lots,
     acks: Vec<Ack>,
-    /// Records of this session that were acknowledged.
-    pub(super) acknowledged: u64,
-}
-
-/// When records were given to the producer, and how many were acknowledged then.
-#[derive(Clone, Copy)]
-struct Given {
-    at: Instant,
-    acknowledged: u64,
 }
 
 /// One lane.
@@ -180,11 +151,8 @@ impl Session {
             entries,
             again: VecDeque::new(),
             full: false,
-            given: None,
-            last_ack: (None, 0),
-            hurried: (now(), 0),
+            lots: Lots::new(),
             acks: Vec::new(),
-            acknowledged: 0,
         }
     }
 
@@ -219,6 +187,11 @@ impl Session {
         self.lanes.len() as u32 / 2
     }
 
+    /// Records of this session that were acknowledged.
+    pub(super) fn acknowledged(&self) -> u64 {
+        self.lots.acknowledged()
+    }
+
     /// Records that are not acknowledged.
     pub(super) fn in_flight(&self) -> usize {
         self.writer.in_flight()
@@ -246,7 +219,7 @@ impl Session {
 
     /// What there is to wait for beside acknowledgements: more of the journal than this.
     pub(super) fn waits_behind(&self) -> Lsn {
-        if self.has_room() && self.given.is_none() && self.again.is_empty() {
+        if self.has_room() && !self.lots.waits() && self.again.is_empty() {
             self.entries.passed()
         } else {
             Lsn::new(u64::MAX)
@@ -264,7 +237,8 @@ impl Session {
     pub(super) fn take_acks(&mut self) -> Result<(), Fault> {
         let mut acks = std::mem::take(&mut self.acks);
         let fault = self.writer.acks(&mut acks);
-        let taken = acks.drain(..).try_for_each(|ack| self.acknowledge(&ack));
+        let mut acknowledged = 0;
+        let taken = acks.drain(..).try_for_each(|ack| self.acknowledge(&ack).map(|()| acknowledged += 1));
         self.acks = acks;
         while let Some(first) = self.sent.front().filter(|first| first.acked) {
             self.first_tag += 1;
@@ -272,9 +246,7 @@ impl Session {
             self.sent.pop_front();
         }
         self.full = false;
-        if self.sent.is_empty() {
-            self.given = None;
-        }
+        self.lots.acknowledge(acknowledged, self.sent.is_empty());
         taken?;
         fault.map_err(Fault::from)
     }
@@ -294,7 +266,6 @@ impl Session {
         }
         let lane = &mut self.lanes[at.index()];
         sent.acked = true;
-        self.acknowledged += 1;
         lane.there.acked = lane.there.acked.max(sent.seq);
         match ack.offset {
             Some(offset) => {
@@ -325,32 +296,25 @@ impl Session {
         Ok(())
     }
 
-    /// Whether the producer gets more on top of what is on its way: when so much waits, while acknowledgements come, that
-    /// it is to have its next requests at hand; or when a part was acknowledged and another is not, as where one broker of
-    /// several is away.
-    ///
-    /// Not else: an idempotent librdkafka has one request of a partition on its way, and asks without pause whether the
-    /// records behind it may go, once they are to leave. A Kafka that stands still would cost a processor, and claims their
-    /// time on it.
-    /// <https://github.com/confluentinc/librdkafka/issues/3692>
-    fn flows(&mut self, durable: Lsn) -> bool {
-        if self.last_ack.1 != self.acknowledged {
-            self.last_ack = (Some(now()), self.acknowledged);
-        }
-        let Some(given) = self.given.filter(|_| !on(Sabotage::PublishedTakenForGranted)) else { return true };
-        let waits = durable.get().saturating_sub(self.entries.passed().get());
-        let acks_come = self.last_ack.0.is_some_and(|at| now() - at < ACKS_COME);
-        let part_waits = self.acknowledged > given.acknowledged && now() - given.at >= PART_WAITS;
-        (waits >= limits::STREAM_BACKLOG && acks_come) || part_waits
-    }
-
     /// Sends what has room, up to `durable`; answers whether anything was read.
     pub(super) fn send(&mut self, campaigns: &mut Campaigns, durable: Lsn, form: Form) -> Result<bool, Fault> {
-        if !self.flows(durable) {
-            self.hurry(None);
-            return Ok(false);
+        let before = self.next_tag();
+        let waiting = durable.get().saturating_sub(self.entries.passed().get());
+        let moved = self.lots.admits(waiting) && self.fill(campaigns, durable, form)?;
+        let gave = self.next_tag() > before;
+        let moment = match gave {
+            true => Some(self.lots.give()),
+            false if self.writer.in_flight() > 0 => self.lots.remind(),
+            false => None,
+        };
+        if let Some(moment) = moment {
+            self.writer.hurry(moment);
         }
-        let (mut moved, given, before) = (false, self.given, self.next_tag());
+        Ok(moved)
+    }
+
+    fn fill(&mut self, campaigns: &mut Campaigns, durable: Lsn, form: Form) -> Result<bool, Fault> {
+        let mut moved = false;
         for _ in 0..limits::STREAM_EVENTS_PER_TURN {
             if !self.has_room() {
                 break;
@@ -364,24 +328,7 @@ impl Session {
                 break;
             }
         }
-        if !self.sent.is_empty() {
-            self.given.get_or_insert(Given { at: now(), acknowledged: self.acknowledged });
-        }
-        let gave = self.next_tag() > before;
-        self.hurry(gave.then_some(if given.is_some() { HURRY_ON_TOP } else { HURRY }));
         Ok(moved)
-    }
-
-    /// Has the producer send what was `given` just now, for so long; what waited for an answer that has come since; what it
-    /// was not ready for when it was told.
-    fn hurry(&mut self, given: Option<Duration>) {
-        let (at, acknowledged) = self.hurried;
-        let answered = (self.acknowledged > acknowledged).then_some(HURRY_ON_TOP);
-        let again = (self.acknowledged == 0 || now() - at >= HURRY_AGAIN).then_some(HURRY);
-        if let Some(moment) = given.or(answered).or(again).filter(|_| self.writer.in_flight() > 0) {
-            self.writer.hurry(moment);
-            self.hurried = (now(), self.acknowledged);
-        }
     }
 
     fn next_tag(&self) -> u64 {

@@ -185,7 +185,7 @@ impl Worker {
 
     /// The producer has shown that it works, or has nothing to do.
     fn is_well(&self) -> bool {
-        self.session.as_ref().is_some_and(|session| session.acknowledged > 0 || session.is_settled())
+        self.session.as_ref().is_some_and(|session| session.acknowledged() > 0 || session.is_settled())
     }
 
     /// Finds its place, takes what is acknowledged, sends what has room.
@@ -199,9 +199,9 @@ impl Worker {
 
     fn publish(&mut self) -> Result<Turn, Fault> {
         let session = self.session.as_mut().expect("a turn begins with its place");
-        let (before, acknowledged) = (session.published(), session.acknowledged);
+        let (before, acknowledged) = (session.published(), session.acknowledged());
         let taken = session.take_acks();
-        let acknowledged = session.acknowledged - acknowledged;
+        let acknowledged = session.acknowledged() - acknowledged;
         self.figures.kafka_records.add(acknowledged);
         if taken.is_err() {
             self.follow();
@@ -376,11 +376,11 @@ impl Worker {
         let answers_count = matches!(fault, Fault::Kafka(_) | Fault::Journal(_));
         while let Some(session) = self.session.as_mut().filter(|_| answers_count && now() < until) {
             let seen = self.watermarks.durable.nudges();
-            let before = session.acknowledged;
+            let before = session.acknowledged();
             if let Err(Fault::Replaced(_)) = session.take_acks() {
                 break;
             }
-            self.figures.kafka_records.add(session.acknowledged - before);
+            self.figures.kafka_records.add(session.acknowledged() - before);
             if session.in_flight() == 0 || self.signals.deadline().is_some() {
                 break;
             }
