@@ -25,6 +25,8 @@ pub enum Sabotage {
     HoleIgnored,
     /// The stream resumes where its checkpoint says, without reading the tail of the topic back.
     NoTailReadBack,
+    /// A Kafka client that says that all brokers are gone is kept, whether it ever comes back or not.
+    ClientsAreKept,
     /// What was sent counts as published.
     PublishedTakenForGranted,
     /// A gate does not look whether Kafka or the ledger is ahead of its journal.
@@ -94,6 +96,7 @@ impl Sabotage {
         Sabotage::ResumeUnchecked,
         Sabotage::HoleIgnored,
         Sabotage::NoTailReadBack,
+        Sabotage::ClientsAreKept,
         Sabotage::PublishedTakenForGranted,
         Sabotage::IgnoreTheWorld,
         Sabotage::CatchUpUnheld,

@@ -12,7 +12,7 @@ use super::closing::close;
 use super::faults::{explain, gone, is_about_connections, is_absent};
 use super::librdkafka::{Reading, client, number, watermarks};
 use super::properties::Role;
-use super::reader::{assignment, is_about_groups, record, until};
+use super::reader::{assignment, is_about_groups, later, record, until};
 use super::voice::Voice;
 use super::{Follower, KafkaError, KafkaSettings, Record};
 
@@ -22,9 +22,12 @@ const REQUEST: Duration = Duration::from_secs(5);
 pub(super) struct Following {
     /// In the order in which they are told.
     topics: Vec<Topic>,
+    settings: KafkaSettings,
     /// There until the drop.
     client: Option<Reading>,
     voice: Voice,
+    /// A client that is cut off is waited for until then.
+    patience: Instant,
     /// Partitions that are not fetched: the place of the topic, the number.
     held: BTreeSet<(usize, u32)>,
     state: State,
@@ -46,9 +49,11 @@ enum State {
 
 impl Following {
     pub fn new(settings: &KafkaSettings, voice: &Voice, from: &[(&str, Vec<u64>)]) -> Result<Following, KafkaError> {
-        let client = Some(client(settings, Role::Follower, voice)?);
+        let voice = voice.of_one();
+        let client = Some(client(settings, Role::Follower, &voice)?);
         let topics = from.iter().map(|(name, next)| Topic { name: (*name).to_owned(), next: next.clone() }).collect();
-        let following = Following { topics, client, voice: voice.clone(), held: BTreeSet::new(), state: State::Reads };
+        let (settings, held, patience) = (settings.clone(), BTreeSet::new(), later());
+        let following = Following { topics, settings, client, voice, patience, held, state: State::Reads };
         following.assign()?;
         Ok(following)
     }
@@ -74,6 +79,19 @@ impl Following {
             .flat_map(|topic| (0..).zip(&topic.next).map(|(partition, next)| (topic.name.as_str(), partition, *next)));
         self.client().assign(&assignment(partitions)?).map_err(|fault| self.explain(&fault))?;
         self.pause(&self.held)
+    }
+
+    /// A client that is cut off, and has brought nothing for so long, may never come back: another one takes its place.
+    fn replace_if_cut_off(&mut self) -> Result<(), KafkaError> {
+        if !self.voice.is_cut_off() || !until(self.patience).is_zero() {
+            return Ok(());
+        }
+        self.voice.is_connected();
+        self.patience = later();
+        if let Some(old) = self.client.replace(client(&self.settings, Role::Follower, &self.voice)?) {
+            close(old);
+        }
+        self.assign()
     }
 
     /// What was fetched and not handed out is forgotten. When librdkafka lets the partition go again, it fetches from
@@ -157,8 +175,12 @@ impl Follower for Following {
         let deadline = Instant::now() + patience;
         loop {
             match self.poll(until(deadline)) {
-                None => return Ok(None),
+                None => {
+                    self.replace_if_cut_off()?;
+                    return Ok(None);
+                }
                 Some(Ok((topic, record))) => {
+                    self.voice.is_connected();
                     let next = self.topics[topic].next.get_mut(record.partition as usize);
                     let next = next.expect("only what was assigned comes");
                     if record.offset >= *next {

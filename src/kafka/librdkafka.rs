@@ -13,6 +13,7 @@ use super::properties::{self, Role, is_secret};
 use super::voice::Voice;
 use super::writer::Writing;
 use super::{Bounds, Cluster, Follower, KafkaError, KafkaSettings, NewTopic, Record, Writer};
+use crate::sabotage::{Sabotage, on};
 
 /// How long the tries of one question last. Growing: a cluster that answers late is waited for, and one that cannot be
 /// reached tells its cause early.
@@ -110,10 +111,14 @@ impl Librdkafka {
                     listen(client, LISTEN);
                     last = explain(&voice, what, &fault);
                     if matches!(last, KafkaError::Unfit(_)) {
-                        break;
+                        return Err(last);
                     }
                 }
             }
+        }
+        // It may never come back: `Voice::is_cut_off`.
+        if !on(Sabotage::ClientsAreKept) {
+            self.give_client_up();
         }
         Err(last)
     }

@@ -1,7 +1,7 @@
 //! # kafka - the topics, as the stream writes them and as sink, audit and catch-up read them
 //! What is needed of a Kafka cluster, as traits, and one thin adapter over librdkafka. Knows bytes, offsets and
 //! partitions; what a record means stands in `wire::kafka`.
-//! May use: `ids`.
+//! May use: `ids`, `sabotage`.
 //! Promises: a record is acknowledged when all in-sync replicas have it, and in the order in which it was sent; no
 //! record is skipped in reading: an offset that is gone is told, never jumped over.
 

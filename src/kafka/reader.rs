@@ -172,7 +172,7 @@ fn reading((topic, partition): (&str, i32)) -> String {
 }
 
 #[expect(clippy::disallowed_methods, reason = "patience with a broker is a matter of real time")]
-fn later() -> Instant {
+pub(super) fn later() -> Instant {
     Instant::now() + PATIENCE
 }
 

@@ -2,6 +2,7 @@
 //! cluster does not answer, for the error of whoever waits for it.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,8 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError as Fault, RDKafkaErrorCode as Code};
+
+use crate::sabotage::{Sabotage, on};
 
 /// How often the same thing is told.
 const AGAIN: Duration = Duration::from_secs(60);
@@ -21,6 +24,8 @@ const THINGS_MAX: usize = 256;
 pub(super) struct Voice {
     brokers: Arc<str>,
     heard: Arc<Mutex<Heard>>,
+    /// A client said that it has no broker, and nothing came from one since.
+    cut_off: Arc<AtomicBool>,
 }
 
 #[derive(Default)]
@@ -45,7 +50,25 @@ struct Told {
 
 impl Voice {
     pub fn new(brokers: &str) -> Voice {
-        Voice { brokers: brokers.into(), heard: Arc::default() }
+        Voice { brokers: brokers.into(), heard: Arc::default(), cut_off: Arc::default() }
+    }
+
+    /// The same voice for a client whose own connections matter: [`Voice::is_cut_off`].
+    pub fn of_one(&self) -> Voice {
+        Voice { cut_off: Arc::default(), ..self.clone() }
+    }
+
+    /// Whether the client has said that none of the brokers is there, and nothing came from one since. It may be so for ever:
+    /// a broker that has just started may answer that the cluster has no brokers. Librdkafka then drops those that it knew, and
+    /// may forget to begin anew with those that it was given. A new client does that.
+    /// <https://github.com/confluentinc/librdkafka/issues/5301>
+    pub fn is_cut_off(&self) -> bool {
+        self.cut_off.load(Ordering::Relaxed) && !on(Sabotage::ClientsAreKept)
+    }
+
+    /// Something came from a broker.
+    pub fn is_connected(&self) {
+        self.cut_off.store(false, Ordering::Relaxed);
     }
 
     /// How the cluster is reached.
@@ -118,6 +141,9 @@ impl ClientContext for Voice {
 
     fn error(&self, fault: Fault, reason: &str) {
         let Some(code) = fault.rdkafka_error_code() else { return };
+        if code == Code::AllBrokersDown {
+            self.cut_off.store(true, Ordering::Relaxed);
+        }
         // What befalls a partition is told by whoever reads it; and nothing here is in a group.
         if weight(code) == 0 {
             tracing::debug!("Kafka at {}: {reason}", self.brokers);

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::ffi::c_int;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::bindings::rd_kafka_flush;
 use rdkafka::client::ClientContext;
@@ -13,9 +13,10 @@ use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, PurgeConfig, ThreadedProducer};
 
 use super::closing::close;
-use super::faults::explain_code;
+use super::faults::{explain, explain_code};
 use super::librdkafka::{number, unfit};
 use super::properties::{self, Role};
+use super::reader::{later, until};
 use super::voice::Voice;
 use super::{Ack, KafkaError, KafkaSettings, Outgoing, Sent, Writer};
 
@@ -35,6 +36,8 @@ pub(super) struct Writing {
     voice: Voice,
     sent: u64,
     taken: u64,
+    /// A producer that is cut off is waited for until then.
+    patience: Instant,
 }
 
 struct Shared {
@@ -130,16 +133,22 @@ impl Writing {
         topics: &[&str],
         on_ack: Box<dyn Fn() + Send + Sync>,
     ) -> Result<Writing, KafkaError> {
+        let voice = voice.of_one();
         let shared = Arc::new(Shared { state: Mutex::default(), on_ack });
         let topics: Vec<String> = topics.iter().map(|topic| (*topic).to_owned()).collect();
         let deliveries = Deliveries { voice: voice.clone(), topics: topics.clone(), shared: shared.clone() };
         let config = properties::config(settings, Role::Writer);
         let producer = config.create_with_context(deliveries).map_err(|fault| unfit(settings, &fault))?;
-        Ok(Writing { topics, producer: Some(producer), shared, voice: voice.clone(), sent: 0, taken: 0 })
+        let (producer, patience) = (Some(producer), later());
+        Ok(Writing { topics, producer, shared, voice, sent: 0, taken: 0, patience })
     }
 
     fn producer(&self) -> &ThreadedProducer<Deliveries> {
         self.producer.as_ref().expect("it is there until the drop")
+    }
+
+    fn what(&self) -> String {
+        format!("writing to {}", self.topics.join(" and "))
     }
 
     /// Why nothing more is acknowledged.
@@ -158,7 +167,7 @@ impl Writing {
         if code == Code::GaplessGuarantee && on_the_way {
             return Ok(());
         }
-        Err(explain_code(&self.voice, &format!("writing to {}", self.topics.join(" and ")), code, &words))
+        Err(explain_code(&self.voice, &self.what(), code, &words))
     }
 }
 
@@ -181,6 +190,9 @@ impl Writer for Writing {
         outgoing.key = record.key.as_deref();
         match self.producer().send(outgoing).map_err(|(fault, _)| fault) {
             Ok(()) => {
+                if self.in_flight() == 0 {
+                    self.patience = later();
+                }
                 self.sent += 1;
                 Ok(Sent::Queued)
             }
@@ -205,9 +217,18 @@ impl Writer for Writing {
 
     fn acks(&mut self, into: &mut Vec<Ack>) -> Result<(), KafkaError> {
         let acks = std::mem::take(&mut self.shared.state().acks);
-        self.taken += acks.len() as u64;
+        if !acks.is_empty() {
+            self.taken += acks.len() as u64;
+            self.patience = later();
+            self.voice.is_connected();
+        }
         into.extend(acks);
-        self.failed()
+        self.failed()?;
+        if self.in_flight() > 0 && self.voice.is_cut_off() && until(self.patience).is_zero() {
+            let fault = Fault::MessageProduction(Code::AllBrokersDown);
+            return Err(explain(&self.voice, &self.what(), &fault));
+        }
+        Ok(())
     }
 
     fn in_flight(&self) -> usize {

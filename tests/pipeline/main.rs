@@ -14,6 +14,7 @@
 mod answer_after;
 mod bench;
 mod crowd;
+mod cut_off;
 mod faults_gate;
 mod faults_peers;
 mod faults_sink;
