@@ -36,6 +36,7 @@ pub mod watermark; // how far each part has come
 pub mod snapshots; // who wants one, and how the last one went
 pub mod stories; //   what happened to a user, asked for by the loop
 pub mod edge; //      where time and chance come in
+pub mod rank; //      who waits for whom on a processor
 pub mod sabotage; //  promises broken on purpose, in tests only
 #[cfg(test)]
 pub mod fuzz; //      readers against bytes that nobody wrote on purpose, in tests only

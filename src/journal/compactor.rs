@@ -27,6 +27,7 @@ use crate::core::{Core, Event};
 use crate::edge;
 use crate::ids::{LogId, Lsn, Millis};
 use crate::metrics::Figures;
+use crate::rank;
 use crate::sabotage::{Sabotage, on};
 use crate::snapshots::Snapshot as Made;
 use crate::watermark::Watermarks;
@@ -42,8 +43,6 @@ const BYTES_PER_SECOND: u64 = 8 << 20;
 /// is some milliseconds, while the loop waits for that processor.
 const STRETCH: Duration = Duration::from_micros(250);
 const BREATH: Duration = Duration::from_micros(500);
-/// How little the scheduler is to give it while others want to work.
-const NICE: i32 = 19;
 
 /// When snapshots are made, and how long history is kept.
 #[derive(Clone, Copy, Debug)]
@@ -119,8 +118,8 @@ impl Compactor {
         let thread = std::thread::Builder::new()
             .name("compactor".into())
             .spawn(move || {
-                // For this thread alone, on Linux. Without it the loop feels a snapshot where processors are few.
-                let _ = rustix::process::setpriority_process(None, NICE);
+                // Else the loop feels a snapshot where processors are few.
+                rank::last();
                 let mut asked = None;
                 while !self.stopped() {
                     self.turn(&edge::wall, asked);

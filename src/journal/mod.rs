@@ -1,7 +1,7 @@
 //! # journal - every change on disk, in order, before its answer
 //! A write-ahead journal with group commit: while one batch is being synced the loop fills the next.
 //! May use: `core` (events, the state as pieces), `grant`, `ids`, `limits`, `metrics`, `watermark`, `snapshots`, `edge`,
-//! `sabotage`.
+//! `rank`, `sabotage`.
 //! Promises: `durable` never passes what a power cut would take; a group is there whole or not at all; damage below the
 //! durable mark is refused with its place, damage above it is cut and told; a failed write or sync is never retried.
 //!

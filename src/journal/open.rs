@@ -18,6 +18,7 @@ use super::{Disk, DiskFile, Hooks, Journal, JournalError, Options, record, segme
 use crate::core::Event;
 use crate::edge;
 use crate::ids::{LogId, Lsn, Millis};
+use crate::rank;
 use crate::sabotage::{self, Sabotage};
 
 /// At most so long passes without a batch: the newest time in the journal is the floor of the next start's clock.
@@ -278,7 +279,10 @@ impl Open {
                 Some(Hands::new(writer, hooks, options.segment_bytes, Arc::clone(&open.disk), open.dir.clone()));
             return Ok(open);
         }
-        let thread = std::thread::Builder::new().name("journal".into()).spawn(move || writer.run());
+        let thread = std::thread::Builder::new().name("journal".into()).spawn(move || {
+            rank::first();
+            writer.run()
+        });
         open.writer = Some(thread.map_err(|error| JournalError::io("starting the writer of", &path, &error))?);
         open.syncer = sync::start(&shared, options.appendfsync)?;
         Ok(open)

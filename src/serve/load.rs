@@ -21,6 +21,7 @@ use crate::journal::{
 use crate::kafka::NewTopic;
 use crate::ledger::LedgerSettings;
 use crate::metrics::{Figures, Loading};
+use crate::rank;
 use crate::server::{Elsewhere, Loaded, Wake};
 use crate::settings::{Appendfsync, Kafka, KafkaKey, KafkaValue, ServeSettings, Sink};
 use crate::sink::{
@@ -34,10 +35,6 @@ use crate::wiring;
 
 /// How long the doors stay closed until Kafka has said whether it is ahead of the journal.
 const FIRST_LOOK: Duration = Duration::from_secs(3);
-
-/// Stream and sink step back for the loop where processors are few: while Kafka stands still, librdkafka keeps one busy
-/// with waiting.
-const NICE: i32 = 10;
 
 /// What loading needs, taken to a thread of its own: meanwhile the loop answers what needs no data.
 pub(super) struct Load {
@@ -131,7 +128,7 @@ impl Load {
         }
         // For this thread, which has little left to do, and for those that the stream, the sink and librdkafka start from
         // it: they inherit it.
-        let _ = rustix::process::setpriority_process(None, NICE);
+        rank::behind();
         let stream = match &settings.kafka {
             Some(kafka) => Some(start_stream(&settings, kafka, log, &core, watermarks, figures, &wake)?),
             None => None,

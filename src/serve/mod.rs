@@ -30,6 +30,7 @@ use crate::ids::LogId;
 use crate::journal::{DirectoryLock, Hooks, JournalError, LockError};
 use crate::ledger::LedgerSettings;
 use crate::metrics::Figures;
+use crate::rank;
 use crate::server::{self, Address, Facts, Gate, ListenError, Listener, Wake};
 use crate::settings::{AnswerAfter, Appendfsync, Listen, ServeSettings, Sink};
 use crate::sink::SinkError;
@@ -147,6 +148,8 @@ pub fn run(settings: ServeSettings) -> Result<Exit, ServeError> {
         helpers = Some(started);
         print!("{}", banner(&settings, &listening, admin.as_ref().map(admin::AdminHandle::address), new));
         take_small_pages();
+        // Not before: the threads that were started meanwhile would have it too.
+        rank::first();
         figures.ready.store(true, Ordering::Release);
         figures.loading.on.store(false, Ordering::Release);
         Ok::<_, ServeError>(loaded)

@@ -1,7 +1,7 @@
 //! # story - what happened to a user, read from the journal
 //! The thread behind `GATE.WHY`: for each question it reads all that the journal and its history hold of one campaign's
 //! user. The loop does not wait for it.
-//! May use: `journal`, `core` (events), `stories`, `watermark`, `grant`, `ids`.
+//! May use: `journal`, `core` (events), `stories`, `watermark`, `rank`, `grant`, `ids`.
 
 #[cfg(test)]
 mod tests;
@@ -14,11 +14,10 @@ use crate::core::Event;
 use crate::grant::GrantUser;
 use crate::ids::{CampaignId, Lsn, Millis, Seat, User};
 use crate::journal::{self, Disk};
+use crate::rank;
 use crate::stories::{Happened, Question};
 use crate::watermark::Watermarks;
 
-/// The loop comes first where processors are few.
-const NICE: i32 = 10;
 /// How often it is looked whether what was asked for has been written, and how many times.
 const LOOK: Duration = Duration::from_millis(100);
 const LOOKS_MAX: u32 = 50;
@@ -45,7 +44,7 @@ pub fn start(
 ) -> std::io::Result<StoryHandle> {
     let marks = Arc::clone(&watermarks);
     let run = move || {
-        let _ = rustix::process::setpriority_process(None, NICE);
+        rank::behind();
         while let Some((question, story)) = marks.stories.next() {
             let found = read(&disk, &data, &question, &marks);
             // It is told once, to whoever is still there.
