@@ -12,7 +12,7 @@ use super::closing::close;
 use super::faults::{explain, gone, is_about_connections, is_absent};
 use super::librdkafka::{Reading, client, number, watermarks};
 use super::properties::Role;
-use super::reader::{assignment, is_about_groups, later, record, until};
+use super::reader::{assignment, is_about_groups, record, until};
 use super::voice::Voice;
 use super::{Follower, KafkaError, KafkaSettings, Record};
 
@@ -26,8 +26,6 @@ pub(super) struct Following {
     /// There until the drop.
     client: Option<Reading>,
     voice: Voice,
-    /// A client that is cut off is waited for until then.
-    patience: Instant,
     /// Partitions that are not fetched: the place of the topic, the number.
     held: BTreeSet<(usize, u32)>,
     state: State,
@@ -52,8 +50,8 @@ impl Following {
         let voice = voice.of_one();
         let client = Some(client(settings, Role::Follower, &voice)?);
         let topics = from.iter().map(|(name, next)| Topic { name: (*name).to_owned(), next: next.clone() }).collect();
-        let (settings, held, patience) = (settings.clone(), BTreeSet::new(), later());
-        let following = Following { topics, settings, client, voice, patience, held, state: State::Reads };
+        let (settings, held) = (settings.clone(), BTreeSet::new());
+        let following = Following { topics, settings, client, voice, held, state: State::Reads };
         following.assign()?;
         Ok(following)
     }
@@ -81,13 +79,12 @@ impl Following {
         self.pause(&self.held)
     }
 
-    /// A client that is cut off, and has brought nothing for so long, may never come back: another one takes its place.
+    /// Another client takes the place of one that is cut off.
     fn replace_if_cut_off(&mut self) -> Result<(), KafkaError> {
-        if !self.voice.is_cut_off() || !until(self.patience).is_zero() {
+        if !self.voice.is_cut_off() {
             return Ok(());
         }
-        self.voice.is_connected();
-        self.patience = later();
+        self.voice = self.voice.of_one();
         if let Some(old) = self.client.replace(client(&self.settings, Role::Follower, &self.voice)?) {
             close(old);
         }

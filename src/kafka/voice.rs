@@ -2,7 +2,6 @@
 //! cluster does not answer, for the error of whoever waits for it.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,6 +15,9 @@ use crate::sabotage::{Sabotage, on};
 /// How often the same thing is told.
 const AGAIN: Duration = Duration::from_secs(60);
 
+/// A client that looks for brokers has found none by then (`socket.connection.setup.timeout.ms` is 30 s), or one.
+const LOOKS: Duration = Duration::from_secs(40);
+
 /// Different things that are remembered as told.
 const THINGS_MAX: usize = 256;
 
@@ -24,8 +26,8 @@ const THINGS_MAX: usize = 256;
 pub(super) struct Voice {
     brokers: Arc<str>,
     heard: Arc<Mutex<Heard>>,
-    /// A client said that it has no broker, and nothing came from one since.
-    cut_off: Arc<AtomicBool>,
+    /// When a client last said that no broker is there, since something came from one.
+    deserted: Arc<Mutex<Option<Instant>>>,
 }
 
 #[derive(Default)]
@@ -50,25 +52,30 @@ struct Told {
 
 impl Voice {
     pub fn new(brokers: &str) -> Voice {
-        Voice { brokers: brokers.into(), heard: Arc::default(), cut_off: Arc::default() }
+        Voice { brokers: brokers.into(), heard: Arc::default(), deserted: Arc::default() }
     }
 
     /// The same voice for a client whose own connections matter: [`Voice::is_cut_off`].
     pub fn of_one(&self) -> Voice {
-        Voice { cut_off: Arc::default(), ..self.clone() }
+        Voice { deserted: Arc::default(), ..self.clone() }
     }
 
-    /// Whether the client has said that none of the brokers is there, and nothing came from one since. It may be so for ever:
-    /// a broker that has just started may answer that the cluster has no brokers. Librdkafka then drops those that it knew, and
-    /// may forget to begin anew with those that it was given. A new client does that.
+    /// Whether the client has no broker any more and looks for none. One that looks says with every try that none is there;
+    /// but a broker that has just started may answer that its cluster has no brokers: librdkafka then drops those that it knew,
+    /// and may forget to begin anew with those that it was given. A new client does that.
     /// <https://github.com/confluentinc/librdkafka/issues/5301>
     pub fn is_cut_off(&self) -> bool {
-        self.cut_off.load(Ordering::Relaxed) && !on(Sabotage::ClientsAreKept)
+        let silent = self.deserted().is_some_and(|said| said.elapsed() >= LOOKS);
+        silent && !on(Sabotage::ClientsAreKept)
     }
 
     /// Something came from a broker.
     pub fn is_connected(&self) {
-        self.cut_off.store(false, Ordering::Relaxed);
+        *self.deserted() = None;
+    }
+
+    fn deserted(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.deserted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How the cluster is reached.
@@ -142,7 +149,9 @@ impl ClientContext for Voice {
     fn error(&self, fault: Fault, reason: &str) {
         let Some(code) = fault.rdkafka_error_code() else { return };
         if code == Code::AllBrokersDown {
-            self.cut_off.store(true, Ordering::Relaxed);
+            #[expect(clippy::disallowed_methods, reason = "patience with a broker is a matter of real time")]
+            let now = Instant::now();
+            *self.deserted() = Some(now);
         }
         // What befalls a partition is told by whoever reads it; and nothing here is in a group.
         if weight(code) == 0 {
@@ -194,6 +203,26 @@ mod tests {
             told.at = told.at.checked_sub(AGAIN).expect("the machine runs for a minute");
         }
         assert_eq!(voice.turn_of("down"), Some(1));
+    }
+
+    #[test]
+    fn who_is_without_brokers_and_stops_saying_so_is_cut_off() {
+        let voice = Voice::new("kafka:9092").of_one();
+        assert!(!voice.is_cut_off());
+        let down = || voice.error(Fault::Global(Code::AllBrokersDown), "1/1 brokers are down");
+        let silence = || {
+            let mut said = voice.deserted();
+            *said = said.and_then(|said| said.checked_sub(LOOKS));
+        };
+        down();
+        assert!(!voice.is_cut_off(), "it looks for one");
+        silence();
+        assert!(voice.is_cut_off());
+        down();
+        assert!(!voice.is_cut_off(), "it looks again");
+        silence();
+        voice.is_connected();
+        assert!(!voice.is_cut_off(), "it has found one");
     }
 
     #[test]

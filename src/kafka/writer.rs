@@ -36,7 +36,7 @@ pub(super) struct Writing {
     voice: Voice,
     sent: u64,
     taken: u64,
-    /// A producer that is cut off is waited for until then.
+    /// What is on its way has had no answer so far; it may have one until then.
     patience: Instant,
 }
 

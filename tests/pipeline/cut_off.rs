@@ -155,8 +155,8 @@ mod long {
         use std::time::Duration;
 
         let line = cut_off_between_claims(|line| line.break_promise("ClientsAreKept"));
-        // As long as the others take three times.
-        thread::sleep(Duration::from_secs(40));
+        // New clients need 40.
+        thread::sleep(Duration::from_secs(80));
         let [published, stored] = ["published", "stored"].map(|figure| line.info(&mut line.gate.client(), figure));
         assert_eq!((published, stored), (Some(10), Some(10)));
     }
