@@ -84,6 +84,8 @@ impl Following {
         if !self.voice.is_cut_off() {
             return Ok(());
         }
+        let (what, brokers) = (self.what(), self.voice.brokers());
+        tracing::info!("{what}: nothing has come since no broker was there: a new client looks for Kafka at {brokers}");
         self.voice = self.voice.of_one();
         if let Some(old) = self.client.replace(client(&self.settings, Role::Follower, &self.voice)?) {
             close(old);
