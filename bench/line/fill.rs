@@ -14,7 +14,7 @@ use crate::conversation::{Reply, encode};
 const PIPELINE: u32 = 1000;
 
 /// Lines of the answer to a claim.
-const LINES: usize = 4;
+pub const LINES: usize = 4;
 
 /// A campaign for each of `partitions` partitions, by Java's rule.
 pub fn campaigns(partitions: u32) -> Vec<String> {

@@ -8,16 +8,13 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::fill::claim;
+use super::fill::{LINES, claim};
 
 /// The connections, as in `redis-benchmark`.
 const CONNECTIONS: u32 = 50;
 
 /// A gate that says nothing for so long hangs.
 const SILENCE: Duration = Duration::from_secs(60);
-
-/// Lines of the answer to a claim.
-const LINES: usize = 4;
 
 /// What an open loop found.
 #[derive(Debug)]
